@@ -1,0 +1,1 @@
+//! The Java buildpack: executable and Spring Boot jars.

@@ -1,0 +1,1 @@
+//! What a buildpack author writes against.

@@ -1,0 +1,187 @@
+//! Bytes that can be read again and again without being held in memory.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+use stave_model::digest::{Digest, Hasher};
+
+/// Something with a known size that can be read from the start any number of times.
+pub trait Content: fmt::Debug + Send + Sync {
+    /// How many bytes there are.
+    fn size(&self) -> u64;
+
+    /// A reader at the first byte. It yields exactly [`Content::size`] bytes or fails.
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>>;
+
+    /// Reads everything, refusing more than `limit` bytes before allocating.
+    fn bytes(&self, limit: u64) -> io::Result<Vec<u8>> {
+        if self.size() > limit {
+            let message = format!("{} bytes, more than the limit of {limit}", self.size());
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size()).unwrap_or(0));
+        self.open()?.take(self.size() + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != self.size() {
+            return Err(changed_size());
+        }
+        Ok(bytes)
+    }
+
+    /// Hashes everything.
+    fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = Hasher::new();
+        let mut reader = self.open()?;
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    }
+}
+
+fn changed_size() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the content's size is not what it was when it was indexed")
+}
+
+/// Bytes in memory: for small files that a buildpack wrote.
+#[derive(Clone)]
+pub struct Bytes(Arc<[u8]>);
+
+impl Bytes {
+    /// Takes the bytes.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({})", self.0.len())
+    }
+}
+
+impl Content for Bytes {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(&self.0[..]))
+    }
+}
+
+/// A run of bytes within an open file. Cloning shares the file; each reader has its own position.
+#[derive(Debug, Clone)]
+pub struct Span {
+    file: Arc<File>,
+    offset: u64,
+    len: u64,
+}
+
+impl Span {
+    /// The whole of `file`, at the size it has now.
+    pub fn whole(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), offset: 0, len })
+    }
+
+    /// `len` bytes of `file` from `offset`.
+    pub fn new(file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self { file, offset, len }
+    }
+
+    /// A reader that can also seek, for formats with a directory at their end.
+    pub fn cursor(&self) -> SpanCursor {
+        SpanCursor { span: self.clone(), position: 0 }
+    }
+}
+
+impl Content for Span {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.cursor()))
+    }
+}
+
+/// Reads a [`Span`] from a position of its own.
+#[derive(Debug, Clone)]
+pub struct SpanCursor {
+    span: Span,
+    position: u64,
+}
+
+impl Read for SpanCursor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.span.len.saturating_sub(self.position);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let n = self.span.file.read_at(&mut buffer[..wanted], self.span.offset + self.position)?;
+        if n == 0 {
+            return Err(changed_size());
+        }
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for SpanCursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (base, delta) = match to {
+            SeekFrom::Start(position) => (position, 0),
+            SeekFrom::End(delta) => (self.span.len, delta),
+            SeekFrom::Current(delta) => (self.position, delta),
+        };
+        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "seek before the first byte");
+        self.position = base.checked_add_signed(delta).ok_or_else(invalid)?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_span_reads_its_part_and_no_more() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"head-body-tail").unwrap();
+        let span = Span::new(Arc::new(file), 5, 4);
+        assert_eq!(span.bytes(4).unwrap(), b"body");
+        assert_eq!(span.digest().unwrap(), Digest::of(b"body"));
+        let mut cursor = span.cursor();
+        cursor.seek(SeekFrom::End(-2)).unwrap();
+        let mut rest = String::new();
+        cursor.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "dy");
+        assert!(cursor.seek(SeekFrom::Current(-9)).is_err());
+    }
+
+    #[test]
+    fn a_limit_is_checked_before_reading() {
+        let error = Bytes::new(*b"12345").bytes(4).unwrap_err();
+        assert_eq!(error.to_string(), "5 bytes, more than the limit of 4");
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_an_error_not_a_short_read() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(10).unwrap();
+        let span = Span::whole(file.try_clone().unwrap()).unwrap();
+        file.set_len(3).unwrap();
+        assert!(span.bytes(100).is_err());
+    }
+}

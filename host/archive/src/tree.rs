@@ -1,0 +1,411 @@
+//! A tree of files as a sorted map, and the paths that may stand in one.
+
+use std::{borrow::Borrow, collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+
+use crate::content::Content;
+
+/// The longest path that is accepted, in bytes (`PATH_MAX` on Linux, less the terminating zero).
+pub const MAX_PATH: usize = 4095;
+/// The longest name of one file or folder, in bytes (`NAME_MAX` on Linux).
+pub const MAX_NAME: usize = 255;
+/// The deepest nesting that is accepted.
+pub const MAX_DEPTH: usize = 255;
+/// How many symbolic links are followed before a path is taken for a loop (as Linux counts, `path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+
+/// A relative path that stays below its root: UTF-8, `/` between names, no empty, `.` or `..` names, no NUL, no backslash.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreePath(String);
+
+/// A path that may not stand in a tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path `{}` is refused: {rule}", .path.escape_debug())]
+pub struct InvalidPath {
+    path: String,
+    rule: &'static str,
+}
+
+impl TreePath {
+    /// The path as text; the root is the empty text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The root of a tree.
+    pub fn root() -> Self {
+        Self(String::new())
+    }
+
+    /// The folder that holds it; none for the root.
+    pub fn parent(&self) -> Option<TreePath> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some(Self(self.0.rsplit_once('/').map_or_else(String::new, |(parent, _)| parent.to_owned())))
+    }
+
+    /// The last name; empty for the root.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or("")
+    }
+
+    /// `self/below`.
+    pub fn join(&self, below: &TreePath) -> Result<Self, InvalidPath> {
+        match (self.0.is_empty(), below.0.is_empty()) {
+            (true, _) => Ok(below.clone()),
+            (_, true) => Ok(self.clone()),
+            _ => format!("{}/{}", self.0, below.0).parse(),
+        }
+    }
+
+    /// Whether `self` is `folder` or lies below it.
+    pub fn is_within(&self, folder: &TreePath) -> bool {
+        folder.0.is_empty()
+            || self.0 == folder.0
+            || self.0.strip_prefix(&folder.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// What is left below `folder`, or none if it does not lie within.
+    pub fn strip(&self, folder: &TreePath) -> Option<TreePath> {
+        if !self.is_within(folder) {
+            return None;
+        }
+        Some(Self(self.0[folder.0.len()..].trim_start_matches('/').to_owned()))
+    }
+
+    /// The path without its first `count` names; none if nothing is left.
+    pub fn strip_names(&self, count: usize) -> Option<TreePath> {
+        let rest: Vec<&str> = self.0.split('/').skip(count).collect();
+        (!rest.is_empty()).then(|| Self(rest.join("/")))
+    }
+}
+
+impl FromStr for TreePath {
+    type Err = InvalidPath;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = |rule| Err(InvalidPath { path: text.chars().take(200).collect(), rule });
+        if text.len() > MAX_PATH {
+            return refuse("it is longer than 4095 bytes");
+        }
+        if text.starts_with('/') {
+            return refuse("it is absolute");
+        }
+        if text.contains(['\\', '\0']) {
+            return refuse("it holds a backslash or a NUL");
+        }
+        if text.as_bytes().get(1) == Some(&b':') && text.as_bytes()[0].is_ascii_alphabetic() {
+            return refuse("it starts with a drive letter");
+        }
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let mut names = 0;
+        for name in text.split('/') {
+            match name {
+                "" => return refuse("it holds an empty name"),
+                "." | ".." => return refuse("it holds `.` or `..`"),
+                name if name.len() > MAX_NAME => return refuse("a name is longer than 255 bytes"),
+                _ => names += 1,
+            }
+        }
+        if names > MAX_DEPTH {
+            return refuse("it is deeper than 255 folders");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Borrow<str> for TreePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Who may do what with a file, in the words of `chmod(2)` and `chown(2)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits, at most `0o7777`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Access {
+    /// A folder that all may read, owned by root.
+    pub const FOLDER: Access = Access { mode: 0o755, uid: 0, gid: 0 };
+    /// A file that all may read, owned by root.
+    pub const FILE: Access = Access { mode: 0o644, uid: 0, gid: 0 };
+    /// A file that all may read and run, owned by root.
+    pub const PROGRAM: Access = Access { mode: 0o755, uid: 0, gid: 0 };
+
+    /// The only two kinds of file there are in an app or a layer, whatever the umask of the machine it came from was.
+    pub fn of_file(executable: bool) -> Self {
+        if executable { Self::PROGRAM } else { Self::FILE }
+    }
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A folder.
+    Folder(Access),
+    /// A regular file.
+    File(Access, Arc<dyn Content>),
+    /// A symbolic link and its text, which is never followed outside of the tree.
+    Link(String),
+}
+
+impl Node {
+    /// A file that all may read, or run.
+    pub fn file(content: Arc<dyn Content>, executable: bool) -> Self {
+        Self::File(Access::of_file(executable), content)
+    }
+}
+
+/// Something that cannot be put into a tree, or taken from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// The path is not one that a tree may hold.
+    #[error(transparent)]
+    Path(#[from] InvalidPath),
+    /// Something else stands where the path or one of its folders should go.
+    #[error("`{}` is there twice, or below something that is not a folder", .0.escape_debug())]
+    Occupied(String),
+    /// A symbolic link's text is empty, too long, or leads outside.
+    #[error("symbolic link `{}` leads outside of its tree: `{}`", .0.escape_debug(), .1.escape_debug())]
+    LinkOutside(String, String),
+    /// The tree would hold more entries than allowed.
+    #[error("more than {0} files and folders")]
+    TooMany(usize),
+    /// Symbolic links lead round in circles.
+    #[error("`{}` follows more than 40 symbolic links", .0.escape_debug())]
+    LinkLoop(String),
+}
+
+/// The most entries that one tree may hold.
+pub const MAX_ENTRIES: usize = 500_000;
+
+/// A sorted map of paths to nodes in which every parent is a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    nodes: BTreeMap<TreePath, Node>,
+}
+
+impl Tree {
+    /// A tree with nothing but its root.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many files, links and folders there are, the root not counted.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is nothing but the root.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// All nodes, sorted by path in byte order.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// What stands at `path`; symbolic links are not followed.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
+    /// Puts a node where nothing stands yet, making missing folders. A folder may be put over a folder: its access changes.
+    pub fn insert(&mut self, path: TreePath, node: Node) -> Result<(), TreeError> {
+        self.check_parents(&path)?;
+        match (self.nodes.get(&path), &node) {
+            (None, _) | (Some(Node::Folder(_)), Node::Folder(_)) if !path.0.is_empty() => self.put(path, node),
+            _ => Err(TreeError::Occupied(path.0)),
+        }
+    }
+
+    /// Puts a file or link at `path`, taking the place of a file or link that stands there.
+    pub fn replace(&mut self, path: TreePath, node: Node) -> Result<(), TreeError> {
+        self.check_parents(&path)?;
+        match self.nodes.get(&path) {
+            Some(Node::Folder(_)) if !matches!(node, Node::Folder(_)) => Err(TreeError::Occupied(path.0)),
+            _ if path.0.is_empty() => Err(TreeError::Occupied(path.0)),
+            _ => self.put(path, node),
+        }
+    }
+
+    /// Takes away `path` and everything below it; answers how many nodes went.
+    pub fn remove(&mut self, path: &TreePath) -> usize {
+        let before = self.nodes.len();
+        self.nodes.retain(|other, _| !other.is_within(path));
+        before - self.nodes.len()
+    }
+
+    /// The node that `path` leads to when symbolic links are followed, and where it really stands. None if it leads nowhere.
+    /// A link that leads outside of the tree leads nowhere.
+    pub fn resolve(&self, path: &TreePath) -> Result<Option<(TreePath, &Node)>, TreeError> {
+        let mut links = 0;
+        let mut done: Vec<String> = Vec::new();
+        let mut ahead: Vec<String> = path.0.split('/').rev().map(str::to_owned).collect();
+        while let Some(name) = ahead.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." if done.pop().is_none() => return Ok(None),
+                ".." => continue,
+                _ => done.push(name),
+            }
+            match self.nodes.get(done.join("/").as_str()) {
+                None => return Ok(None),
+                Some(Node::Link(text)) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(TreeError::LinkLoop(path.0.clone()));
+                    }
+                    if text.starts_with('/') {
+                        return Ok(None);
+                    }
+                    done.pop();
+                    ahead.extend(text.split('/').rev().map(str::to_owned));
+                }
+                Some(Node::File(..)) if !ahead.is_empty() => return Ok(None),
+                Some(_) => {}
+            }
+        }
+        let real = TreePath(done.join("/"));
+        Ok(self.nodes.get(&real).map(|node| (real, node)))
+    }
+
+    fn put(&mut self, path: TreePath, node: Node) -> Result<(), TreeError> {
+        let mut missing = Vec::new();
+        let mut folder = path.parent();
+        while let Some(at) = folder.filter(|at| !at.0.is_empty() && !self.nodes.contains_key(at)) {
+            folder = at.parent();
+            missing.push(at);
+        }
+        if self.nodes.len() + missing.len() >= MAX_ENTRIES {
+            return Err(TreeError::TooMany(MAX_ENTRIES));
+        }
+        self.nodes.extend(missing.into_iter().map(|at| (at, Node::Folder(Access::FOLDER))));
+        self.nodes.insert(path, node);
+        Ok(())
+    }
+
+    fn check_parents(&self, path: &TreePath) -> Result<(), TreeError> {
+        let mut folder = path.parent();
+        while let Some(at) = folder {
+            if matches!(self.nodes.get(&at), Some(Node::File(..) | Node::Link(_))) {
+                return Err(TreeError::Occupied(path.0.clone()));
+            }
+            folder = at.parent();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a symbolic link at `path` with this text stays inside its tree: relative, and never above the root on the way.
+/// Absolute texts are for the image's own root and are judged by who writes them.
+pub fn link_stays_inside(path: &TreePath, text: &str) -> bool {
+    if text.is_empty() || text.len() > MAX_PATH || text.starts_with('/') || text.contains('\0') {
+        return false;
+    }
+    let mut depth = path.0.split('/').count() - 1;
+    for name in text.split('/') {
+        match name {
+            "" | "." => {}
+            ".." if depth == 0 => return false,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Bytes;
+
+    fn path(text: &str) -> TreePath {
+        text.parse().unwrap()
+    }
+
+    fn file() -> Node {
+        Node::file(Arc::new(Bytes::new(*b"x")), false)
+    }
+
+    #[test]
+    fn paths_that_climb_or_hide_are_refused() {
+        let deep = "a/".repeat(256);
+        let long = "a".repeat(256);
+        for text in ["", "/", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "..", ".", "a\\b", "C:/x", "a\0", &deep, &long] {
+            assert!(text.parse::<TreePath>().is_err(), "{text:?}");
+        }
+        assert_eq!(path("a/b/").as_str(), "a/b");
+        let error = "a/../x".parse::<TreePath>().unwrap_err();
+        assert_eq!(error.to_string(), "path `a/../x` is refused: it holds `.` or `..`");
+    }
+
+    #[test]
+    fn paths_know_their_relations() {
+        assert_eq!(path("a/b").parent(), Some(path("a")));
+        assert_eq!(path("a").parent(), Some(TreePath::root()));
+        assert!(path("a/b").is_within(&path("a")) && !path("ab").is_within(&path("a")));
+        assert_eq!(path("a/b/c").strip(&path("a")), Some(path("b/c")));
+        assert_eq!(path("a/b/c").strip_names(2), Some(path("c")));
+        assert_eq!(path("a").strip_names(1), None);
+    }
+
+    #[test]
+    fn a_name_is_taken_once_and_parents_are_folders() {
+        let mut tree = Tree::new();
+        tree.insert(path("a/b"), file()).unwrap();
+        assert!(matches!(tree.get("a"), Some(Node::Folder(_))));
+        assert!(matches!(tree.insert(path("a/b"), file()), Err(TreeError::Occupied(_))));
+        assert!(matches!(tree.insert(path("a/b/c"), file()), Err(TreeError::Occupied(_))));
+        assert!(matches!(tree.insert(path("a"), file()), Err(TreeError::Occupied(_))));
+        tree.insert(path("l"), Node::Link("a".to_owned())).unwrap();
+        assert!(matches!(tree.insert(path("l/x"), file()), Err(TreeError::Occupied(_))), "nothing goes through a link");
+        tree.replace(path("a/b"), Node::Link("c".to_owned())).unwrap();
+        assert_eq!(tree.remove(&path("a")), 2);
+    }
+
+    #[test]
+    fn links_are_followed_inside_only() {
+        let mut tree = Tree::new();
+        tree.insert(path("lib/real"), file()).unwrap();
+        tree.insert(path("bin"), Node::Link("lib".to_owned())).unwrap();
+        tree.insert(path("lib/up"), Node::Link("../bin/real".to_owned())).unwrap();
+        tree.insert(path("out"), Node::Link("../../etc/passwd".to_owned())).unwrap();
+        tree.insert(path("abs"), Node::Link("/etc/passwd".to_owned())).unwrap();
+        tree.insert(path("loop"), Node::Link("loop".to_owned())).unwrap();
+        let real = |p: &str| tree.resolve(&path(p)).map(|found| found.map(|(at, _)| at.to_string()));
+        assert_eq!(real("bin/up"), Ok(Some("lib/real".to_owned())));
+        assert_eq!(real("out"), Ok(None));
+        assert_eq!(real("abs"), Ok(None));
+        assert_eq!(real("lib/real/x"), Ok(None));
+        assert!(matches!(real("loop"), Err(TreeError::LinkLoop(_))));
+    }
+
+    #[test]
+    fn a_links_text_is_judged_where_it_stands() {
+        assert!(link_stays_inside(&path("a/b"), "../c") && link_stays_inside(&path("a"), "b/../c"));
+        for text in ["", "/x", "../x", "b/../../x"] {
+            assert!(!link_stays_inside(&path("a"), text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Composes a stack image from a distribution's signed packages.

@@ -1,0 +1,1 @@
+//! Runs a buildpack component in a sandbox with everything closed.

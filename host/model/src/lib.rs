@@ -1,0 +1,36 @@
+//! The words of Stave: plain data and pure decisions.
+//!
+//! Everything here can be said without a file, a network or a clock. The other crates move bytes; this one holds
+//! what they agree on, so that a decision can be tested as a table and read as a sentence.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`digest`] | SHA-256 digests and keys made of fields |
+//! | [`id`] | names that were checked once, at the border |
+//! | [`target`] | operating system, architecture, variant, distribution |
+//! | [`manifest`] | `buildpack.toml`: what a buildpack is, asks for and depends on |
+//! | [`component`] | the manifest as a custom section of a `.wasm` |
+//! | [`capability`] | asked ⊆ granted, with the reason when it is not |
+//! | [`dependency`] | pinned artefacts and the package URLs that name them |
+//! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
+//! | [`order`] | groups of buildpacks, tried in order |
+//! | [`plan`] | provides and requires, and how they are matched |
+//! | [`env`] | environment changes as layers carry them |
+//! | [`layer`] | what a layer is for |
+//! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
+//! | [`image`] | base image + layers + launch → image configuration and labels |
+
+pub mod builder;
+pub mod capability;
+pub mod component;
+pub mod dependency;
+pub mod digest;
+pub mod env;
+pub mod id;
+pub mod image;
+pub mod launch;
+pub mod layer;
+pub mod manifest;
+pub mod order;
+pub mod plan;
+pub mod target;

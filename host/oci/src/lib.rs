@@ -1,0 +1,1 @@
+//! Base images in, images out: registry, OCI layout, docker archive, docker daemon.

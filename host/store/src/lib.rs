@@ -1,0 +1,1 @@
+//! Content-addressed blobs, kept results and built images on disk.

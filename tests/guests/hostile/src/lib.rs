@@ -1,0 +1,1 @@
+//! A buildpack that misbehaves on command.

@@ -1,0 +1,1 @@
+//! Tests that need more than one crate: flows, images, the sandbox, the command line.
