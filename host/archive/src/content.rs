@@ -18,6 +18,11 @@ pub trait Content: fmt::Debug + Send + Sync {
     /// A reader at the first byte. It yields exactly [`Content::size`] bytes or fails.
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>>;
 
+    /// The same bytes as a part of a file, where they stand as such: what an archive within an archive is read from.
+    fn span(&self) -> io::Result<Option<Span>> {
+        Ok(None)
+    }
+
     /// Reads everything, refusing more than `limit` bytes before allocating.
     fn bytes(&self, limit: u64) -> io::Result<Vec<u8>> {
         if self.size() > limit {
@@ -30,6 +35,12 @@ pub trait Content: fmt::Debug + Send + Sync {
             return Err(changed_size());
         }
         Ok(bytes)
+    }
+
+    /// A digest that is equal only where the bytes are. Cheaper than [`Content::digest`] where it is known whence the bytes
+    /// come, see [`Known`]; so equal bytes of different origin may have different identities.
+    fn identity(&self) -> io::Result<Digest> {
+        self.digest()
     }
 
     /// Hashes everything.
@@ -48,6 +59,34 @@ pub trait Content: fmt::Debug + Send + Sync {
 
 fn changed_size() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the content's size is not what it was when it was indexed")
+}
+
+/// Content whose identity follows from where it comes from, such as one entry of an archive whose digest is known.
+#[derive(Debug, Clone)]
+pub struct Known {
+    content: Arc<dyn Content>,
+    identity: Digest,
+}
+
+impl Known {
+    /// Vouches that whatever has this `identity` has the bytes of `content`.
+    pub fn new(content: Arc<dyn Content>, identity: Digest) -> Self {
+        Self { content, identity }
+    }
+}
+
+impl Content for Known {
+    fn size(&self) -> u64 {
+        self.content.size()
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.content.open()
+    }
+
+    fn identity(&self) -> io::Result<Digest> {
+        Ok(self.identity)
+    }
 }
 
 /// Bytes in memory: for small files that a buildpack wrote.
@@ -97,6 +136,25 @@ impl Span {
         Self { file, offset, len }
     }
 
+    /// `len` bytes of this span from `offset`; none if it does not reach that far.
+    pub fn part(&self, offset: u64, len: u64) -> Option<Self> {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.len);
+        fits.then(|| Self { file: Arc::clone(&self.file), offset: self.offset + offset, len })
+    }
+
+    /// Reads some bytes at `offset`, 0 at the end; no position is kept.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.len.saturating_sub(offset);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        match self.file.read_at(&mut buffer[..wanted], self.offset + offset)? {
+            0 => Err(changed_size()),
+            n => Ok(n),
+        }
+    }
+
     /// A reader that can also seek, for formats with a directory at their end.
     pub fn cursor(&self) -> SpanCursor {
         SpanCursor { span: self.clone(), position: 0 }
@@ -111,6 +169,10 @@ impl Content for Span {
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(self.cursor()))
     }
+
+    fn span(&self) -> io::Result<Option<Span>> {
+        Ok(Some(self.clone()))
+    }
 }
 
 /// Reads a [`Span`] from a position of its own.
@@ -122,15 +184,7 @@ pub struct SpanCursor {
 
 impl Read for SpanCursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.span.len.saturating_sub(self.position);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let n = self.span.file.read_at(&mut buffer[..wanted], self.span.offset + self.position)?;
-        if n == 0 {
-            return Err(changed_size());
-        }
+        let n = self.span.read_at(buffer, self.position)?;
         self.position += n as u64;
         Ok(n)
     }

@@ -1,0 +1,92 @@
+//! An image with everything that is needed to send it somewhere: manifest, configuration, and layers whose bytes can be read.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use stave_archive::content::Content;
+use stave_model::{digest::Digest, target::Platform};
+
+/// OCI's media type of an image manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI's media type of an index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// OCI's media type of an image configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// OCI's media type of a gzip-compressed layer.
+pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// OCI's media type of an uncompressed layer.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// What a manifest says of a blob (OCI image spec, "Content Descriptors").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What it is.
+    pub media_type: String,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+/// A layer and where its bytes are.
+#[derive(Debug, Clone)]
+pub struct ImageLayer {
+    /// What the manifest says of it.
+    pub descriptor: Descriptor,
+    /// SHA-256 of the uncompressed tar.
+    pub diff_id: Digest,
+    /// The bytes as stored, of the descriptor's size and digest.
+    pub content: Arc<dyn Content>,
+    /// The registry and repository where it is known to be, for a mount instead of an upload.
+    pub origin: Option<String>,
+}
+
+/// One image for one platform.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The platform that its configuration names.
+    pub platform: Platform,
+    /// The manifest, exactly as it is hashed and sent.
+    pub manifest: Vec<u8>,
+    /// The manifest's media type.
+    pub media_type: String,
+    /// The configuration, exactly as it is hashed and sent.
+    pub config: Vec<u8>,
+    /// The layers, bottom first.
+    pub layers: Vec<ImageLayer>,
+}
+
+impl Image {
+    /// The manifest's digest, which is the image's name for ever.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.manifest)
+    }
+
+    /// The configuration's descriptor.
+    pub fn config_descriptor(&self) -> Descriptor {
+        let media_type = if self.media_type == MANIFEST { CONFIG } else { "application/vnd.docker.container.image.v1+json" };
+        Descriptor { media_type: media_type.to_owned(), digest: Digest::of(&self.config), size: self.config.len() as u64 }
+    }
+
+    /// Makes an OCI image of a configuration and layers: the manifest follows from them.
+    pub fn new(platform: Platform, config: Vec<u8>, layers: Vec<ImageLayer>) -> Self {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Manifest<'a> {
+            schema_version: u32,
+            media_type: &'a str,
+            config: Descriptor,
+            layers: Vec<&'a Descriptor>,
+        }
+        let mut image = Self { platform, manifest: Vec::new(), media_type: MANIFEST.to_owned(), config, layers };
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MANIFEST,
+            config: image.config_descriptor(),
+            layers: image.layers.iter().map(|layer| &layer.descriptor).collect(),
+        };
+        image.manifest = serde_json::to_vec(&manifest).expect("strings, numbers and digests are always JSON");
+        image
+    }
+}

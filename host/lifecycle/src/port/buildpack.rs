@@ -1,0 +1,109 @@
+//! A buildpack that can be run: behind it is a component in a sandbox, or in tests a few lines of Rust.
+
+use std::{collections::BTreeMap, error::Error, sync::Arc};
+
+use stave_model::{
+    capability::Capabilities,
+    digest::Digest,
+    launch::Process,
+    manifest::Manifest,
+    plan::{Alternative, Requirement},
+};
+
+use crate::workbench::Workbench;
+
+/// A loaded, checked buildpack.
+pub trait Buildpack: Send + Sync {
+    /// Its manifest.
+    fn manifest(&self) -> &Manifest;
+
+    /// The component's digest.
+    fn digest(&self) -> Digest;
+
+    /// What it may do.
+    fn grants(&self) -> &Capabilities;
+
+    /// Asks whether it takes part.
+    fn detect(&self, bench: &Arc<Workbench>) -> Result<Verdict, RunError>;
+
+    /// Lets it do its work. `requirements` are the plan's entries that it provides.
+    fn build(&self, bench: &Arc<Workbench>, requirements: &[Requirement]) -> Result<Report, RunError>;
+}
+
+/// What detect answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It takes part in one of these ways.
+    Pass(Vec<Alternative>),
+    /// It does not, because ….
+    Skip(String),
+}
+
+/// What build answers, beside layers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Processes of the image.
+    pub processes: Vec<Process>,
+    /// Labels of the image.
+    pub labels: Vec<(String, String)>,
+    /// Slices of the app: patterns whose files get a layer of their own.
+    pub slices: Vec<Vec<String>>,
+    /// Requirements left to the next provider.
+    pub unmet: Vec<String>,
+    /// Notes for the next build.
+    pub store: BTreeMap<String, String>,
+}
+
+/// Whose failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The app's.
+    App,
+    /// The buildpack's.
+    Buildpack,
+    /// The surroundings': network, disk, registry.
+    Environment,
+}
+
+/// Why a buildpack gave up, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose it is.
+    pub blame: Blame,
+    /// One line.
+    pub summary: String,
+    /// More.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The file of the app that it is about.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u32>,
+}
+
+/// Why a buildpack did not answer. Three families that are never mixed: it refused, the sandbox stopped it, the host failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It gave up and says why.
+    #[error("{}", .0.summary.escape_debug())]
+    Refused(Failure),
+    /// It went over a limit or crashed.
+    #[error("the sandbox stopped it: {reason}")]
+    Stopped {
+        /// What it did, such as `it ran for more than 5 seconds`.
+        reason: String,
+        /// What is known of the crash, for the buildpack's author.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// It answered with something that the contract does not allow.
+    #[error("its answer breaks the contract: {0}")]
+    BadAnswer(String),
+    /// Somebody asked to stop.
+    #[error("stopped on request")]
+    Cancelled,
+    /// The host failed.
+    #[error("the host failed while running it")]
+    Host(#[source] Box<dyn Error + Send + Sync>),
+}

@@ -1,0 +1,337 @@
+//! Base image + layers + launch → the new image's configuration and labels, as the CNB lifecycle writes them.
+//!
+//! `pack inspect`, `pack rebase` and every other tool of the field read these labels, so their shape is not ours to improve
+//! (platform specification, "Labels"). What the base says and nobody here changes is handed on untouched, known or not.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    digest::Digest,
+    id::{BuildpackId, LayerName, ProcessType},
+    layer::Usage,
+};
+
+/// When everything in an image was made: the same instant for all, so that it says nothing (lifecycle's constant).
+pub const CREATED: &str = "1980-01-01T00:00:01Z";
+/// The platform API whose image shape this is; the launcher and rebasers read it from the environment.
+pub const PLATFORM_API: &str = "0.14";
+/// Where layers stand in the image.
+pub const LAYERS_DIR: &str = "/layers";
+/// Where the app stands in the image.
+pub const APP_DIR: &str = "/workspace";
+/// The launcher's place in the image.
+pub const LAUNCHER: &str = "/cnb/lifecycle/launcher";
+/// The folder with one link to the launcher for each process type.
+pub const PROCESS_DIR: &str = "/cnb/process";
+
+/// The label that rebasing and layer reuse live on.
+pub const LIFECYCLE_LABEL: &str = "io.buildpacks.lifecycle.metadata";
+/// The label that says what was built by whom.
+pub const BUILD_LABEL: &str = "io.buildpacks.build.metadata";
+/// The label that says where the source came from.
+pub const PROJECT_LABEL: &str = "io.buildpacks.project.metadata";
+
+/// A reference to a layer by the digest of its uncompressed tar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerSha {
+    /// The diffID; an empty text where there is no such layer.
+    pub sha: String,
+}
+
+impl From<Digest> for LayerSha {
+    fn from(diff_id: Digest) -> Self {
+        Self { sha: diff_id.to_string() }
+    }
+}
+
+/// The value of [`LIFECYCLE_LABEL`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LifecycleMetadata {
+    /// One layer a slice, then the rest.
+    pub app: Vec<LayerSha>,
+    /// Buildpacks and their launch layers, in the order they ran.
+    pub buildpacks: Vec<BuildpackLayers>,
+    /// The layer with the launcher's `metadata.toml`.
+    pub config: LayerSha,
+    /// The layer with the launcher.
+    pub launcher: LayerSha,
+    /// The layer with the process links.
+    #[serde(rename = "process-types")]
+    pub process_types: LayerSha,
+    /// The base.
+    #[serde(rename = "runImage")]
+    pub run_image: RunImage,
+    /// The base again, for old readers.
+    pub stack: StackMetadata,
+}
+
+/// What one buildpack left in an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildpackLayers {
+    /// Its id.
+    pub key: BuildpackId,
+    /// Its version.
+    pub version: String,
+    /// Its launch layers by name.
+    pub layers: BTreeMap<LayerName, LayerEntry>,
+    /// Notes for its next build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Store>,
+}
+
+/// A buildpack's notes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// The notes.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One launch layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerEntry {
+    /// Its diffID.
+    pub sha: String,
+    /// The buildpack's metadata of it.
+    pub data: BTreeMap<String, String>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub usage: Usage,
+}
+
+/// The base as recorded for rebasing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunImage {
+    /// The diffID of the base's last layer: everything up to it is replaced when rebasing.
+    #[serde(rename = "topLayer")]
+    pub top_layer: String,
+    /// Where exactly it was found.
+    pub reference: String,
+    /// The name that people use for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// Other names of the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
+}
+
+/// The base's names in the old place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StackMetadata {
+    /// The names.
+    pub run_image: RunImageNames,
+}
+
+/// Names of a base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunImageNames {
+    /// The name that people use for it.
+    pub image: String,
+    /// Other names of the same.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+}
+
+/// One layer that is put on the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLayer {
+    /// Digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// Who made it, for the image's history.
+    pub created_by: String,
+}
+
+/// Everything that is put on the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// Layers, bottom first.
+    pub layers: Vec<NewLayer>,
+    /// Labels; later ones win.
+    pub labels: Vec<(String, String)>,
+    /// The process that starts when none is named.
+    pub default_process: Option<ProcessType>,
+}
+
+/// A base image that nothing can be put on.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Not JSON, or not an object.
+    #[error("the base image's configuration is not a JSON object")]
+    Format(#[source] Option<serde_json::Error>),
+    /// A member has another type than the OCI image spec gives it.
+    #[error("the base image's configuration has no valid `{0}`")]
+    Member(&'static str),
+}
+
+/// The numeric user and group that own what is added: the base's `CNB_USER_ID` and `CNB_GROUP_ID`, or root when it names none.
+pub fn owner(base_config: &[u8]) -> Result<(u32, u32), ImageError> {
+    let config = parse(base_config)?;
+    let env = env_of(&config)?;
+    let number = |name: &str| {
+        let value = env.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    Ok((number("CNB_USER_ID"), number("CNB_GROUP_ID")))
+}
+
+/// The new image's configuration as JSON: the base's, with `addition` on top.
+pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, ImageError> {
+    let mut config = parse(base_config)?;
+    let env = extend_env(env_of(&config)?);
+    let base_layers = add_diff_ids(&mut config, addition)?;
+    rewrite_history(&mut config, base_layers, addition)?;
+    config.insert("created".to_owned(), json!(CREATED));
+    let run = object_in(&mut config, "config")?;
+    run.insert("Env".to_owned(), json!(env));
+    run.insert("WorkingDir".to_owned(), json!(APP_DIR));
+    run.insert("Entrypoint".to_owned(), json!([entrypoint(addition.default_process.as_ref())]));
+    run.remove("Cmd");
+    let labels = object_in(run, "Labels")?;
+    for (name, value) in &addition.labels {
+        labels.insert(name.clone(), json!(value));
+    }
+    Ok(Value::Object(config).to_string().into_bytes())
+}
+
+fn entrypoint(default: Option<&ProcessType>) -> String {
+    default.map_or_else(|| LAUNCHER.to_owned(), |kind| format!("{PROCESS_DIR}/{kind}"))
+}
+
+fn parse(config: &[u8]) -> Result<Map<String, Value>, ImageError> {
+    match serde_json::from_slice(config).map_err(|error| ImageError::Format(Some(error)))? {
+        Value::Object(members) => Ok(members),
+        _ => Err(ImageError::Format(None)),
+    }
+}
+
+/// The object at `name`, made if it is missing or null.
+fn object_in<'a>(parent: &'a mut Map<String, Value>, name: &'static str) -> Result<&'a mut Map<String, Value>, ImageError> {
+    let value = parent.entry(name).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    value.as_object_mut().ok_or(ImageError::Member(name))
+}
+
+fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageError> {
+    match config.get("config").and_then(|run| run.get("Env")) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(entries)) => {
+            entries.iter().map(|entry| entry.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or(ImageError::Member("Env"))
+        }
+        Some(_) => Err(ImageError::Member("Env")),
+    }
+}
+
+/// Sets the launcher's variables in place where they are there, at the end where they are not.
+fn extend_env(mut env: Vec<String>) -> Vec<String> {
+    let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("").to_owned();
+    let path = [PROCESS_DIR, "/cnb/lifecycle", path.as_str()].join(":");
+    for (name, value) in [
+        ("CNB_LAYERS_DIR", LAYERS_DIR),
+        ("CNB_APP_DIR", APP_DIR),
+        ("CNB_PLATFORM_API", PLATFORM_API),
+        ("CNB_DEPRECATION_MODE", "quiet"),
+        ("PATH", path.trim_end_matches(':')),
+    ] {
+        let entry = format!("{name}={value}");
+        match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(old, _)| old == name)) {
+            Some(old) => *old = entry,
+            None => env.push(entry),
+        }
+    }
+    env
+}
+
+/// Adds the diffIDs; answers how many the base has.
+fn add_diff_ids(config: &mut Map<String, Value>, addition: &Addition) -> Result<usize, ImageError> {
+    let rootfs = object_in(config, "rootfs")?;
+    rootfs.insert("type".to_owned(), json!("layers"));
+    let ids = rootfs.entry("diff_ids").or_insert(json!([])).as_array_mut().ok_or(ImageError::Member("diff_ids"))?;
+    let base = ids.len();
+    ids.extend(addition.layers.iter().map(|layer| json!(layer.diff_id)));
+    Ok(base)
+}
+
+/// One entry a layer, all of the same instant; blank ones if the base's history does not fit its layers (as the lifecycle does).
+fn rewrite_history(config: &mut Map<String, Value>, base_layers: usize, addition: &Addition) -> Result<(), ImageError> {
+    let history = config.entry("history").or_insert(json!([]));
+    let entries = history.as_array_mut().ok_or(ImageError::Member("history"))?;
+    entries.retain(|entry| entry.get("empty_layer") != Some(&Value::Bool(true)));
+    if entries.len() != base_layers {
+        *entries = vec![json!({}); base_layers];
+    }
+    entries.extend(addition.layers.iter().map(|layer| json!({ "created_by": layer.created_by })));
+    for entry in entries {
+        entry.as_object_mut().ok_or(ImageError::Member("history"))?.insert("created".to_owned(), json!(CREATED));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addition() -> Addition {
+        Addition {
+            layers: vec![NewLayer { diff_id: Digest::of(b"new"), created_by: "Application Layer".to_owned() }],
+            labels: vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
+            default_process: Some("web".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn puts_layers_labels_and_launch_on_the_base() {
+        let base = json!({
+            "architecture": "arm64", "os": "linux", "variant": "v8", "created": "2026-01-01T00:00:00Z",
+            "config": { "Env": ["PATH=/usr/bin", "CNB_USER_ID=1001", "CNB_GROUP_ID=1000"], "User": "1002:1000",
+                        "Cmd": ["sh"], "Labels": { "io.buildpacks.base.id": "x" }, "StopSignal": "SIGINT" },
+            "rootfs": { "type": "layers", "diff_ids": [Digest::of(b"base")] },
+            "history": [{ "created_by": "base" }, { "created_by": "env", "empty_layer": true }],
+            "x-unknown": 7
+        });
+        let base = base.to_string();
+        assert_eq!(owner(base.as_bytes()).unwrap(), (1001, 1000));
+        let config: Value = serde_json::from_slice(&assemble(base.as_bytes(), &addition()).unwrap()).unwrap();
+        assert_eq!(config["created"], CREATED);
+        assert_eq!(config["variant"], "v8");
+        assert_eq!(config["x-unknown"], 7, "what nobody here knows is handed on");
+        assert_eq!(config["config"]["User"], "1002:1000");
+        assert_eq!(config["config"]["StopSignal"], "SIGINT");
+        assert_eq!(config["config"]["Entrypoint"], json!(["/cnb/process/web"]));
+        assert_eq!(config["config"].get("Cmd"), None);
+        assert_eq!(config["config"]["WorkingDir"], "/workspace");
+        assert_eq!(config["config"]["Labels"], json!({ "io.buildpacks.base.id": "x", "a": "2" }));
+        assert_eq!(config["config"]["Env"][0], "PATH=/cnb/process:/cnb/lifecycle:/usr/bin");
+        assert_eq!(config["rootfs"]["diff_ids"], json!([Digest::of(b"base"), Digest::of(b"new")]));
+        assert_eq!(
+            config["history"],
+            json!([{ "created": CREATED, "created_by": "base" }, { "created": CREATED, "created_by": "Application Layer" }])
+        );
+    }
+
+    #[test]
+    fn a_base_that_says_little_will_do() {
+        let config: Value = serde_json::from_slice(&assemble(b"{}", &addition()).unwrap()).unwrap();
+        assert_eq!(config["config"]["Env"][0], "CNB_LAYERS_DIR=/layers");
+        assert_eq!(config["config"]["Env"][4], "PATH=/cnb/process:/cnb/lifecycle");
+        assert_eq!(owner(b"{}").unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn a_base_that_is_wrong_is_an_error() {
+        for (base, message) in [
+            ("", "the base image's configuration is not a JSON object"),
+            ("[]", "the base image's configuration is not a JSON object"),
+            (r#"{"config":[]}"#, "the base image's configuration has no valid `config`"),
+            (r#"{"config":{"Env":[1]}}"#, "the base image's configuration has no valid `Env`"),
+            (r#"{"rootfs":{"diff_ids":1}}"#, "the base image's configuration has no valid `diff_ids`"),
+            (r#"{"history":{}}"#, "the base image's configuration has no valid `history`"),
+        ] {
+            assert_eq!(assemble(base.as_bytes(), &addition()).unwrap_err().to_string(), message);
+        }
+    }
+}
