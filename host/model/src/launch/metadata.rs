@@ -1,0 +1,438 @@
+//! `<layers>/config/metadata.toml`, by which the build tells the launcher what it made, and the same as a label of the
+//! image, `io.buildpacks.build.metadata`, by which it tells everybody else (platform spec).
+
+use std::{fmt, str::FromStr};
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{Aggregate, InvalidLaunch, Label, MAX_PROCESSES, Process, Slice, cap};
+use crate::id::{BuildpackId, ProcessType};
+
+/// Longest `metadata.toml` that is read, in bytes: the largest that the limits of [`super`] could make is refused
+/// long before by the registry's own limits on labels.
+pub const MAX_METADATA: usize = 4 * 1024 * 1024;
+/// Most buildpacks of a group.
+pub const MAX_BUILDPACKS: usize = 200;
+
+/// The version of a contract, `major.minor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Api {
+    /// Major.
+    pub major: u16,
+    /// Minor.
+    pub minor: u16,
+}
+
+/// A text that is not the version of a contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not an API version: expected major.minor, such as 0.14", .0.escape_debug())]
+pub struct InvalidApi(String);
+
+impl FromStr for Api {
+    type Err = InvalidApi;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten();
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        match (number(major), number(minor)) {
+            (Some(major), Some(minor)) => Ok(Self { major, minor }),
+            _ => Err(InvalidApi(text.chars().take(50).collect())),
+        }
+    }
+}
+
+impl TryFrom<String> for Api {
+    type Error = InvalidApi;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Api> for String {
+    fn from(api: Api) -> Self {
+        api.to_string()
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// A buildpack that took part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// Its id.
+    pub id: BuildpackId,
+    /// Its version.
+    pub version: Version,
+    /// The buildpack API whose rules its processes follow.
+    pub api: Api,
+    /// Where to read about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+}
+
+/// What the launcher reads: the buildpacks in the order of their group, and everything about launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// The buildpacks that took part, in order.
+    pub buildpacks: Vec<Participant>,
+    /// What they said together.
+    pub launch: Aggregate,
+}
+
+/// A `metadata.toml` that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidMetadata {
+    /// Longer than [`MAX_METADATA`].
+    #[error("the launch metadata are {0} bytes long; at most {MAX_METADATA} are read")]
+    TooLong(usize),
+    /// Not TOML, or not of this shape. The parser's message without its excerpt of the text.
+    #[error("line {line} of the launch metadata is not understood: {message}")]
+    NotUnderstood {
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// Understood, and wrong.
+    #[error("the launch metadata cannot be followed")]
+    Wrong(#[source] InvalidLaunch),
+    /// Could not be written as TOML.
+    #[error("could not write the launch metadata")]
+    Unwritable(#[source] toml::ser::Error),
+}
+
+impl Metadata {
+    /// Reads `metadata.toml`. Keys that are not known are ignored, as every reader of this file does.
+    pub fn from_toml(text: &str) -> Result<Self, InvalidMetadata> {
+        if text.len() > MAX_METADATA {
+            return Err(InvalidMetadata::TooLong(text.len()));
+        }
+        let file: MetadataFile = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let message = error.message().chars().take(300).collect::<String>().escape_debug().to_string();
+            InvalidMetadata::NotUnderstood { line: before.matches('\n').count() + 1, message }
+        })?;
+        let MetadataFile { default, buildpacks, labels, processes, slices } = file;
+        cap("processes", processes.len(), MAX_PROCESSES).map_err(InvalidMetadata::Wrong)?;
+        cap("buildpacks", buildpacks.len(), MAX_BUILDPACKS).map_err(InvalidMetadata::Wrong)?;
+        let processes: Vec<Process> = processes.into_iter().map(Process::from).collect();
+        processes.iter().try_for_each(Process::check).map_err(InvalidMetadata::Wrong)?;
+        Ok(Self { buildpacks, launch: Aggregate { processes, default, labels, slices } })
+    }
+
+    /// Writes `metadata.toml`; equal metadata give equal bytes.
+    pub fn to_toml(&self) -> Result<String, InvalidMetadata> {
+        toml::to_string(&MetadataFile {
+            default: self.launch.default.clone(),
+            buildpacks: self.buildpacks.clone(),
+            labels: self.launch.labels.clone(),
+            processes: self.launch.processes.iter().cloned().map(ProcessEntry::from).collect(),
+            slices: self.launch.slices.clone(),
+        })
+        .map_err(InvalidMetadata::Unwritable)
+    }
+}
+
+/// The file as it stands.
+#[derive(Serialize, Deserialize)]
+struct MetadataFile {
+    #[serde(rename = "buildpack-default-process-type", default, skip_serializing_if = "Option::is_none")]
+    default: Option<ProcessType>,
+    #[serde(default)]
+    buildpacks: Vec<Participant>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<Label>,
+    #[serde(default)]
+    processes: Vec<ProcessEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slices: Vec<Slice>,
+}
+
+/// A process as it stands in the file. Whether it was the default is said once, at the top.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ProcessEntry {
+    r#type: ProcessType,
+    command: Vec<String>,
+    #[serde(default)]
+    args: Vec<String>,
+    direct: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    working_dir: Option<String>,
+    buildpack_id: BuildpackId,
+}
+
+impl From<Process> for ProcessEntry {
+    fn from(process: Process) -> Self {
+        Self {
+            r#type: process.kind,
+            command: process.command,
+            args: process.args,
+            direct: process.direct,
+            working_dir: process.working_directory,
+            buildpack_id: process.buildpack,
+        }
+    }
+}
+
+impl From<ProcessEntry> for Process {
+    fn from(entry: ProcessEntry) -> Self {
+        Self {
+            kind: entry.r#type,
+            command: entry.command,
+            args: entry.args,
+            direct: entry.direct,
+            default: false,
+            working_directory: entry.working_dir.filter(|path| !path.is_empty()),
+            buildpack: entry.buildpack_id,
+        }
+    }
+}
+
+/// The label `io.buildpacks.build.metadata`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildMetadata {
+    /// The processes, sorted by type.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub processes: Vec<LabelledProcess>,
+    /// The buildpacks that took part, in order.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub buildpacks: Vec<LabelledBuildpack>,
+    /// The type that starts when none is named.
+    #[serde(rename = "buildpack-default-process-type", default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<ProcessType>,
+    /// The launcher in the image.
+    #[serde(default)]
+    pub launcher: LabelledLauncher,
+}
+
+/// A process in the label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelledProcess {
+    /// Its type.
+    pub r#type: ProcessType,
+    /// The program and its fixed arguments.
+    pub command: Vec<String>,
+    /// The arguments that a user's own replace.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub args: Vec<String>,
+    /// Whether it starts without a shell.
+    pub direct: bool,
+    /// Where it starts.
+    #[serde(rename = "working-dir", default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+    /// The buildpack that contributed it.
+    #[serde(rename = "buildpackID")]
+    pub buildpack: BuildpackId,
+}
+
+/// A buildpack in the label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelledBuildpack {
+    /// Its id.
+    pub id: BuildpackId,
+    /// Its version; text, because not every buildpack's is a semantic one.
+    pub version: String,
+    /// Where to read about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+}
+
+/// The launcher in the label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelledLauncher {
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// Go writes an empty list as `null`.
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl BuildMetadata {
+    /// What the label says about `metadata` and the launcher of `launcher_version`.
+    pub fn new(metadata: &Metadata, launcher_version: &str) -> Self {
+        let process = |process: &Process| LabelledProcess {
+            r#type: process.kind.clone(),
+            command: process.command.clone(),
+            args: process.args.clone(),
+            direct: process.direct,
+            working_directory: process.working_directory.clone(),
+            buildpack: process.buildpack.clone(),
+        };
+        let buildpack = |buildpack: &Participant| LabelledBuildpack {
+            id: buildpack.id.clone(),
+            version: buildpack.version.to_string(),
+            homepage: buildpack.homepage.clone(),
+        };
+        Self {
+            processes: metadata.launch.processes.iter().map(process).collect(),
+            buildpacks: metadata.buildpacks.iter().map(buildpack).collect(),
+            default: metadata.launch.default.clone(),
+            launcher: LabelledLauncher { version: launcher_version.to_owned() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> Metadata {
+        let process = |kind: &str, args: &[&str], working_directory: Option<&str>| Process {
+            kind: kind.parse().unwrap(),
+            command: vec!["java".to_owned(), "-jar".to_owned()],
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            direct: true,
+            default: false,
+            working_directory: working_directory.map(ToOwned::to_owned),
+            buildpack: "stave/java".parse().unwrap(),
+        };
+        Metadata {
+            buildpacks: vec![Participant {
+                id: "stave/java".parse().unwrap(),
+                version: Version::new(0, 1, 0),
+                api: Api { major: 0, minor: 10 },
+                homepage: None,
+            }],
+            launch: Aggregate {
+                processes: vec![process("task", &[], Some("sub")), process("web", &["app.jar"], None)],
+                default: Some("web".parse().unwrap()),
+                labels: vec![Label { key: "a".to_owned(), value: "é\n\"".to_owned() }],
+                slices: vec![Slice { paths: vec!["lib/*".to_owned()] }],
+            },
+        }
+    }
+
+    #[test]
+    fn the_file_has_the_shape_of_the_specification() {
+        let text = metadata().to_toml().unwrap();
+        assert_eq!(Metadata::from_toml(&text).unwrap(), metadata());
+        insta::assert_snapshot!(text, @r#"
+        buildpack-default-process-type = "web"
+
+        [[buildpacks]]
+        id = "stave/java"
+        version = "0.1.0"
+        api = "0.10"
+
+        [[labels]]
+        key = "a"
+        value = """
+        é
+        """"
+
+        [[processes]]
+        type = "task"
+        command = ["java", "-jar"]
+        args = []
+        direct = true
+        working-dir = "sub"
+        buildpack-id = "stave/java"
+
+        [[processes]]
+        type = "web"
+        command = ["java", "-jar"]
+        args = ["app.jar"]
+        direct = true
+        buildpack-id = "stave/java"
+
+        [[slices]]
+        paths = ["lib/*"]
+        "#);
+    }
+
+    #[test]
+    fn the_label_has_the_shape_of_the_specification() {
+        let label = BuildMetadata::new(&metadata(), "0.1.0");
+        let text = serde_json::to_string_pretty(&label).unwrap();
+        assert_eq!(serde_json::from_str::<BuildMetadata>(&text).unwrap(), label);
+        insta::assert_snapshot!(text, @r#"
+        {
+          "processes": [
+            {
+              "type": "task",
+              "command": [
+                "java",
+                "-jar"
+              ],
+              "args": [],
+              "direct": true,
+              "working-dir": "sub",
+              "buildpackID": "stave/java"
+            },
+            {
+              "type": "web",
+              "command": [
+                "java",
+                "-jar"
+              ],
+              "args": [
+                "app.jar"
+              ],
+              "direct": true,
+              "buildpackID": "stave/java"
+            }
+          ],
+          "buildpacks": [
+            {
+              "id": "stave/java",
+              "version": "0.1.0"
+            }
+          ],
+          "buildpack-default-process-type": "web",
+          "launcher": {
+            "version": "0.1.0"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn labels_that_go_wrote_are_read() {
+        let text = r#"{ "processes": [{ "type": "web", "command": ["x"], "args": null, "direct": true, "buildpackID": "a/b" }],
+            "buildpacks": null, "bom": null, "launcher": { "version": "0.21.0", "source": { "git": {} } } }"#;
+        let label: BuildMetadata = serde_json::from_str(text).unwrap();
+        assert_eq!(label.processes[0].args, [""; 0]);
+        assert_eq!((label.buildpacks, label.default, label.launcher.version.as_str()), (vec![], None, "0.21.0"));
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_wrong_ones_refused() {
+        assert_eq!(Metadata::from_toml("future = 1").unwrap().buildpacks, []);
+        let refused = |text: &str| Metadata::from_toml(text).unwrap_err();
+        let process =
+            |rest: &str| format!("\n[[processes]]\ntype = 'web'\ndirect = true\nbuildpack-id = 'a/b'\n{rest}");
+        insta::assert_snapshot!(refused("x"), @"line 1 of the launch metadata is not understood: key with no value, expected `=`");
+        insta::assert_snapshot!(refused(&process("command = 'java'")), @r#"line 6 of the launch metadata is not understood: invalid type: string \"java\", expected a sequence"#);
+        insta::assert_snapshot!(refused(&process("command = ['a']\nworking-dir = '\u{1b}[2J'")), @"line 7 of the launch metadata is not understood: invalid literal string, expected non-single-quote visible characters");
+        insta::assert_snapshot!(refused("[[processes]]\ntype = '../x'"), @"line 2 of the launch metadata is not understood: `../x` is not a valid process type: use letters, digits, `.`, `-` and `_`, at most 64 characters");
+        insta::assert_snapshot!(refused(&" ".repeat(MAX_METADATA + 1)), @"the launch metadata are 4194305 bytes long; at most 4194304 are read");
+        let error = refused(&process("command = []"));
+        insta::assert_snapshot!(format!("{error} / {}", std::error::Error::source(&error).unwrap()), @"the launch metadata cannot be followed / the process `web` has no command");
+        assert!(Metadata::from_toml(&process("command = ['a']\nworking-dir = ''")).is_ok());
+    }
+
+    #[test]
+    fn versions_of_contracts_compare_as_numbers() {
+        let api = |text: &str| text.parse::<Api>();
+        assert!(api("0.9").unwrap() < api("0.10").unwrap() && api("1").unwrap() > api("0.15").unwrap());
+        for text in ["", ".", "0.", "+0.1", "0.1.2", "0.x", "99999.1"] {
+            assert!(api(text).is_err(), "{text:?}");
+        }
+        insta::assert_snapshot!(api("new\u{7}").unwrap_err(), @r"`new\u{7}` is not an API version: expected major.minor, such as 0.14");
+    }
+}
