@@ -1,1 +1,19 @@
 //! Content-addressed blobs, kept results and built images on disk.
+//!
+//! Several programs use these folders at once, any of them may be killed at any moment, and the disk may be full. So
+//! everything is written to a staged file first and takes its name by one rename, last; locks are the kernel's and die
+//! with their holder; and what is read back is checked, or was flushed before it had a name.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`folders`] | where data lives, and whether such a folder can be trusted |
+//! | [`staged`] | files that do not have a name yet |
+//! | [`blobs`] | bytes by their digest |
+//! | [`results`] | small results by their key |
+//! | [`images`] | images by name and platform, as an OCI image layout |
+
+pub mod blobs;
+pub mod folders;
+//pub mod images;
+pub mod results;
+pub mod staged;

@@ -1,0 +1,132 @@
+//! Small results by their key: `results/<2 hex>/<hex>`, each with a check inside.
+//!
+//! A file that was torn, flipped, swapped with another or written by somebody who does not know its key is a miss, and
+//! a miss only costs time.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use stave_archive::content::Content;
+use stave_lifecycle::port::{blobs::Results, failure::PortError};
+use stave_model::digest::{Digest, Key};
+
+use crate::{blobs, folders::Folder, staged::Staging};
+
+/// The largest result that is kept, in bytes.
+pub const MAX_RESULT: usize = 4 << 20;
+
+/// How many bytes the check before a value takes: a digest as text and a line feed.
+const CHECK: usize = 72;
+
+/// The results in a folder.
+#[derive(Debug, Clone)]
+pub struct DiskResults {
+    folder: Folder,
+    staging: Staging,
+}
+
+impl DiskResults {
+    /// The results in `cache`.
+    pub fn open(cache: &Folder) -> Result<Self, PortError> {
+        let folder = cache.within("results")?;
+        let staging = Staging::open(&folder)?;
+        Ok(Self { folder, staging })
+    }
+
+    fn path(&self, key: &Digest) -> PathBuf {
+        let hex = key.hex();
+        self.folder.path().join(&hex[..2]).join(hex)
+    }
+
+    fn try_put(&self, key: &Digest, value: &[u8]) -> io::Result<()> {
+        let path = self.path(key);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut staged = self.staging.create()?;
+        writeln!(staged, "{}", check(key, value))?;
+        staged.write_all(value)?;
+        staged.publish(&path, 0o444)?;
+        Ok(())
+    }
+}
+
+impl Results for DiskResults {
+    fn get(&self, key: &Digest) -> Option<Vec<u8>> {
+        let span = blobs::open(&self.path(key)).ok()??;
+        let bytes = span.bytes((MAX_RESULT + CHECK) as u64).ok()?;
+        let (line, value) = bytes.split_at_checked(CHECK)?;
+        (line == format!("{}\n", check(key, value)).as_bytes()).then(|| value.to_vec())
+    }
+
+    fn put(&self, key: &Digest, value: &[u8]) {
+        if value.len() <= MAX_RESULT {
+            // A result that is not kept is made again.
+            let _ = self.try_put(key, value);
+        }
+    }
+}
+
+/// Binds a value to its key.
+fn check(key: &Digest, value: &[u8]) -> Digest {
+    Key::new("stave result 1").field(key.to_string()).field(value).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folders::CACHE_VARIABLE;
+
+    fn results(temp: &tempfile::TempDir) -> DiskResults {
+        DiskResults::open(&Folder::open(temp.path().join("cache"), CACHE_VARIABLE).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_put_comes_back_and_the_last_one_counts() {
+        let temp = tempfile::tempdir().unwrap();
+        let (results, key) = (results(&temp), Digest::of(b"key"));
+        assert_eq!(results.get(&key), None);
+        for value in [&b"one"[..], b"", b"two\nlines"] {
+            results.put(&key, value);
+            assert_eq!(results.get(&key).as_deref(), Some(value));
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let (results, key) = (results(&temp), Digest::of(b"key"));
+        results.put(&key, &vec![0; MAX_RESULT + 1]);
+        assert_eq!(results.get(&key), None);
+        results.put(&key, &vec![0; MAX_RESULT]);
+        assert_eq!(results.get(&key).map(|value| value.len()), Some(MAX_RESULT));
+    }
+
+    #[test]
+    fn whatever_was_changed_is_a_miss() {
+        let temp = tempfile::tempdir().unwrap();
+        let (results, key, other) = (results(&temp), Digest::of(b"key"), Digest::of(b"other"));
+        results.put(&key, b"value");
+        let good = fs::read(results.path(&key)).unwrap();
+        let set = |bytes: &[u8]| {
+            fs::remove_file(results.path(&key)).unwrap();
+            fs::write(results.path(&key), bytes).unwrap();
+        };
+        for at in 0..good.len() {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1;
+            set(&flipped);
+            assert_eq!(results.get(&key), None, "byte {at} flipped");
+            set(&good[..at]);
+            assert_eq!(results.get(&key), None, "torn at {at}");
+        }
+        set(&good);
+        assert!(results.get(&key).is_some());
+        results.put(&other, b"another value");
+        fs::rename(results.path(&other), results.path(&key)).unwrap();
+        assert_eq!(results.get(&key), None, "swapped with another");
+    }
+}
