@@ -87,6 +87,10 @@ impl Content for Known {
     fn identity(&self) -> io::Result<Digest> {
         Ok(self.identity)
     }
+
+    fn span(&self) -> io::Result<Option<Span>> {
+        self.content.span()
+    }
 }
 
 /// Bytes in memory: for small files that a buildpack wrote.

@@ -1,6 +1,6 @@
 //! A tree of files as a sorted map, and the paths that may stand in one.
 
-use std::{borrow::Borrow, collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, collections::{BTreeMap, BTreeSet}, fmt, str::FromStr, sync::Arc};
 
 use crate::content::Content;
 
@@ -225,6 +225,16 @@ impl Tree {
         self.nodes.iter()
     }
 
+    /// The same tree with every node changed.
+    #[must_use]
+    pub fn map(self, change: impl Fn(&TreePath, Node) -> Node) -> Self {
+        let nodes = self.nodes.into_iter().map(|(path, node)| {
+            let node = change(&path, node);
+            (path, node)
+        });
+        Self { nodes: nodes.collect() }
+    }
+
     /// What stands at `path`; symbolic links are not followed.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(path)
@@ -253,6 +263,24 @@ impl Tree {
     pub fn remove(&mut self, path: &TreePath) -> usize {
         let before = self.nodes.len();
         self.nodes.retain(|other, _| !other.is_within(path));
+        before - self.nodes.len()
+    }
+
+    /// Takes away every node that `doomed` names, and everything below it; answers how many nodes went.
+    pub fn remove_where(&mut self, doomed: impl Fn(&TreePath) -> bool) -> usize {
+        let before = self.nodes.len();
+        let named: BTreeSet<TreePath> = self.nodes.keys().filter(|path| doomed(path)).cloned().collect();
+        let is_gone = |path: &TreePath| {
+            let mut at = Some(path.clone());
+            while let Some(path) = at {
+                if named.contains(&path) {
+                    return true;
+                }
+                at = path.parent();
+            }
+            false
+        };
+        self.nodes.retain(|path, _| !is_gone(path));
         before - self.nodes.len()
     }
 

@@ -65,8 +65,13 @@ impl Image {
 
     /// The configuration's descriptor.
     pub fn config_descriptor(&self) -> Descriptor {
-        let media_type = if self.media_type == MANIFEST { CONFIG } else { "application/vnd.docker.container.image.v1+json" };
-        Descriptor { media_type: media_type.to_owned(), digest: Digest::of(&self.config), size: self.config.len() as u64 }
+        let media_type =
+            if self.media_type == MANIFEST { CONFIG } else { "application/vnd.docker.container.image.v1+json" };
+        Descriptor {
+            media_type: media_type.to_owned(),
+            digest: Digest::of(&self.config),
+            size: self.config.len() as u64,
+        }
     }
 
     /// Makes an OCI image of a configuration and layers: the manifest follows from them.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, error::Error, sync::Arc};
 use stave_model::{
     capability::Capabilities,
     digest::Digest,
-    launch::Process,
+    launch::Launch,
     manifest::Manifest,
     plan::{Alternative, Requirement},
 };
@@ -42,12 +42,8 @@ pub enum Verdict {
 /// What build answers, beside layers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Processes of the image.
-    pub processes: Vec<Process>,
-    /// Labels of the image.
-    pub labels: Vec<(String, String)>,
-    /// Slices of the app: patterns whose files get a layer of their own.
-    pub slices: Vec<Vec<String>>,
+    /// Processes, labels and slices of the image.
+    pub launch: Launch,
     /// Requirements left to the next provider.
     pub unmet: Vec<String>,
     /// Notes for the next build.

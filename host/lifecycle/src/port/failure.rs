@@ -1,6 +1,6 @@
 //! How a port says that it could not do what it was asked to do.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io};
 
 /// What kind of thing went wrong, as the contract's `fault` has it, and how the program ends because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,15 @@ impl PortError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// An attempt that failed while bytes were read or written. Contents that are fetched when they are opened, and blobs
+    /// that are written to a full disk, put a [`PortError`] into their [`io::Error`]: its fault and hint are passed on.
+    /// Anything else is `otherwise`.
+    pub fn of_io(attempt: impl Into<String>, otherwise: Fault, error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        let (fault, hint) = inner.map_or((otherwise, None), |inner| (inner.fault, inner.hint.clone()));
+        Self { fault, attempt: attempt.into(), hint, source: Some(error.into()) }
     }
 
     /// Somebody asked to stop.

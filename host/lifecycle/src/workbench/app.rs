@@ -1,0 +1,139 @@
+//! Questions about the app, answered from its index, and about archives within it.
+
+use stave_archive::{
+    glob::{Globs, find},
+    tree::{Node, Tree, TreePath},
+};
+use stave_model::{capability::Interface, digest::Digest};
+
+use super::{Answer, Phase, Workbench, short};
+use crate::{
+    app::{identity, with_origin},
+    port::failure::{Fault, PortError},
+};
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+}
+
+/// What a buildpack is told of a file, folder or link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes of a file; 0 otherwise.
+    pub size: u64,
+    /// Whether it can be run.
+    pub executable: bool,
+}
+
+impl Entry {
+    fn new(path: &TreePath, node: &Node) -> Self {
+        let (kind, size, executable) = match node {
+            Node::File(access, content) => (Kind::File, content.size(), access.mode & 0o111 != 0),
+            Node::Folder(_) => (Kind::Folder, 0, false),
+            Node::Link(_) => (Kind::Link, 0, false),
+        };
+        Self { path: path.to_string(), kind, size, executable }
+    }
+}
+
+impl Workbench {
+    /// Everything of the app that matches, sorted, at most `limit`.
+    pub fn find(&self, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let globs = self.globs(patterns)?;
+        Ok(self.entries(&self.state().app, &globs, limit))
+    }
+
+    /// What stands at a path of the app, links followed.
+    pub fn stat(&self, path: &str) -> Answer<Option<Entry>> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let at = self.path(path)?;
+        let state = self.state();
+        let attempt = || format!("look at `{}`", short(path));
+        let found = state.app.resolve(&at).map_err(|e| PortError::new(Fault::InvalidInput, attempt()).caused_by(e))?;
+        Ok(found.map(|(_, node)| Entry::new(&at, node)))
+    }
+
+    /// Reads a file of the app.
+    pub fn read(&self, path: &str, limit: u64) -> Answer<Vec<u8>> {
+        self.begin(Interface::App, Phase::Detect)?;
+        self.read_file(&self.state().app, path, limit)
+    }
+
+    /// One digest over all files of the app that match.
+    pub fn digest(&self, patterns: &[String]) -> Answer<Digest> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let globs = self.globs(patterns)?;
+        let state = self.state();
+        let files = state.app.iter().filter(|(path, node)| matches!(node, Node::File(..)) && globs.matches(path));
+        identity(files).map_err(|error| PortError::new(Fault::Io, "hash files of the app").caused_by(error))
+    }
+
+    /// Opens an archive of the app; the answer stands for it in the other calls.
+    pub fn open_archive(&self, path: &str) -> Answer<usize> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let tree = self.app_archive(path)?;
+        let mut state = self.state();
+        if state.archives.len() >= self.shop.limits.open {
+            let attempt = format!("open more than {} archives", self.shop.limits.open);
+            return Err(PortError::new(Fault::TooLarge, attempt));
+        }
+        state.archives.push(tree);
+        Ok(state.archives.len() - 1)
+    }
+
+    /// What is in an opened archive.
+    pub fn archive_find(&self, archive: usize, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let globs = self.globs(patterns)?;
+        let state = self.state();
+        let tree = state.archives.get(archive).ok_or_else(|| unknown("archive"))?;
+        Ok(self.entries(tree, &globs, limit))
+    }
+
+    /// Reads a file of an opened archive.
+    pub fn archive_read(&self, archive: usize, path: &str, limit: u64) -> Answer<Vec<u8>> {
+        self.begin(Interface::App, Phase::Detect)?;
+        let state = self.state();
+        let tree = state.archives.get(archive).ok_or_else(|| unknown("archive"))?;
+        self.read_file(tree, path, limit)
+    }
+
+    pub(super) fn entries(&self, tree: &Tree, globs: &Globs, limit: u32) -> Vec<Entry> {
+        let limit = (limit as usize).min(self.shop.limits.results);
+        find(tree, globs, limit).nodes.into_iter().map(|(path, node)| Entry::new(path, node)).collect()
+    }
+
+    /// The tree of an archive that is a file of the app.
+    pub(super) fn app_archive(&self, path: &str) -> Answer<Tree> {
+        let at = self.path(path)?;
+        let mut state = self.state();
+        let attempt = format!("open the archive `{}` of the app", short(path));
+        let found =
+            state.app.resolve(&at).map_err(|e| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(e))?;
+        let content = match found {
+            Some((_, Node::File(_, content))) => content.clone(),
+            _ => return Err(PortError::new(Fault::NotFound, format!("{attempt}: there is no such file"))),
+        };
+        let digest = content.identity().map_err(|e| PortError::new(Fault::Io, attempt.clone()).caused_by(e))?;
+        let name = at.name().to_owned();
+        let tree = self.unpack(&mut state, content.as_ref(), &name, &attempt)?;
+        Ok(with_origin(tree, &digest))
+    }
+}
+
+/// A handle that was never given out: only a faulty adapter can bring one.
+pub(super) fn unknown(what: &str) -> PortError {
+    PortError::new(Fault::InvalidInput, format!("use an {what} that was never opened"))
+}

@@ -1,0 +1,52 @@
+//! Changes to the app as exported, laid over the source for this build alone.
+
+use std::sync::Arc;
+
+use stave_archive::{content::Bytes, tree::Node};
+use stave_model::capability::Interface;
+
+use super::{Answer, Phase, Workbench, short};
+use crate::{
+    app::graft,
+    port::failure::{Fault, PortError},
+};
+
+impl Workbench {
+    /// Adds a file to the app, or puts another in its place.
+    pub fn overlay_write(&self, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
+        self.begin(Interface::Overlay, Phase::Build)?;
+        let at = self.path(path)?;
+        let attempt = format!("write `{}` over the app", short(path));
+        let limit = self.shop.limits.write_bytes;
+        if contents.len() as u64 > limit {
+            return Err(PortError::new(Fault::TooLarge, format!("{attempt}: a file has at most {limit} bytes")));
+        }
+        let node = Node::file(Arc::new(Bytes::new(contents)), executable);
+        let replaced = self.state().app.replace(at, node);
+        replaced.map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))
+    }
+
+    /// Leaves out what matches; answers how many nodes went.
+    pub fn overlay_remove(&self, patterns: &[String]) -> Answer<u64> {
+        self.begin(Interface::Overlay, Phase::Build)?;
+        let globs = self.globs(patterns)?;
+        Ok(self.state().app.remove_where(|path| globs.matches(path)) as u64)
+    }
+
+    /// Unpacks an archive of the app and leaves the archive itself out; answers how many files were added.
+    pub fn overlay_unpack(&self, archive: &str, into: &str) -> Answer<u64> {
+        self.begin(Interface::Overlay, Phase::Build)?;
+        let at = self.path(archive)?;
+        let folder = self.folder(into)?;
+        let unpacked = self.app_archive(archive)?;
+        let mut state = self.state();
+        // On a copy, so that a failure leaves the app as it was.
+        let mut app = state.app.clone();
+        app.remove(&at);
+        let attempt = format!("unpack `{}` over the app", short(archive));
+        let count = graft(&mut app, &folder, &unpacked)
+            .map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
+        state.app = app;
+        Ok(count)
+    }
+}
