@@ -5,5 +5,33 @@
 //! tree and layers are written *from* one, so an entry called `../../etc/passwd` has nowhere to go: no name that an
 //! archive chose is ever given to the operating system.
 
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`tree`] | paths, nodes, the map of them |
+//! | [`content`] | bytes that can be read again |
+//! | [`limits`] | caps for everything below |
+//! | [`intake`] | judges an archive's entries; the errors of all readers |
+//! | [`zip`], [`tar`], [`deb`] | readers |
+//! | [`format`] | guesses which reader, and calls it |
+//! | [`compression`] | decompressing streams |
+//! | [`spool`] | where streamed contents are kept |
+//! | [`folder`] | indexes a folder on disk |
+//! | [`glob`] | patterns over paths |
+//! | [`layer`] | writes a tree as an image layer |
+
+pub mod compression;
 pub mod content;
+pub mod deb;
+pub mod folder;
+pub mod format;
+pub mod glob;
+mod header;
+pub mod intake;
+pub mod layer;
+pub mod limits;
+mod member;
+pub mod spool;
+pub mod tar;
 pub mod tree;
+pub mod zip;

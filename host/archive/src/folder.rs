@@ -1,0 +1,263 @@
+//! Indexes a folder of the user's (an app) without copying it and without following a link out of it.
+//!
+//! The folder is opened once; everything below is reached through that handle. A file's bytes are read when they are wanted,
+//! and only if it is still the file that was indexed: same file, same size, same time.
+
+use std::{
+    fmt,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, DirEntry, File, FileType, FileTypeExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt},
+};
+use rustix::fs::OFlags;
+
+use crate::{
+    content::{Content, Span},
+    limits::Limits,
+    tree::{Access, InvalidPath, MAX_PATH, Node, Tree, TreeError, TreePath},
+};
+
+/// How many skipped things are named; the rest are counted.
+const MAX_SKIPPED: usize = 100;
+
+/// Why a folder was not indexed.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Something in it cannot be looked at.
+    #[error("cannot read `{}`", .path.escape_debug())]
+    Read {
+        /// Where, relative to the folder or as the folder was given.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A name or link text is not UTF-8, so no image could carry it unchanged.
+    #[error("`{}` has a name, or a link with a text, that is not UTF-8", .0.escape_debug())]
+    NotText(String),
+    /// A path cannot stand in a tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The folder holds too much.
+    #[error("`{}` goes beyond the limit: {rule}", .path.escape_debug())]
+    Limit {
+        /// Where the limit was reached.
+        path: String,
+        /// Which one it was.
+        rule: String,
+    },
+    /// A folder was swapped for something else while it was indexed.
+    #[error("`{}` changed while it was read", .0.escape_debug())]
+    Changed(String),
+}
+
+impl From<InvalidPath> for FolderError {
+    fn from(invalid: InvalidPath) -> Self {
+        Self::Tree(invalid.into())
+    }
+}
+
+/// An indexed folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// Files, folders and links. Modes are [`Access::of_file`]'s two, so that a umask changes nothing.
+    pub tree: Tree,
+    /// Sockets, devices and fifos that were left out: the first hundred.
+    pub skipped: Vec<TreePath>,
+    /// How many were left out.
+    pub skipped_count: usize,
+}
+
+/// Indexes everything below `path`. Symbolic links keep their text, whatever it is; none is followed, but for `path` itself.
+pub fn read(path: &Path, limits: &Limits) -> Result<Folder, FolderError> {
+    let unreadable = |source| FolderError::Read { path: path.display().to_string(), source };
+    let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
+    let identity = Identity::of(&root.dir_metadata().map_err(unreadable)?);
+    let folder = Folder { tree: Tree::new(), skipped: Vec::new(), skipped_count: 0 };
+    let mut walk = Walk { root: Arc::new(root), limits, folder, bytes: 0, ahead: vec![(TreePath::root(), identity)] };
+    while let Some((path, identity)) = walk.ahead.pop() {
+        walk.list(&path, &identity)?;
+    }
+    Ok(walk.folder)
+}
+
+/// What makes a file the one that was indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+struct Walk<'a> {
+    root: Arc<Dir>,
+    limits: &'a Limits,
+    folder: Folder,
+    bytes: u64,
+    ahead: Vec<(TreePath, Identity)>,
+}
+
+impl Walk<'_> {
+    /// Puts what one folder holds; its folders are listed later, so that one handle is open at a time.
+    fn list(&mut self, at: &TreePath, identity: &Identity) -> Result<(), FolderError> {
+        let unreadable = |source| FolderError::Read { path: at.as_str().to_owned(), source };
+        let name = if *at == TreePath::root() { "." } else { at.as_str() };
+        let dir = self.root.open_dir(name).map_err(unreadable)?;
+        if Identity::of(&dir.dir_metadata().map_err(unreadable)?) != *identity {
+            return Err(FolderError::Changed(at.as_str().to_owned()));
+        }
+        for entry in dir.entries().map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(FolderError::NotText(format!("{at}/{}", name.display())));
+            };
+            let path = at.join(&name.parse()?)?;
+            self.put(&dir, &entry, path)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, dir: &Dir, entry: &DirEntry, path: TreePath) -> Result<(), FolderError> {
+        let unreadable = |source| FolderError::Read { path: path.as_str().to_owned(), source };
+        if self.folder.tree.len() >= self.limits.entries {
+            let rule = format!("more than {} files and folders", self.limits.entries);
+            return Err(FolderError::Limit { path: path.as_str().to_owned(), rule });
+        }
+        let metadata = entry.metadata().map_err(unreadable)?;
+        let kind = metadata.file_type();
+        let node = if kind.is_dir() {
+            self.ahead.push((path.clone(), Identity::of(&metadata)));
+            Node::Folder(Access::FOLDER)
+        } else if kind.is_symlink() {
+            Node::Link(link_text(dir, entry, &path)?)
+        } else if is_special(kind) {
+            self.folder.skipped_count += 1;
+            if self.folder.skipped.len() < MAX_SKIPPED {
+                self.folder.skipped.push(path);
+            }
+            return Ok(());
+        } else {
+            self.count(&path, metadata.len())?;
+            let modified = metadata.modified().map_err(unreadable)?.into_std();
+            let (root, identity) = (Arc::clone(&self.root), Identity::of(&metadata));
+            let file = FolderFile { root, path: path.clone(), identity, size: metadata.len(), modified };
+            Node::file(Arc::new(file), metadata.mode() & 0o111 != 0)
+        };
+        Ok(self.folder.tree.insert(path, node)?)
+    }
+
+    fn count(&mut self, path: &TreePath, size: u64) -> Result<(), FolderError> {
+        self.bytes = self.bytes.saturating_add(size);
+        let rule = if size > self.limits.entry_bytes {
+            format!("{size} bytes in one file, more than {}", self.limits.entry_bytes)
+        } else if self.bytes > self.limits.total_bytes {
+            format!("more than {} bytes in all files", self.limits.total_bytes)
+        } else {
+            return Ok(());
+        };
+        Err(FolderError::Limit { path: path.as_str().to_owned(), rule })
+    }
+}
+
+fn link_text(dir: &Dir, entry: &DirEntry, path: &TreePath) -> Result<String, FolderError> {
+    let text = dir.read_link_contents(entry.file_name());
+    let text = text.map_err(|source| FolderError::Read { path: path.as_str().to_owned(), source })?;
+    match text.into_os_string().into_string() {
+        Ok(text) if text.len() <= MAX_PATH => Ok(text),
+        _ => Err(FolderError::NotText(path.as_str().to_owned())),
+    }
+}
+
+fn is_special(kind: FileType) -> bool {
+    kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device()
+}
+
+/// A file of the folder, opened when it is read.
+struct FolderFile {
+    root: Arc<Dir>,
+    path: TreePath,
+    identity: Identity,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl fmt::Debug for FolderFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FolderFile({:?}, {})", self.path, self.size)
+    }
+}
+
+impl FolderFile {
+    /// Opens it without waiting, should it be a fifo by now.
+    fn file(&self) -> io::Result<File> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        let file = self.root.open_with(self.path.as_str(), &options)?;
+        self.check(&file)?;
+        Ok(file)
+    }
+
+    fn check(&self, file: &File) -> io::Result<()> {
+        let now = file.metadata()?;
+        let same = Identity::of(&now) == self.identity
+            && now.len() == self.size
+            && now.modified()?.into_std() == self.modified;
+        if same {
+            return Ok(());
+        }
+        let message = format!("`{}` changed since the folder was read", self.path.as_str().escape_debug());
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+}
+
+impl Content for FolderFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Unchanged { of: self, file: self.file()?, left: self.size }))
+    }
+
+    fn span(&self) -> io::Result<Option<Span>> {
+        Ok(Some(Span::whole(self.file()?.into_std())?))
+    }
+}
+
+/// Reads the size that was indexed, and looks again before the last bytes are passed on.
+struct Unchanged<'a> {
+    of: &'a FolderFile,
+    file: File,
+    left: u64,
+}
+
+impl Read for Unchanged<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let n = self.file.read(&mut buffer[..wanted])?;
+        self.left -= n as u64;
+        if n == 0 || self.left == 0 {
+            self.of.check(&self.file)?;
+        }
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(n)
+    }
+}

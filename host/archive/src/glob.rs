@@ -1,0 +1,143 @@
+//! Patterns over the paths of a tree.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::tree::{Node, Tree, TreePath};
+
+/// The most patterns in one set.
+pub const MAX_GLOBS: usize = 256;
+/// The longest pattern, in bytes.
+pub const MAX_GLOB: usize = 1024;
+/// How deep `{a,b}` may nest: each level multiplies what the pattern compiles to.
+const MAX_BRACES: usize = 4;
+
+/// A set of patterns: `*` and `?` stay within one name, `**` spans folders, `[ab]` and `{a,b}` choose, `\` escapes.
+#[derive(Debug, Clone)]
+pub struct Globs(GlobSet);
+
+/// Patterns that cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GlobError {
+    /// Too many of them.
+    #[error("{0} patterns, more than the limit of {MAX_GLOBS}")]
+    TooMany(usize),
+    /// One is too long or nests too deep.
+    #[error("pattern `{}` is longer than {MAX_GLOB} bytes, or nests braces deeper than {MAX_BRACES}", .0.escape_debug())]
+    TooLarge(String),
+    /// One would match nothing, since the paths it is held against are relative and plain.
+    #[error("pattern `{}` matches nothing: paths start without `/` and hold no `.`, `..` or empty names", .0.escape_debug())]
+    Idle(String),
+    /// One is not a pattern.
+    #[error("pattern `{}` cannot be understood", .pattern.escape_debug())]
+    Syntax {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        #[source]
+        source: globset::Error,
+    },
+    /// Together they compile to too much.
+    #[error("the patterns are too large together")]
+    Set(#[source] globset::Error),
+}
+
+impl Globs {
+    /// Compiles the patterns.
+    pub fn new<T: AsRef<str>>(patterns: &[T]) -> Result<Self, GlobError> {
+        if patterns.len() > MAX_GLOBS {
+            return Err(GlobError::TooMany(patterns.len()));
+        }
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns.iter().map(AsRef::as_ref) {
+            if pattern.len() > MAX_GLOB || brace_depth(pattern) > MAX_BRACES {
+                return Err(GlobError::TooLarge(pattern.chars().take(100).collect()));
+            }
+            if pattern.split('/').any(|name| matches!(name, "" | "." | "..")) {
+                return Err(GlobError::Idle(pattern.to_owned()));
+            }
+            let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
+            set.add(glob.map_err(|source| GlobError::Syntax { pattern: pattern.to_owned(), source })?);
+        }
+        set.build().map(Self).map_err(GlobError::Set)
+    }
+
+    /// Whether any pattern matches the whole path.
+    pub fn matches(&self, path: &TreePath) -> bool {
+        self.0.is_match(path.as_str())
+    }
+}
+
+fn brace_depth(pattern: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in pattern.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct Found<'a> {
+    /// Matches of every kind, sorted by path.
+    pub nodes: Vec<(&'a TreePath, &'a Node)>,
+    /// Whether there are more than the limit.
+    pub more: bool,
+}
+
+/// Finds the files, links and folders of `tree` that match, at most `limit` of them.
+pub fn find<'a>(tree: &'a Tree, globs: &Globs, limit: usize) -> Found<'a> {
+    let mut matching = tree.iter().filter(|(path, _)| globs.matches(path));
+    let nodes = matching.by_ref().take(limit).collect();
+    Found { nodes, more: matching.next().is_some() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::content::Bytes;
+
+    fn tree() -> Tree {
+        let mut tree = Tree::new();
+        for path in ["BOOT-INF/lib/a.jar", "BOOT-INF/lib/b.jar", "BOOT-INF/classes/x/Y.class", "app.jar", "a*b"] {
+            tree.insert(path.parse().unwrap(), Node::file(Arc::new(Bytes::new(*b"")), false)).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn stars_stay_within_a_name_and_double_stars_do_not() {
+        let tree = tree();
+        let found = |pattern: &str| -> Vec<String> {
+            let found = find(&tree, &Globs::new(&[pattern]).unwrap(), 100);
+            found.nodes.iter().map(|(path, _)| path.to_string()).collect()
+        };
+        assert_eq!(found("*.jar"), ["app.jar"]);
+        assert_eq!(found("**/*.jar"), ["BOOT-INF/lib/a.jar", "BOOT-INF/lib/b.jar", "app.jar"]);
+        assert_eq!(found("BOOT-INF/*"), ["BOOT-INF/classes", "BOOT-INF/lib"]);
+        assert_eq!(found("BOOT-INF/lib/{b,c}.jar"), ["BOOT-INF/lib/b.jar"]);
+        assert_eq!(found("a\\*b"), ["a*b"]);
+    }
+
+    #[test]
+    fn a_search_says_that_there_is_more() {
+        let tree = tree();
+        let globs = Globs::new(&["**/*.jar"]).unwrap();
+        assert_eq!((find(&tree, &globs, 2).nodes.len(), find(&tree, &globs, 2).more), (2, true));
+        assert!(!find(&tree, &globs, 3).more);
+    }
+
+    #[test]
+    fn bad_patterns_are_named() {
+        let refused = |pattern: &str| Globs::new(&[pattern]).unwrap_err().to_string();
+        let messages = ["a[", "/etc/*", "../*", "{{{{{a}}}}}"].map(refused).join("\n");
+        insta::assert_snapshot!(messages, @"");
+        insta::assert_snapshot!(Globs::new(&vec!["a"; 257]).unwrap_err(), @"");
+    }
+}

@@ -1,0 +1,135 @@
+//! One entry of a layer, and the headers that Go's `archive/tar` would write for it.
+
+use crate::{
+    content::Content,
+    header::{BLOCK, Header, fits_octal, kind, split_name},
+    tree::Access,
+};
+
+/// 1980-01-01T00:00:01Z, the time of everything in a layer (CNB lifecycle).
+const MTIME: u64 = 315_532_801;
+
+/// An entry as it is named in the image.
+#[derive(Debug)]
+pub(crate) struct Member<'a> {
+    pub(crate) name: String,
+    pub(crate) content: Option<&'a dyn Content>,
+    link: &'a str,
+    kind: u8,
+    access: Access,
+}
+
+impl<'a> Member<'a> {
+    pub(crate) fn folder(name: String, access: Access) -> Self {
+        Self { name, content: None, link: "", kind: kind::FOLDER, access }
+    }
+
+    pub(crate) fn file(name: String, access: Access, content: &'a dyn Content) -> Self {
+        Self { name, content: Some(content), link: "", kind: kind::FILE, access }
+    }
+
+    pub(crate) fn link(name: String, text: &'a str, (uid, gid): (u32, u32)) -> Self {
+        Self { name, content: None, link: text, kind: kind::LINK, access: Access { mode: 0o777, uid, gid } }
+    }
+}
+
+/// The header of a member, after a PAX header if ustar cannot say it all.
+pub(crate) fn headers(member: &Member<'_>) -> Vec<u8> {
+    let Access { mode, uid, gid } = member.access;
+    let mut header = Header {
+        name: member.name.clone().into_bytes(),
+        link: member.link.as_bytes().to_vec(),
+        kind: member.kind,
+        mode: u64::from(mode & 0o7777),
+        uid: u64::from(uid),
+        gid: u64::from(gid),
+        size: member.content.map_or(0, Content::size),
+        mtime: MTIME,
+    };
+    let numbers = fits_octal(header.uid, 8) && fits_octal(header.gid, 8) && fits_octal(header.size, 12);
+    let split = split_name(&header.name).filter(|_| numbers && fits(&header.link));
+    if let Some((prefix, name)) = split {
+        let (prefix, name) = (prefix.to_vec(), name.to_vec());
+        header.name = name;
+        return header.block(&prefix).to_vec();
+    }
+    let records = records(&header);
+    let extension = Header {
+        name: extension_name(&member.name),
+        link: Vec::new(),
+        kind: kind::PAX,
+        size: records.len() as u64,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        mtime: 0,
+    };
+    let mut bytes = extension.block(b"").to_vec();
+    bytes.extend_from_slice(&records);
+    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    header.name = cut(&header.name);
+    header.link = cut(&header.link);
+    bytes.extend_from_slice(&header.block(b""));
+    bytes
+}
+
+/// Whether a text fits the 100 bytes of a name or link field as it is.
+fn fits(text: &[u8]) -> bool {
+    text.len() <= 100 && text.is_ascii()
+}
+
+/// A PAX record for each field that does not fit, sorted by key.
+fn records(header: &Header) -> Vec<u8> {
+    let mut records = Vec::new();
+    let decimal = |value: u64| value.to_string().into_bytes();
+    if !fits_octal(header.gid, 8) {
+        push(&mut records, "gid", &decimal(header.gid));
+    }
+    if !fits(&header.link) {
+        push(&mut records, "linkpath", &header.link);
+    }
+    if !fits(&header.name) {
+        push(&mut records, "path", &header.name);
+    }
+    if !fits_octal(header.size, 12) {
+        push(&mut records, "size", &decimal(header.size));
+    }
+    if !fits_octal(header.uid, 8) {
+        push(&mut records, "uid", &decimal(header.uid));
+    }
+    records
+}
+
+/// Adds `LENGTH KEY=VALUE\n`, where the length counts itself.
+fn push(records: &mut Vec<u8>, key: &str, value: &[u8]) {
+    let rest = key.len() + value.len() + 3;
+    let mut len = rest + rest.to_string().len();
+    len = rest + len.to_string().len();
+    records.extend_from_slice(format!("{len} {key}=").as_bytes());
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
+/// What the PAX header is called: `FOLDER/PaxHeaders.0/NAME`, its ASCII part, cut to 100 bytes.
+fn extension_name(name: &str) -> Vec<u8> {
+    let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
+    let slash = if name.contains('/') { "/" } else { "" };
+    let whole = format!("{folder}{slash}PaxHeaders.0/{file}");
+    let mut name: Vec<u8> = whole.bytes().filter(u8::is_ascii).take(100).collect();
+    while name.last() == Some(&b'/') {
+        name.pop();
+    }
+    name
+}
+
+/// The ASCII part of a text, cut to 100 bytes and not ending in a slash there: old readers take that for a folder.
+fn cut(text: &[u8]) -> Vec<u8> {
+    let mut ascii: Vec<u8> = text.iter().copied().filter(u8::is_ascii).collect();
+    if ascii.len() > 100 {
+        ascii.truncate(100);
+        while ascii.last() == Some(&b'/') {
+            ascii.pop();
+        }
+    }
+    ascii
+}
