@@ -14,6 +14,6 @@
 
 pub mod blobs;
 pub mod folders;
-//pub mod images;
+pub mod images;
 pub mod results;
 pub mod staged;

@@ -1,0 +1,373 @@
+//! Built images and composed stacks by name and platform: an OCI image layout in the data folder, so that other tools
+//! can read it too (`skopeo inspect oci:FOLDER:NAME`; they take the first platform of a name).
+//!
+//! An image gets its name last, by one rename of `index.json`. What no name leads to any more is removed with the next
+//! change. Changes hold a kernel lock alone, readers share it.
+
+mod index;
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use rustix::fs::FlockOperation;
+use serde::Deserialize;
+use stave_archive::content::Content;
+use stave_lifecycle::{
+    image::{Descriptor, Image, ImageLayer},
+    port::{
+        bases::{Base, Bases},
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::{Event, Level, Observer, Silent},
+        sink::{Sink, Stored},
+    },
+};
+use stave_model::{
+    digest::{Digest, Hasher},
+    target::Platform,
+};
+
+pub use self::index::Entry;
+use self::index::Index;
+use crate::{
+    blobs::{self, DiskBlobs},
+    folders::Folder,
+    staged::{Staging, lock, sync_folder},
+};
+
+/// The largest `index.json` that is read, in bytes: tens of thousands of images.
+const MAX_INDEX: u64 = 16 << 20;
+/// The largest manifest or configuration that is read, in bytes (OCI distribution spec: 4 MiB are to be expected).
+const MAX_DOCUMENT: u64 = 4 << 20;
+/// The longest name, in bytes.
+const MAX_NAME: usize = 512;
+/// How often a lock that somebody else holds is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After how many pauses people are told what is being waited for.
+const PATIENCE: u32 = 50;
+
+/// The images in a folder.
+#[derive(Debug, Clone)]
+pub struct ImageStore {
+    folder: Folder,
+    blobs: Folder,
+    staging: Staging,
+    cache: Option<DiskBlobs>,
+}
+
+/// The parts of a manifest that lead to other blobs.
+#[derive(Deserialize)]
+struct ManifestParts {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// The parts of a configuration that an [`Image`] repeats.
+#[derive(Deserialize)]
+struct ConfigParts {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
+}
+
+impl ImageStore {
+    /// The store in `data`. Layers that `cache` holds are linked instead of copied where both are on one file system.
+    pub fn open(data: &Folder, cache: Option<DiskBlobs>) -> Result<Self, PortError> {
+        let folder = data.within("images")?;
+        let blobs = folder.within("blobs")?.within("sha256")?;
+        let staging = Staging::open(&folder)?;
+        let store = Self { folder, blobs, staging, cache };
+        if !store.folder.path().join("oci-layout").exists() {
+            store.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        }
+        Ok(store)
+    }
+
+    /// Where it is: an OCI image layout.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// All images, sorted by name and platform.
+    pub fn list(&self) -> Result<Vec<Entry>, PortError> {
+        Ok(self.index()?.entries())
+    }
+
+    /// The image called `name` for `platform`, if there is one.
+    pub fn get(&self, name: &str, platform: &Platform) -> Result<Option<Image>, PortError> {
+        let _lock = self.lock(FlockOperation::NonBlockingLockShared, &Silent, &Cancel::new())?;
+        self.index()?.find(name, platform).map(|entry| self.load(&entry)).transpose()
+    }
+
+    /// Stores an image under `name`. It replaces the one of the same name and platform.
+    pub fn put(&self, name: &str, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Digest, PortError> {
+        check_name(name)?;
+        let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, observer, cancel)?;
+        let mut index = self.index()?;
+        for layer in &image.layers {
+            self.put_layer(layer, cancel)?;
+        }
+        self.put_bytes(&image.config_descriptor().digest, &image.config)?;
+        let manifest = Descriptor {
+            media_type: image.media_type.clone(),
+            digest: image.digest(),
+            size: image.manifest.len() as u64,
+        };
+        self.put_bytes(&manifest.digest, &image.manifest)?;
+        let digest = manifest.digest;
+        index.set(Entry { name: name.to_owned(), platform: image.platform.clone(), manifest });
+        self.commit(&index)?;
+        Ok(digest)
+    }
+
+    /// Takes `name` from all its images; answers how many there were.
+    pub fn remove(&self, name: &str) -> Result<usize, PortError> {
+        let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, &Silent, &Cancel::new())?;
+        let mut index = self.index()?;
+        let removed = index.remove(name);
+        self.commit(&index)?;
+        Ok(removed)
+    }
+
+    /// Makes `index` the truth, then removes what it does not lead to.
+    fn commit(&self, index: &Index) -> Result<(), PortError> {
+        let failed = |error| self.folder.failed("could not flush the image store", error);
+        sync_folder(self.blobs.path()).map_err(failed)?;
+        self.replace("index.json", &index.bytes())?;
+        sync_folder(self.folder.path()).map_err(failed)?;
+        // What cannot be removed now is removed after the next change.
+        if let Ok(used) = self.used(index) {
+            for entry in fs::read_dir(self.blobs.path()).into_iter().flatten().flatten() {
+                let digest = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
+                if digest.is_none_or(|digest| !used.contains(&digest)) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every blob that a name leads to.
+    fn used(&self, index: &Index) -> Result<BTreeSet<Digest>, PortError> {
+        let mut used = BTreeSet::new();
+        for digest in index.digests() {
+            let parts: ManifestParts = self.document(&digest)?.1;
+            used.extend([digest, parts.config.digest]);
+            used.extend(parts.layers.iter().map(|layer| layer.digest));
+        }
+        Ok(used)
+    }
+
+    fn load(&self, entry: &Entry) -> Result<Image, PortError> {
+        let (manifest, parts): (_, ManifestParts) = self.document(&entry.manifest.digest)?;
+        let (config, facts): (_, ConfigParts) = self.document(&parts.config.digest)?;
+        if facts.rootfs.diff_ids.len() != parts.layers.len() {
+            return Err(damaged(format!("could not read the image `{}`", entry.name.escape_debug())));
+        }
+        let layers = parts.layers.into_iter().zip(facts.rootfs.diff_ids);
+        let layers = layers.map(|(descriptor, diff_id)| {
+            let content = self.blob(&descriptor.digest)?;
+            if content.size() != descriptor.size {
+                return Err(damaged(format!("could not read the layer {}", descriptor.digest)));
+            }
+            Ok(ImageLayer { descriptor, diff_id, content, origin: None })
+        });
+        Ok(Image {
+            platform: entry.platform.clone(),
+            manifest,
+            media_type: entry.manifest.media_type.clone(),
+            config,
+            layers: layers.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A manifest or configuration: small, and therefore verified whenever it is read.
+    fn document<T: for<'a> Deserialize<'a>>(&self, digest: &Digest) -> Result<(Vec<u8>, T), PortError> {
+        let attempt = || format!("could not read {digest} from the image store");
+        let bytes = self.blob(digest)?.bytes(MAX_DOCUMENT).map_err(|error| self.folder.failed(attempt(), error))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(damaged(attempt()));
+        }
+        let parts = serde_json::from_slice(&bytes).map_err(|error| damaged(attempt()).caused_by(error))?;
+        Ok((bytes, parts))
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Arc<dyn Content>, PortError> {
+        let attempt = || format!("could not read {digest} from the image store");
+        let span = blobs::open(&self.place(digest)).map_err(|error| self.folder.failed(attempt(), error))?;
+        Ok(Arc::new(span.ok_or_else(|| damaged(attempt()))?))
+    }
+
+    fn place(&self, digest: &Digest) -> PathBuf {
+        self.blobs.path().join(digest.hex())
+    }
+
+    fn has(&self, digest: &Digest, size: u64) -> bool {
+        fs::symlink_metadata(self.place(digest)).is_ok_and(|found| found.is_file() && found.len() == size)
+    }
+
+    fn put_layer(&self, layer: &ImageLayer, cancel: &Cancel) -> Result<(), PortError> {
+        let Descriptor { digest, size, .. } = &layer.descriptor;
+        cancel.check()?;
+        if self.has(digest, *size) || self.link(digest, *size) {
+            return Ok(());
+        }
+        let attempt = || format!("could not store the layer {digest}");
+        let failed = |error| self.folder.failed(attempt(), error);
+        let unreadable = |error| PortError::of_io(attempt(), Fault::Io, error);
+        let mut staged = self.staging.create().map_err(failed)?;
+        let (mut hasher, mut copied) = (Hasher::new(), 0_u64);
+        let mut reader = layer.content.open().map_err(unreadable)?;
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            cancel.check()?;
+            let n = reader.read(&mut buffer).map_err(unreadable)?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            copied += n as u64;
+            staged.write_all(&buffer[..n]).map_err(failed)?;
+        }
+        if (copied, hasher.finish()) != (*size, *digest) {
+            let cause = "its bytes are not the ones that its descriptor names";
+            return Err(PortError::new(Fault::Integrity, attempt()).caused_by(cause));
+        }
+        staged.publish(&self.place(digest), 0o444).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Whether the cache has the blob and could lend its bytes to a second name.
+    fn link(&self, digest: &Digest, size: u64) -> bool {
+        let Some(path) = self.cache.as_ref().map(|cache| cache.path(digest)) else { return false };
+        let whole = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == size);
+        whole && fs::hard_link(&path, self.place(digest)).is_ok()
+    }
+
+    fn put_bytes(&self, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
+        if self.has(digest, bytes.len() as u64) {
+            return Ok(());
+        }
+        let write = || {
+            let mut staged = self.staging.create()?;
+            staged.write_all(bytes)?;
+            staged.publish(&self.place(digest), 0o444)
+        };
+        write().map(drop).map_err(|error| self.folder.failed(format!("could not store {digest}"), error))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), PortError> {
+        let write = || {
+            let mut staged = self.staging.create()?;
+            staged.write_all(bytes)?;
+            staged.publish(&self.folder.path().join(name), 0o644)
+        };
+        write().map(drop).map_err(|error| self.folder.failed(format!("could not write {name} of the image store"), error))
+    }
+
+    fn index(&self) -> Result<Index, PortError> {
+        let attempt = "could not read index.json of the image store";
+        let span = blobs::open(&self.folder.path().join("index.json"));
+        let Some(span) = span.map_err(|error| self.folder.failed(attempt, error))? else { return Ok(Index::empty()) };
+        let bytes = span.bytes(MAX_INDEX).map_err(|error| self.folder.failed(attempt, error))?;
+        Index::parse(&bytes).map_err(|error| {
+            let folder = self.folder.path().display();
+            let hint = format!("move `{folder}` away and build the images again");
+            PortError::new(Fault::Integrity, attempt).hint(hint).caused_by(error)
+        })
+    }
+
+    fn lock(&self, operation: FlockOperation, observer: &dyn Observer, cancel: &Cancel) -> Result<File, PortError> {
+        let failed = |error| self.folder.failed("could not lock the image store", error);
+        let path = self.folder.path().join(".lock");
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
+        let mut pauses = 0;
+        loop {
+            match lock(&file, operation) {
+                Ok(()) => return Ok(file),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            }
+            cancel.check()?;
+            pauses += 1;
+            if pauses == PATIENCE {
+                let text = "waiting for another process that works on the image store".to_owned();
+                observer.observe(Event::Note(Level::Info, text));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn damaged(attempt: String) -> PortError {
+    PortError::new(Fault::Integrity, attempt).hint("the image store is damaged there: build the image again")
+}
+
+fn check_name(name: &str) -> Result<(), PortError> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@/+[]".contains(&byte);
+    if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(word) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+    Err(PortError::new(Fault::InvalidInput, format!("`{shown}` is not a name for an image")))
+}
+
+/// The store as the place where one image goes, under a name.
+#[derive(Debug, Clone)]
+pub struct NamedImage {
+    store: ImageStore,
+    name: String,
+}
+
+impl NamedImage {
+    /// What is called `name`, or is going to be, in `store`.
+    pub fn new(store: ImageStore, name: impl Into<String>) -> Self {
+        Self { store, name: name.into() }
+    }
+}
+
+impl Sink for NamedImage {
+    fn describe(&self) -> String {
+        format!("{} in the image store", self.name)
+    }
+
+    fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        Ok(Stored { digest: self.store.put(&self.name, image, observer, cancel)? })
+    }
+}
+
+impl Bases for NamedImage {
+    fn base(&self, platform: &Platform) -> Result<Base, PortError> {
+        let name = self.name.clone();
+        if let Some(image) = self.store.get(&name, platform)? {
+            let reference = format!("{name}@{}", image.digest());
+            return Ok(Base { image, name, reference });
+        }
+        let entries = self.store.list()?;
+        let others = entries.iter().filter(|entry| entry.name == name).map(|entry| entry.platform.to_string());
+        let others: Vec<String> = others.collect();
+        let shown = name.escape_debug();
+        Err(if others.is_empty() {
+            PortError::new(Fault::NotFound, format!("there is no image `{shown}` in the image store"))
+        } else {
+            let hint = format!("it is there for {}", others.join(", "));
+            PortError::new(Fault::NotFound, format!("the image `{shown}` is not there for {platform}")).hint(hint)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Tests of the image store as its users see it.
+
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+use stave_archive::content::Bytes;
+use stave_lifecycle::{
+    image::{LAYER, MANIFEST},
+    port::blobs::Blobs,
+};
+
+use super::*;
+use crate::folders::{CACHE_VARIABLE, DATA_VARIABLE};
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn cache(&self) -> DiskBlobs {
+        DiskBlobs::open(&Folder::open(self.0.path().join("cache"), CACHE_VARIABLE).unwrap()).unwrap()
+    }
+
+    fn store(&self) -> ImageStore {
+        let data = Folder::open(self.0.path().join("data"), DATA_VARIABLE).unwrap();
+        ImageStore::open(&data, Some(self.cache())).unwrap()
+    }
+}
+
+fn layer(text: &str) -> ImageLayer {
+    let bytes = text.as_bytes().to_vec();
+    let digest = Digest::of(&bytes);
+    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: bytes.len() as u64 };
+    ImageLayer { descriptor, diff_id: digest, content: Arc::new(Bytes::new(bytes)), origin: None }
+}
+
+fn image(arch: &str, layers: &[&str]) -> Image {
+    let layers: Vec<ImageLayer> = layers.iter().map(|text| layer(text)).collect();
+    let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+    let config = serde_json::json!({
+        "architecture": arch, "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    Image::new(Platform::linux(arch), serde_json::to_vec(&config).unwrap(), layers)
+}
+
+fn put(store: &ImageStore, name: &str, image: &Image) -> Result<Digest, PortError> {
+    store.put(name, image, &Silent, &Cancel::new())
+}
+
+fn blob_count(store: &ImageStore) -> usize {
+    fs::read_dir(store.blobs.path()).unwrap().count()
+}
+
+#[test]
+fn an_image_comes_back_as_it_was() {
+    let home = Home::new();
+    let image = image("amd64", &["base", "app"]);
+    assert_eq!(put(&home.store(), "app:latest", &image).unwrap(), image.digest());
+    let back = home.store().get("app:latest", &Platform::linux("amd64")).unwrap().unwrap();
+    assert_eq!((back.manifest, back.config, back.media_type.as_str()), (image.manifest, image.config, MANIFEST));
+    let bytes: Vec<Vec<u8>> = back.layers.iter().map(|layer| layer.content.bytes(99).unwrap()).collect();
+    assert_eq!(bytes, [b"base".to_vec(), b"app".to_vec()]);
+    assert!(home.store().get("app:latest", &Platform::linux("arm64")).unwrap().is_none());
+    assert!(home.store().get("other", &Platform::linux("amd64")).unwrap().is_none());
+}
+
+#[test]
+fn a_layer_in_the_cache_is_linked() {
+    let home = Home::new();
+    let image = image("amd64", &["base"]);
+    let mut blob = home.cache().create().unwrap();
+    blob.write_all(b"base").unwrap();
+    blob.keep(&Digest::of(b"base")).unwrap();
+    put(&home.store(), "app", &image).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&home.store().place(&Digest::of(b"base"))), inode(&home.cache().path(&Digest::of(b"base"))));
+}
+
+#[test]
+fn what_no_name_leads_to_is_removed() {
+    let home = Home::new();
+    let store = home.store();
+    put(&store, "app", &image("amd64", &["base", "app 1"])).unwrap();
+    put(&store, "stack", &image("amd64", &["base"])).unwrap();
+    assert_eq!(blob_count(&store), 6);
+    put(&store, "app", &image("amd64", &["base", "app 2"])).unwrap();
+    assert_eq!(blob_count(&store), 6);
+    assert_eq!(store.remove("app").unwrap(), 1);
+    assert_eq!(blob_count(&store), 3);
+    assert_eq!(store.remove("app").unwrap(), 0);
+    assert!(store.get("stack", &Platform::linux("amd64")).unwrap().is_some());
+}
+
+#[test]
+fn a_layer_that_lies_is_not_stored() {
+    let home = Home::new();
+    let store = home.store();
+    let mut bad = image("amd64", &["base", "app"]);
+    bad.layers[1].content = Arc::new(Bytes::new(*b"apq"));
+    let error = put(&store, "app", &bad).unwrap_err();
+    assert_eq!(error.fault, Fault::Integrity);
+    assert_eq!(store.list().unwrap(), []);
+}
+
+#[test]
+fn damage_is_met_with_an_error() {
+    let home = Home::new();
+    let (store, image) = (home.store(), image("amd64", &["base"]));
+    put(&store, "app", &image).unwrap();
+    for digest in [image.digest(), image.config_descriptor().digest, image.layers[0].descriptor.digest] {
+        let path = store.place(&digest);
+        let good = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &good[1..]).unwrap();
+        let error = store.get("app", &Platform::linux("amd64")).unwrap_err();
+        assert_eq!(error.fault, Fault::Integrity, "{error}");
+        fs::write(&path, good).unwrap();
+    }
+    assert!(store.get("app", &Platform::linux("amd64")).unwrap().is_some());
+    fs::write(store.folder.path().join("index.json"), "{").unwrap();
+    assert_eq!(store.list().unwrap_err().fault, Fault::Integrity);
+}
+
+#[test]
+fn many_writers_lose_nothing() {
+    let home = Home::new();
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            let home = &home;
+            scope.spawn(move || {
+                let store = home.store();
+                for round in 0..10 {
+                    put(&store, &format!("app-{writer}"), &image("amd64", &["base", &format!("{writer} {round}")])).unwrap();
+                    store.get("app-0", &Platform::linux("amd64")).unwrap();
+                }
+            });
+        }
+    });
+    let store = home.store();
+    assert_eq!(store.list().unwrap().len(), 8);
+    for writer in 0..8 {
+        assert!(store.get(&format!("app-{writer}"), &Platform::linux("amd64")).unwrap().is_some());
+    }
+    assert_eq!(blob_count(&store), 1 + 8 * 3);
+}
+
+#[test]
+fn a_cancelled_put_gives_no_name() {
+    let home = Home::new();
+    let cancel = Cancel::new();
+    cancel.set();
+    let error = home.store().put("app", &image("amd64", &["base"]), &Silent, &cancel).unwrap_err();
+    assert_eq!(error.fault, Fault::Cancelled);
+    assert_eq!(home.store().list().unwrap(), []);
+}
+
+#[test]
+fn messages_name_what_there_is() {
+    let home = Home::new();
+    put(&home.store(), "app", &image("arm64", &["base"])).unwrap();
+    let base = |name: &str| NamedImage::new(home.store(), name).base(&Platform::linux("amd64")).unwrap_err();
+    let error = base("app");
+    insta::assert_snapshot!(format!("{error}\nhint: {}", error.hint.as_deref().unwrap()), @"
+    the image `app` is not there for linux/amd64
+    hint: it is there for linux/arm64
+    ");
+    insta::assert_snapshot!(base("nothing"), @"there is no image `nothing` in the image store");
+    insta::assert_snapshot!(put(&home.store(), "a\u{1b}[31m b", &image("arm64", &[])).unwrap_err(), @r"`a\u{1b}[31m b` is not a name for an image");
+}
