@@ -293,8 +293,10 @@ impl Tree {
         while let Some(name) = ahead.pop() {
             match name.as_str() {
                 "" | "." => continue,
-                ".." if done.pop().is_none() => return Ok(None),
-                ".." => continue,
+                ".." => match done.pop() {
+                    Some(_) => continue,
+                    None => return Ok(None),
+                },
                 _ => done.push(name),
             }
             match self.nodes.get(done.join("/").as_str()) {

@@ -1,1 +1,121 @@
-//! build
+//! Lets the buildpacks of a group do their work, one after the other, and joins what they say.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use stave_archive::tree::Tree;
+use stave_model::{
+    id::BuildpackId,
+    launch::{self, Aggregate, InvalidLaunch, Launch},
+    manifest::Manifest,
+};
+
+use crate::{
+    detect::Detection,
+    port::{
+        buildpack::RunError,
+        observer::{Event, Level, Phase as FlowPhase},
+    },
+    workbench::{DraftLayer, Phase, Shop, Workbench},
+};
+
+/// What all buildpacks together made.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Each buildpack's part, in order.
+    pub parts: Vec<Part>,
+    /// The app with all changes laid over it.
+    pub app: Tree,
+    /// Processes, labels and slices.
+    pub launch: Aggregate,
+}
+
+/// What one buildpack made.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its layers, sorted by name.
+    pub layers: Vec<DraftLayer>,
+    /// Its notes for the next build.
+    pub store: BTreeMap<String, String>,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A buildpack did not finish.
+    #[error("{buildpack} could not build the app")]
+    Buildpack {
+        /// Which, as id@version.
+        buildpack: String,
+        /// Why.
+        #[source]
+        source: RunError,
+    },
+    /// A buildpack leaves something unmet that it was not asked for.
+    #[error("{buildpack} says that it leaves `{}` unmet, which nobody required of it", name.escape_debug())]
+    Unmet {
+        /// Which, as id@version.
+        buildpack: String,
+        /// The name.
+        name: String,
+    },
+    /// What the buildpacks say about launch does not fit together.
+    #[error("what the buildpacks say about launch does not fit together")]
+    Launch(#[source] InvalidLaunch),
+    /// Somebody asked to stop.
+    #[error("stopped on request")]
+    Cancelled,
+}
+
+/// Runs each member of the group with the requirements that it provides.
+pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, BuildError> {
+    shop.observer.observe(Event::Phase(FlowPhase::Build));
+    let mut app = app;
+    let mut met: Vec<String> = Vec::new();
+    let mut parts = Vec::new();
+    let mut launches: Vec<Launch> = Vec::new();
+    for (index, buildpack) in detection.members.iter().enumerate() {
+        let manifest = buildpack.manifest();
+        let title = manifest.title();
+        let requirements = detection.plan.requirements_for(index, &met);
+        shop.observer.observe(Event::Building { buildpack: title.clone() });
+        let started = Instant::now();
+        let bench = Arc::new(Workbench::new(shop, manifest, buildpack.grants(), Phase::Build, app));
+        let report = buildpack.build(&bench, &requirements).map_err(|source| match source {
+            RunError::Cancelled => BuildError::Cancelled,
+            source => BuildError::Buildpack { buildpack: title.clone(), source },
+        })?;
+        let work = bench.clear();
+        for name in &report.unmet {
+            if !requirements.iter().any(|requirement| requirement.name == *name) {
+                return Err(BuildError::Unmet { buildpack: title, name: name.chars().take(200).collect() });
+            }
+        }
+        met.extend(requirements.into_iter().map(|r| r.name).filter(|name| !report.unmet.contains(name)));
+        shop.observer.observe(Event::Built { buildpack: title, took: started.elapsed() });
+        app = work.app;
+        launches.push(report.launch);
+        parts.push(Part {
+            manifest: manifest.clone(),
+            layers: used(shop, &manifest.buildpack.id, work.layers),
+            store: report.store,
+        });
+    }
+    let (launch, cleared) = launch::aggregate(&launches).map_err(BuildError::Launch)?;
+    for warning in cleared {
+        shop.observer.observe(Event::Note(Level::Warning, warning.to_string()));
+    }
+    Ok(Built { parts, app, launch })
+}
+
+/// The layers that are for something; the others are said to be left out.
+fn used(shop: &Shop, buildpack: &BuildpackId, layers: Vec<DraftLayer>) -> Vec<DraftLayer> {
+    let (used, unused): (Vec<_>, Vec<_>) =
+        layers.into_iter().partition(|layer| layer.usage.build || layer.usage.launch || layer.usage.cache);
+    for layer in unused {
+        let reason = "it is for neither build, launch nor cache".to_owned();
+        shop.observer.observe(Event::LeftOut { buildpack: buildpack.clone(), layer: layer.name, reason });
+    }
+    used
+}

@@ -15,4 +15,5 @@ pub mod detect;
 pub mod export;
 pub mod image;
 pub mod port;
+pub mod slices;
 pub mod workbench;

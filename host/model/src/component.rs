@@ -119,7 +119,7 @@ fn read_leb128(bytes: &[u8]) -> Option<(usize, usize)> {
 fn leb128(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
-        let low = (value & 0x7f) as u8;
+        let low = u8::try_from(value & 0x7f).unwrap_or(0x7f);
         value >>= 7;
         if value == 0 {
             bytes.push(low);

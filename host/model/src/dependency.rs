@@ -112,7 +112,8 @@ fn parse_purl(text: &str) -> Option<PackageUrl> {
         version: percent_decode(version)?,
         qualifiers,
     };
-    let whole = !purl.kind.is_empty() && purl.kind.bytes().all(word) && !purl.name.is_empty() && !purl.version.is_empty();
+    let whole =
+        !purl.kind.is_empty() && purl.kind.bytes().all(word) && !purl.name.is_empty() && !purl.version.is_empty();
     whole.then_some(purl)
 }
 
@@ -138,7 +139,8 @@ fn percent_encode(text: &str, keep: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) || keep.contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push('%');
+            encoded.push_str(&hex::encode_upper([byte]));
         }
     }
     encoded
@@ -190,7 +192,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_whole() {
-        for text in ["", "pkg:", "pkg:pypi/x", "pypi/x@1", "pkg:pypi/@1", "pkg:pypi/x@1#sub", "pkg:pypi/x%0a@1", "pkg:p y/x@1"] {
+        for text in
+            ["", "pkg:", "pkg:pypi/x", "pypi/x@1", "pkg:pypi/@1", "pkg:pypi/x@1#sub", "pkg:pypi/x%0a@1", "pkg:p y/x@1"]
+        {
             assert!(text.parse::<PackageUrl>().is_err(), "{text}");
         }
     }

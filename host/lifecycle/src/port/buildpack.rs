@@ -83,7 +83,7 @@ pub struct Failure {
 pub enum RunError {
     /// It gave up and says why.
     #[error("{}", .0.summary.escape_debug())]
-    Refused(Failure),
+    Refused(Box<Failure>),
     /// It went over a limit or crashed.
     #[error("the sandbox stopped it: {reason}")]
     Stopped {

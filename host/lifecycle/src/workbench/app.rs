@@ -51,14 +51,14 @@ impl Workbench {
     /// Everything of the app that matches, sorted, at most `limit`.
     pub fn find(&self, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
         self.begin(Interface::App, Phase::Detect)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         Ok(self.entries(&self.state().app, &globs, limit))
     }
 
     /// What stands at a path of the app, links followed.
     pub fn stat(&self, path: &str) -> Answer<Option<Entry>> {
         self.begin(Interface::App, Phase::Detect)?;
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let state = self.state();
         let attempt = || format!("look at `{}`", short(path));
         let found = state.app.resolve(&at).map_err(|e| PortError::new(Fault::InvalidInput, attempt()).caused_by(e))?;
@@ -74,7 +74,7 @@ impl Workbench {
     /// One digest over all files of the app that match.
     pub fn digest(&self, patterns: &[String]) -> Answer<Digest> {
         self.begin(Interface::App, Phase::Detect)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         let state = self.state();
         let files = state.app.iter().filter(|(path, node)| matches!(node, Node::File(..)) && globs.matches(path));
         identity(files).map_err(|error| PortError::new(Fault::Io, "hash files of the app").caused_by(error))
@@ -96,7 +96,7 @@ impl Workbench {
     /// What is in an opened archive.
     pub fn archive_find(&self, archive: usize, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
         self.begin(Interface::App, Phase::Detect)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         let state = self.state();
         let tree = state.archives.get(archive).ok_or_else(|| unknown("archive"))?;
         Ok(self.entries(tree, &globs, limit))
@@ -117,7 +117,7 @@ impl Workbench {
 
     /// The tree of an archive that is a file of the app.
     pub(super) fn app_archive(&self, path: &str) -> Answer<Tree> {
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let mut state = self.state();
         let attempt = format!("open the archive `{}` of the app", short(path));
         let found =

@@ -15,7 +15,7 @@ use stave_model::{
     digest::{Digest, Key},
 };
 
-use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, short};
+use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, layers::graft_into_layer, short};
 use crate::{
     app::with_origin,
     port::failure::{Fault, PortError},
@@ -101,7 +101,7 @@ impl Workbench {
     /// What is in an artefact that is an archive.
     pub fn artifact_find(&self, artifact: usize, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
         self.begin(Interface::Artifacts, Phase::Build)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         let mut state = self.state();
         Ok(self.entries(self.artifact_tree(&mut state, artifact)?, &globs, limit))
     }
@@ -117,11 +117,11 @@ impl Workbench {
     /// Unpacks an artefact into a layer; answers how many files and links were put there.
     pub fn artifact_unpack(&self, artifact: usize, layer: usize, how: &Unpacking) -> Answer<u64> {
         self.begin(Interface::Artifacts, Phase::Build)?;
-        let from = self.folder(&how.from)?;
-        let into = self.folder(&how.into)?;
-        let keep = if how.keep.is_empty() { None } else { Some(self.globs(&how.keep)?) };
-        let drop = self.globs(&how.drop)?;
-        let executable = self.globs(&how.executable)?;
+        let from = super::folder(&how.from)?;
+        let into = super::folder(&how.into)?;
+        let keep = if how.keep.is_empty() { None } else { Some(super::globs(&how.keep)?) };
+        let drop = super::globs(&how.drop)?;
+        let executable = super::globs(&how.executable)?;
         let mut state = self.state();
         let source = self.artifact_tree(&mut state, artifact)?.clone();
         let digest = state.artifacts[artifact].digest;
@@ -142,13 +142,13 @@ impl Workbench {
         }
         let recipe = Key::new("unpack 1").field(digest.hex()).field(&how.from).field(&how.into);
         let recipe = recipe.list(&how.keep).list(&how.drop).list(&how.executable).finish();
-        self.graft_into_layer(&mut state, layer, &into, &part, recipe)
+        graft_into_layer(&mut state, layer, &into, &part, recipe)
     }
 
     /// Puts an artefact's file itself into a layer.
     pub fn artifact_save(&self, artifact: usize, layer: usize, path: &str, executable: bool) -> Answer<()> {
         self.begin(Interface::Artifacts, Phase::Build)?;
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let mut state = self.state();
         let fetched = state.artifacts.get(artifact).ok_or_else(|| unknown("artefact"))?;
         let recipe = Key::new("save 1").field(fetched.digest.hex()).field(path).field([u8::from(executable)]).finish();
@@ -156,7 +156,7 @@ impl Workbench {
         let node = Node::file(Arc::new(fetched.file.clone()), executable);
         part.insert(at, node)
             .map_err(|error| PortError::new(Fault::InvalidInput, "save an artefact into a layer").caused_by(error))?;
-        self.graft_into_layer(&mut state, layer, &TreePath::root(), &part, recipe)?;
+        graft_into_layer(&mut state, layer, &TreePath::root(), &part, recipe)?;
         Ok(())
     }
 

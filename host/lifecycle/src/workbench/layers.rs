@@ -88,7 +88,7 @@ impl Workbench {
     /// Writes a file, in place of one that is there.
     pub fn layer_write(&self, layer: usize, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let attempt = format!("write `{}` in a layer", short(path));
         let limit = self.shop.limits.write_bytes;
         if contents.len() as u64 > limit {
@@ -111,7 +111,7 @@ impl Workbench {
     /// Makes a symbolic link. A relative one must stay inside the layer; an absolute one is read in the image.
     pub fn layer_link(&self, layer: usize, path: &str, destination: &str) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let attempt = format!("link `{}` to `{}` in a layer", short(path), short(destination));
         let in_image = destination.strip_prefix('/').is_some_and(|rest| rest.parse::<TreePath>().is_ok());
         if !in_image && !link_stays_inside(&at, destination) {
@@ -127,8 +127,8 @@ impl Workbench {
     /// Copies files of the app into a layer; answers how many.
     pub fn layer_copy_app(&self, layer: usize, patterns: &[String], into: &str) -> Answer<u64> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let globs = self.globs(patterns)?;
-        let folder = self.folder(into)?;
+        let globs = super::globs(patterns)?;
+        let folder = super::folder(into)?;
         let attempt = "copy files of the app into a layer";
         let mut state = self.state();
         let mut part = Tree::new();
@@ -140,13 +140,13 @@ impl Workbench {
         }
         let step = identity(part.iter()).map_err(|error| PortError::new(Fault::Io, attempt).caused_by(error))?;
         let step = Key::new("copy 1").field(into).field(step.hex()).finish();
-        self.graft_into_layer(&mut state, layer, &folder, &part, step)
+        graft_into_layer(&mut state, layer, &folder, &part, step)
     }
 
     /// Takes away what matches; answers how many nodes went.
     pub fn layer_remove(&self, layer: usize, patterns: &[String]) -> Answer<u64> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         let step = Key::new("remove 1").list(patterns).finish();
         self.change_layer(layer, step, |draft| Ok(draft.tree.remove_where(|path| globs.matches(path)) as u64))
     }
@@ -154,7 +154,7 @@ impl Workbench {
     /// What is in a layer.
     pub fn layer_find(&self, layer: usize, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         let state = self.state();
         let draft = state.layers.get(layer).ok_or_else(|| unknown("layer"))?;
         Ok(self.entries(&draft.tree, &globs, limit))
@@ -194,26 +194,6 @@ impl Workbench {
         Ok(())
     }
 
-    /// Puts a tree into a layer, as one step.
-    pub(super) fn graft_into_layer(
-        &self,
-        state: &mut State,
-        layer: usize,
-        into: &TreePath,
-        part: &Tree,
-        step: Digest,
-    ) -> Answer<u64> {
-        let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
-        let attempt = format!("put files into the layer `{}`", draft.name);
-        // On a copy, so that a step that fails leaves the layer as it was.
-        let mut tree = draft.tree.clone();
-        let count = graft(&mut tree, into, part)
-            .map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
-        draft.tree = tree;
-        draft.did(&step);
-        Ok(count)
-    }
-
     fn change_layer<T>(
         &self,
         layer: usize,
@@ -226,4 +206,23 @@ impl Workbench {
         draft.did(&step);
         Ok(answer)
     }
+}
+
+/// Puts a tree into a layer, as one step.
+pub(super) fn graft_into_layer(
+    state: &mut State,
+    layer: usize,
+    into: &TreePath,
+    part: &Tree,
+    step: Digest,
+) -> Answer<u64> {
+    let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
+    let attempt = format!("put files into the layer `{}`", draft.name);
+    // On a copy, so that a step that fails leaves the layer as it was.
+    let mut tree = draft.tree.clone();
+    let count =
+        graft(&mut tree, into, part).map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
+    draft.tree = tree;
+    draft.did(&step);
+    Ok(count)
 }

@@ -179,25 +179,9 @@ impl Workbench {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn globs(&self, patterns: &[String]) -> Answer<Globs> {
-        let invalid = |error| PortError::new(Fault::InvalidInput, "understand the patterns").caused_by(error);
-        Globs::new(patterns).map_err(invalid)
-    }
-
-    fn path(&self, text: &str) -> Answer<TreePath> {
-        text.parse().map_err(|error| {
-            PortError::new(Fault::InvalidInput, format!("use the path `{}`", short(text))).caused_by(error)
-        })
-    }
-
-    /// A path that may be the root, written as an empty text.
-    fn folder(&self, text: &str) -> Answer<TreePath> {
-        if text.is_empty() { Ok(TreePath::root()) } else { self.path(text) }
-    }
-
     /// Reads a file of a tree, following links inside it, if it has at most `limit` bytes.
     fn read_file(&self, tree: &Tree, path: &str, limit: u64) -> Answer<Vec<u8>> {
-        let at = self.path(path)?;
+        let at = self::path(path)?;
         let attempt = || format!("read `{}`", short(path));
         let found =
             tree.resolve(&at).map_err(|error| PortError::new(Fault::InvalidInput, attempt()).caused_by(error))?;
@@ -218,4 +202,20 @@ impl Workbench {
 /// At most 200 characters of a text that a guest chose, control characters made visible.
 fn short(text: &str) -> String {
     text.chars().take(200).collect::<String>().escape_debug().to_string()
+}
+
+fn globs(patterns: &[String]) -> Answer<Globs> {
+    let invalid = |error| PortError::new(Fault::InvalidInput, "understand the patterns").caused_by(error);
+    Globs::new(patterns).map_err(invalid)
+}
+
+fn path(text: &str) -> Answer<TreePath> {
+    text.parse().map_err(|error| {
+        PortError::new(Fault::InvalidInput, format!("use the path `{}`", short(text))).caused_by(error)
+    })
+}
+
+/// A path that may be the root, written as an empty text.
+fn folder(text: &str) -> Answer<TreePath> {
+    if text.is_empty() { Ok(TreePath::root()) } else { path(text) }
 }

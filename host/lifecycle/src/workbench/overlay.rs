@@ -15,7 +15,7 @@ impl Workbench {
     /// Adds a file to the app, or puts another in its place.
     pub fn overlay_write(&self, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
         self.begin(Interface::Overlay, Phase::Build)?;
-        let at = self.path(path)?;
+        let at = super::path(path)?;
         let attempt = format!("write `{}` over the app", short(path));
         let limit = self.shop.limits.write_bytes;
         if contents.len() as u64 > limit {
@@ -29,15 +29,15 @@ impl Workbench {
     /// Leaves out what matches; answers how many nodes went.
     pub fn overlay_remove(&self, patterns: &[String]) -> Answer<u64> {
         self.begin(Interface::Overlay, Phase::Build)?;
-        let globs = self.globs(patterns)?;
+        let globs = super::globs(patterns)?;
         Ok(self.state().app.remove_where(|path| globs.matches(path)) as u64)
     }
 
     /// Unpacks an archive of the app and leaves the archive itself out; answers how many files were added.
     pub fn overlay_unpack(&self, archive: &str, into: &str) -> Answer<u64> {
         self.begin(Interface::Overlay, Phase::Build)?;
-        let at = self.path(archive)?;
-        let folder = self.folder(into)?;
+        let at = super::path(archive)?;
+        let folder = super::folder(into)?;
         let unpacked = self.app_archive(archive)?;
         let mut state = self.state();
         // On a copy, so that a failure leaves the app as it was.
