@@ -137,4 +137,14 @@ mod tests {
         assert_eq!(find(OsStr::new("run"), b"/nowhere:", &app), Some(app.join("run")));
         assert_eq!(find(OsStr::new("run"), b".", &app), Some(app.join("./run")));
     }
+
+    /// Here and not beside the other failures: glibc, with which tests run, gives such a file to a shell; musl, with which
+    /// images get the launcher, does not.
+    #[test]
+    fn a_program_of_another_architecture_has_a_hint() {
+        let cause = io::Error::from_raw_os_error(8);
+        let error = NotStarted::Refused { program: PathBuf::from("/app"), cause };
+        insta::assert_snapshot!(error.hint().unwrap(),
+            @"it is made for another architecture, or it is a script without a first line `#!…`");
+    }
 }

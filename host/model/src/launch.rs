@@ -323,13 +323,13 @@ mod tests {
         let (web, task) =
             (|default| process("a", "web", &["x"], default), |default| process("b", "task", &["x"], default));
         // (what each buildpack says, the default in the end, how often it was cleared)
-        let cases: [(&[Vec<Process>], Option<&str>, usize); 6] = [
-            (&[vec![web(false)], vec![task(false)]], None, 0),
-            (&[vec![web(true)], vec![task(false)]], Some("web"), 0),
-            (&[vec![web(true)], vec![task(true)]], Some("task"), 0),
-            (&[vec![web(true)], vec![web(false)]], None, 1),
-            (&[vec![web(true)], vec![web(false), task(true)]], Some("task"), 1),
-            (&[vec![web(true)], vec![web(false)], vec![web(true)]], Some("web"), 1),
+        let cases = [
+            (vec![vec![web(false)], vec![task(false)]], None, 0),
+            (vec![vec![web(true)], vec![task(false)]], Some("web"), 0),
+            (vec![vec![web(true)], vec![task(true)]], Some("task"), 0),
+            (vec![vec![web(true)], vec![web(false)]], None, 1),
+            (vec![vec![web(true)], vec![web(false), task(true)]], Some("task"), 1),
+            (vec![vec![web(true)], vec![web(false)], vec![web(true)]], Some("web"), 1),
         ];
         for (all, default, cleared) in cases {
             let all: Vec<_> = all.iter().map(|list| processes(list)).collect();

@@ -23,7 +23,7 @@ fn variables(pairs: &[(&str, &str)]) -> Variables {
 #[test]
 fn each_suffix_has_its_effect() {
     // (file, delimiter file, old value, new value)
-    let cases: [(&str, Option<&str>, Option<&str>, Option<&str>); 19] = [
+    let cases = [
         ("V", None, None, Some("new")),
         ("V", None, Some("old"), Some("new")),
         ("V.override", None, Some("old"), Some("new")),
