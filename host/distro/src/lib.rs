@@ -7,3 +7,4 @@ pub mod relation;
 pub mod release;
 pub mod resolve;
 pub mod signature;
+pub mod sources;
