@@ -30,11 +30,11 @@ impl Image {
     fn new(processes: &[(&str, &str)]) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let image = Self { root: tempfile::tempdir().unwrap(), _alone: alone };
-        let mut metadata = "[[buildpacks]]\nid = 'a/b'\nversion = '1.0.0'\napi = '0.10'\n".to_owned();
-        for (kind, rest) in processes {
-            metadata += &format!("[[processes]]\ntype = '{kind}'\ndirect = true\nbuildpack-id = 'a/b'\n{rest}\n");
-        }
-        image.write("layers/config/metadata.toml", &metadata);
+        let processes = processes.iter().map(|(kind, rest)| {
+            format!("[[processes]]\ntype = '{kind}'\ndirect = true\nbuildpack-id = 'a/b'\n{rest}\n")
+        });
+        let buildpack = "[[buildpacks]]\nid = 'a/b'\nversion = '1.0.0'\napi = '0.10'\n".to_owned();
+        image.write("layers/config/metadata.toml", &(buildpack + &processes.collect::<String>()));
         image.write("app/file", "");
         image
     }
