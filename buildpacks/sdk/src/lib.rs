@@ -1,1 +1,98 @@
-//! What a buildpack author writes against.
+//! What a buildpack author writes against: the contract's types, a trait to fill in, and a few conveniences.
+//!
+//! A buildpack is a crate of the types `cdylib` and `rlib` that implements [`Buildpack`] and names itself with
+//! [`export!`]. Compiled for `wasm32-wasip2` it is a component; compiled for the machine at hand, its pure parts can be
+//! tested. The functions that ask the host ([`app`], [`context`], [`layers`] …) work only in a component.
+//!
+//! ```
+//! use stave_sdk::{Buildpack, Failure, Process, Report, Requirement, Verdict, app};
+//!
+//! struct Procfile;
+//!
+//! impl Buildpack for Procfile {
+//!     fn detect() -> Result<Verdict, Failure> {
+//!         Ok(match app::read_text("Procfile", 64 * 1024)? {
+//!             Some(_) => Verdict::pass(),
+//!             None => Verdict::skip("no Procfile"),
+//!         })
+//!     }
+//!
+//!     fn build(_: &[Requirement]) -> Result<Report, Failure> {
+//!         Ok(Report { processes: vec![Process::new("web", ["./serve"]).default()], ..Report::default() })
+//!     }
+//! }
+//!
+//! stave_sdk::export!(Procfile);
+//! ```
+
+// The generated code names this crate by its path, here as in the crates that use it.
+extern crate self as stave_sdk;
+
+pub mod app;
+pub mod artifacts;
+#[doc(hidden)]
+pub mod bindings;
+pub mod context;
+mod crash;
+mod detection;
+mod failure;
+pub mod layers;
+pub mod log;
+pub mod overlay;
+mod report;
+
+use std::marker::PhantomData;
+
+#[doc(hidden)]
+pub use wit_bindgen::rt as wit_bindgen_rt;
+
+pub use crate::{
+    detection::{Alternative, Requirement, Verdict},
+    failure::{Blame, Error, Failure, Fault},
+    report::{Process, Report},
+};
+
+/// Where the app stands in the image.
+pub const APP_DIR: &str = "/workspace";
+
+/// A buildpack: the two questions that the host asks.
+pub trait Buildpack {
+    /// Whether there is something to do for this app. Reads only, and quick.
+    fn detect() -> Result<Verdict, Failure>;
+
+    /// Does the work. `requirements` are the entries of the resolved plan that this buildpack provides.
+    fn build(requirements: &[Requirement]) -> Result<Report, Failure>;
+}
+
+/// Stands between the contract's exports and a [`Buildpack`]; [`export!`] names it.
+#[doc(hidden)]
+pub struct Exported<B>(PhantomData<B>);
+
+impl<B: Buildpack> bindings::exports::stave::buildpack::detection::Guest for Exported<B> {
+    fn detect() -> Result<Verdict, Failure> {
+        crash::report_to_log();
+        B::detect()
+    }
+}
+
+impl<B: Buildpack> bindings::exports::stave::buildpack::construction::Guest for Exported<B> {
+    fn build(requirements: Vec<Requirement>) -> Result<Report, Failure> {
+        crash::report_to_log();
+        B::build(&requirements)
+    }
+}
+
+/// Makes a [`Buildpack`] what this component exports. Without effect where the crate is not compiled to WebAssembly.
+#[macro_export]
+macro_rules! export {
+    ($buildpack:ty) => {
+        #[cfg(target_family = "wasm")]
+        mod exported {
+            #![allow(unsafe_code, unused_imports, clippy::pedantic, reason = "generated code of the canonical ABI")]
+            use super::*;
+
+            type Component = $crate::Exported<$buildpack>;
+            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+        }
+    };
+}
