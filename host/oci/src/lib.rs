@@ -1,1 +1,23 @@
 //! Base images in, images out: registry, OCI layout, docker archive, docker daemon.
+//!
+//! Whatever comes from a registry or a layout was written by somebody else: documents are capped and read strictly,
+//! bytes are believed once their digest says so, and no name from a document becomes a path or an address of its own.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`reference`] | image names as people write them |
+//! | [`json`] | documents read strictly: capped, shallow, no key twice |
+//! | [`manifest`] | manifests and indexes, OCI's and docker's |
+//! | [`config`] | what an image's configuration must say |
+//! | [`image`] | manifest, configuration and contents put together, checked |
+//! | [`layout`] | OCI image layouts: folders |
+//! | [`docker_archive`] | what `docker load` reads: one tar |
+//! | [`daemon`] | a docker daemon on a unix socket |
+//! | [`registry`] | registries: pull, push, credentials |
+//! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
+
+pub mod config;
+pub mod image;
+pub mod json;
+pub mod manifest;
+pub mod reference;
