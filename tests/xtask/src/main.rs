@@ -1,1 +1,43 @@
-fn main() {}
+//! The project's tasks, behind cargo aliases (`.cargo/config.toml`), so that nothing more needs installing to run them.
+//!
+//! `cargo demo` does the main job from nothing; `cargo verify` passes every check. Each does its own set-up, can be
+//! repeated, and skips what is done already.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
+
+mod container;
+mod demo;
+mod setup;
+mod shell;
+mod verify;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+  demo     build stave, an example app and its image, and run it (alias: cargo demo)
+  verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
+  setup    only install what the two need";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "demo" => demo::run(),
+        "verify" => verify::run(),
+        "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(3);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("caused by: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

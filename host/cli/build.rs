@@ -1,0 +1,73 @@
+//! Makes what the program carries inside: the default buildpacks as components, and the launcher for each architecture.
+//!
+//! They are for other targets than the program itself, so a second cargo builds them, in a target folder of its own beside
+//! the first one's: it knows by itself what is fresh. The compiler's targets come with `rust-toolchain.toml`.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Launchers by OCI architecture and Rust target.
+const LAUNCHERS: [(&str, &str); 2] =
+    [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
+const WASM: &str = "wasm32-wasip2";
+/// What the outer cargo says to its own compiler, and the inner one must not hear.
+const NOT_OURS: [&str; 9] = [
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTFLAGS",
+    "RUSTDOCFLAGS",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CLIPPY_ARGS",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET",
+    "CARGO_BUILD_RUSTFLAGS",
+];
+
+fn main() {
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../..");
+    for watched in ["Cargo.toml", "Cargo.lock", "wit", "host/model", "host/launcher", "buildpacks"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    let target_folder = target_folder(&out);
+    build(&root, &target_folder, "stave-java", WASM);
+    let java = fs::read(product(&target_folder, WASM, "stave_java.wasm")).expect("the java buildpack was built");
+    let manifest = fs::read_to_string(root.join("buildpacks/java/buildpack.toml")).expect("the java buildpack's manifest");
+    let java = stave_model::component::embed(&java, &manifest).expect("the java buildpack is a component");
+    fs::write(out.join("java.wasm"), java).expect("the output folder can be written");
+    for (architecture, target) in LAUNCHERS {
+        build(&root, &target_folder, "stave-launcher", target);
+        let launcher = product(&target_folder, target, "stave-launcher");
+        fs::copy(launcher, out.join(format!("launcher-{architecture}"))).expect("the launcher was built");
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name} for build scripts"))
+}
+
+/// `<target>/embedded`, from `<target>/<profile>/build/<package>/out`.
+fn target_folder(out: &Path) -> PathBuf {
+    out.ancestors().nth(4).expect("the output folder is below the target folder").join("embedded")
+}
+
+fn product(target_folder: &Path, target: &str, file: &str) -> PathBuf {
+    target_folder.join(target).join("embedded").join(file)
+}
+
+fn build(root: &Path, target_folder: &Path, package: &str, target: &str) {
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "embedded"]);
+    cargo.args(["--package", package, "--target", target]).arg("--target-dir").arg(target_folder);
+    for name in NOT_OURS {
+        cargo.env_remove(name);
+    }
+    let status = cargo.status().expect("cargo runs");
+    assert!(
+        status.success(),
+        "could not build {package} for {target}; if the target is missing: rustup target add {target}"
+    );
+}

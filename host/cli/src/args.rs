@@ -1,0 +1,206 @@
+//! What can be typed. Doc comments here are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use stave_model::target::Platform;
+
+/// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
+#[derive(Debug, Parser)]
+#[command(name = "stave", version, propagate_version = true, after_long_help = crate::exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Say only what goes wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: why each decision was made
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Use no colours
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Fetch nothing: use what is in the cache, and say what is missing
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Read this configuration instead of the one in the user's configuration folder
+    #[arg(long, global = true, value_name = "FILE", env = "STAVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build an image from an app: a folder, or a jar
+    Build(Build),
+    /// Compose and list stacks: the base images that apps are put on
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Build and inspect buildpacks
+    #[command(subcommand)]
+    Buildpack(BuildpackCommand),
+    /// List the images in the image store
+    Images(Images),
+    /// Show what an image is made of
+    Inspect(Inspect),
+    /// Send an image from the image store somewhere else
+    Export(Export),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The app: its folder, or a jar (which is built as if it were unpacked)
+    #[arg(value_name = "PATH|JAR")]
+    pub(crate) app: PathBuf,
+    /// The image's name [default: the app's name]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    /// The builder.toml to build with [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) builder: Option<PathBuf>,
+    /// A base image instead of the builder's stack: a registry reference, or oci:DIR
+    #[arg(long, value_name = "REF|oci:DIR")]
+    pub(crate) run_image: Option<String>,
+    /// A setting for the buildpacks; without a value it is taken from the environment
+    #[arg(short, long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
+    pub(crate) env: Vec<String>,
+    /// The platform to build for [default: Linux on this machine's architecture]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Destination {
+    /// Where the image goes; may be given more than once [default: the image store]
+    ///
+    /// oci:DIR writes an OCI layout, docker-archive:FILE a file for `docker load`, docker loads into a running daemon,
+    /// store keeps it in the image store.
+    #[arg(long, value_name = "WHERE", action = ArgAction::Append)]
+    pub(crate) to: Vec<String>,
+    /// Push the image to the registry that its name begins with
+    #[arg(long)]
+    pub(crate) publish: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StackCommand {
+    /// Compose a stack from a distribution's signed packages and keep it in the image store
+    Create(StackCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackCreate {
+    /// The stack.toml
+    #[arg(value_name = "FILE")]
+    pub(crate) definition: PathBuf,
+    /// The name to keep it under [default: the stack's id]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    /// Compose only for this platform; may be given more than once [default: all that the definition names]
+    #[arg(long, value_name = "OS/ARCH", action = ArgAction::Append)]
+    pub(crate) platform: Vec<Platform>,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildpackCommand {
+    /// Build a Rust buildpack to a component that carries its manifest
+    Build(BuildpackBuild),
+    /// Show what a buildpack is, what it asks for, and what it could ever do
+    Inspect(BuildpackInspect),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildpackBuild {
+    /// The buildpack's folder, with Cargo.toml and buildpack.toml
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// The file to write [default: NAME.wasm in the current folder, after the last part of the id]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildpackInspect {
+    /// The component; or `builtin:java` for one that is inside this program
+    #[arg(value_name = "FILE")]
+    pub(crate) component: String,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A name in the image store, a registry reference, or oci:DIR
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// Which platform of it [default: Linux on this machine's architecture]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The image's name in the image store
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The name it gets where it goes [default: the same]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    /// Which platform of it [default: Linux on this machine's architecture]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

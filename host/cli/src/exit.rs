@@ -1,0 +1,171 @@
+//! How the program ends: exit codes, and errors with their causes and hints.
+//!
+//! The codes are the CNB lifecycle's where they fit, so that scripts around it keep their meaning.
+
+use std::{error::Error, fmt::Write as _};
+
+use stave_lifecycle::port::failure::{Fault, PortError};
+
+/// Something else went wrong.
+pub(crate) const GENERAL: u8 = 1;
+/// The command line or a configuration file is not right.
+pub(crate) const USAGE: u8 = 3;
+/// A buildpack is written for a contract that this program does not speak.
+pub(crate) const CONTRACT: u8 = 12;
+/// A buildpack was refused before it ran: not a component, or it wants more than it is granted.
+pub(crate) const REFUSED: u8 = 13;
+/// No buildpack takes the app.
+pub(crate) const NO_GROUP: u8 = 20;
+/// No buildpack takes the app, and one failed while it looked.
+pub(crate) const DETECT_FAILED: u8 = 21;
+/// Detection failed otherwise: the order names what is not there.
+pub(crate) const DETECT_OTHER: u8 = 22;
+/// The app, the stack or the base image could not be read.
+pub(crate) const ANALYZE: u8 = 32;
+/// A stack could not be composed.
+pub(crate) const STACK: u8 = 33;
+/// A buildpack failed while it built.
+pub(crate) const BUILDPACK: u8 = 51;
+/// Building failed otherwise.
+pub(crate) const BUILD: u8 = 52;
+/// The image could not be written or sent.
+pub(crate) const EXPORT: u8 = 62;
+/// Stopped with Ctrl-C, as shells number it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The codes for the long help.
+pub(crate) const HELP: &str = "\
+Exit codes:
+    0  done
+    1  something else went wrong
+    3  the command line or a configuration file is not right
+   12  a buildpack is written for another contract
+   13  a buildpack was refused: not a component, or it wants more than it is granted
+   20  no buildpack takes the app
+   21  no buildpack takes the app, and one failed while it looked
+   22  the builder's order names a buildpack that is not there
+   32  the app, the stack or the base image could not be read
+   33  a stack could not be composed
+   51  a buildpack failed while it built
+   52  the build failed otherwise
+   62  the image could not be written or sent
+  130  stopped with Ctrl-C";
+
+/// Why the program ends with something else than 0.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    /// The exit code.
+    pub(crate) code: u8,
+    error: Box<dyn Error + Send + Sync>,
+    details: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Exit {
+    /// Ends with `code` because of `error`. Hints of port errors among its causes are found by themselves.
+    pub(crate) fn new(code: u8, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { code, error: error.into(), details: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The same with lines that explain it.
+    pub(crate) fn detail(mut self, text: impl Into<String>) -> Self {
+        self.details.push(text.into());
+        self
+    }
+
+    /// The same with something that a person could do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The code, unless a cause says that somebody asked to stop.
+    pub(crate) fn final_code(&self) -> u8 {
+        let cancelled = self.causes().any(|cause| {
+            cause.downcast_ref::<PortError>().is_some_and(|error| error.fault == Fault::Cancelled)
+        });
+        if cancelled { INTERRUPTED } else { self.code }
+    }
+
+    /// `error: …`, `caused by: …` for each cause, details, `hint: …`; each on lines of its own.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        let mut last = String::new();
+        let mut hints = self.hints.clone();
+        for (index, cause) in self.causes().enumerate() {
+            let message = printable(&cause.to_string());
+            if message != last {
+                let _ = writeln!(text, "{}: {message}", if index == 0 { "error" } else { "caused by" });
+            }
+            last = message;
+            if let Some(PortError { hint: Some(hint), .. }) = cause.downcast_ref() {
+                hints.push(hint.clone());
+            }
+        }
+        for detail in &self.details {
+            for line in detail.lines() {
+                let _ = writeln!(text, "  {}", printable(line));
+            }
+        }
+        for hint in hints {
+            let _ = writeln!(text, "hint: {}", printable(&hint));
+        }
+        text
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let first: &(dyn Error + 'static) = self.error.as_ref();
+        std::iter::successors(Some(first), |error| error.source())
+    }
+}
+
+impl From<PortError> for Exit {
+    fn from(error: PortError) -> Self {
+        Self::new(GENERAL, error)
+    }
+}
+
+/// The text on one line, with control characters and direction marks made visible: it may come from anywhere.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Direction overrides and isolates can make a line read as another than it is (Trojan Source).
+        let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}');
+        match c {
+            '\t' => shown.push(c),
+            '\n' => shown.push_str("\n  "),
+            c if c.is_control() || is_direction => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_with_causes_and_hints() {
+        let inner = PortError::new(Fault::Network, "reach registry.example.com").hint("check the name");
+        let outer = PortError::new(Fault::Network, "push the image").caused_by(inner);
+        let exit = Exit::new(EXPORT, outer).detail("one\ntwo").hint("try again");
+        assert_eq!(exit.final_code(), EXPORT);
+        assert_eq!(
+            exit.render(),
+            "error: push the image\ncaused by: reach registry.example.com\n  one\n  two\nhint: try again\nhint: check the name\n"
+        );
+    }
+
+    #[test]
+    fn being_stopped_has_a_code_of_its_own() {
+        let outer = PortError::new(Fault::Io, "write a layer").caused_by(PortError::cancelled());
+        assert_eq!(Exit::new(EXPORT, outer).final_code(), INTERRUPTED);
+    }
+
+    #[test]
+    fn nothing_reaches_the_terminal_that_could_steer_it() {
+        assert_eq!(printable("a\u{1b}[2J\rb\u{202e}c\u{7}"), r"a\u{1b}[2J\u{d}b\u{202e}c\u{7}");
+        assert_eq!(printable("a\nb\tc"), "a\n  b\tc");
+    }
+}

@@ -1,0 +1,80 @@
+//! The main job, from nothing: a Spring Boot jar becomes an image that runs and answers from its database.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    container::Container,
+    setup,
+    shell::{self, cargo, output, root, step, target_folder},
+};
+
+const IMAGE: &str = "spring-webdb";
+
+pub(crate) fn run() -> Result<()> {
+    let started = Instant::now();
+    step("set up: compiler targets, Java, a container runtime", || {
+        setup::toolchain()?;
+        setup::packages(&[setup::JAVA, setup::CONTAINERS].concat())
+    })?;
+    let stave = step("build stave (the first time this compiles a WebAssembly engine: minutes)", build_stave)?;
+    let jar = step("build the example app with Maven", example_jar)?;
+    let layout = target_folder().join("demo/spring-webdb");
+    step("stave build: from the jar to an image", || {
+        let to = format!("oci:{}", layout.display());
+        shell::run(Command::new(&stave).arg("build").arg(&jar).args(["-t", IMAGE, "--to", "store", "--to", &to]))
+    })?;
+    step("run the image and ask it", || {
+        let container = Container::start(&layout)?;
+        println!("    GET /       {}", container.get("/")?.trim());
+        println!("    GET /casks  {}", container.get("/casks")?.trim());
+        Ok(())
+    })?;
+    let about = output(Command::new(&stave).args(["inspect", IMAGE]))?;
+    println!("{about}");
+    println!(
+        "\nAll done in {:.0} s. Try it on an app of yours: {} build PATH",
+        started.elapsed().as_secs_f64(),
+        stave.display()
+    );
+    Ok(())
+}
+
+/// Builds the program as the tests use it: dependencies optimised, ours quick to compile.
+pub(crate) fn build_stave() -> Result<PathBuf> {
+    shell::run(cargo().args(["build", "--locked", "--package", "stave-cli"]))?;
+    Ok(target_folder().join("debug/stave"))
+}
+
+/// Builds the jar unless it is newer than all it is made of.
+pub(crate) fn example_jar() -> Result<PathBuf> {
+    let app = root().join("examples/spring-webdb");
+    let jar = app.join("target/spring-webdb.jar");
+    let built = jar.metadata().and_then(|metadata| metadata.modified()).ok();
+    let newest = newest(&app.join("src"))?.max(newest(&app.join("pom.xml"))?);
+    if built.is_none_or(|built| built < newest) {
+        run_maven(&app)?;
+    }
+    Ok(jar)
+}
+
+fn run_maven(app: &Path) -> Result<()> {
+    shell::run(Command::new("mvn").args(["--batch-mode", "--quiet", "-DskipTests", "package"]).current_dir(app))
+}
+
+/// When the newest file at or below `path` was changed.
+fn newest(path: &Path) -> Result<SystemTime> {
+    let metadata = path.metadata().with_context(|| format!("look at {}", path.display()))?;
+    let mut newest = metadata.modified()?;
+    if metadata.is_dir() {
+        for entry in path.read_dir()? {
+            newest = newest.max(self::newest(&entry?.path())?);
+        }
+    }
+    Ok(newest)
+}
