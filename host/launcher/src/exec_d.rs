@@ -1,5 +1,8 @@
 //! `exec.d`: programs of a layer that run before the app and add to its environment, by writing a TOML table to file
 //! descriptor 3 (buildpack spec, "exec.d").
+//!
+//! They have no time limit of their own: what starts the container decides how long a start may take. A program that
+//! leaves a child behind with descriptor 3 open is waited for, as the CNB launcher does.
 
 use std::{
     collections::BTreeMap,

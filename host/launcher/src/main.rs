@@ -155,3 +155,17 @@ fn read_metadata(path: &Path) -> Result<Metadata, Failure> {
         .map_err(|cause| Failure::Read { path: path.to_owned(), cause })?;
     Metadata::from_toml(&text).map_err(|cause| Failure::Metadata { path: path.to_owned(), cause })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_stave_makes_are_understood() {
+        let container = |api: &str| Variables::from([(b"CNB_PLATFORM_API".to_vec(), api.as_bytes().to_vec())]);
+        assert!(check_platform(&container(stave_model::image::PLATFORM_API)).is_ok());
+        for api in ["", "0.9", "0.16", "1.0", "0.14.1"] {
+            assert!(check_platform(&container(api)).is_err(), "{api}");
+        }
+    }
+}

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{Aggregate, InvalidLaunch, Label, MAX_PROCESSES, Process, Slice, cap};
 use crate::id::{BuildpackId, ProcessType};
 
-/// Longest `metadata.toml` that is read, in bytes: the largest that the limits of [`super`] could make is refused
-/// long before by the registry's own limits on labels.
+/// Longest `metadata.toml` that is written and read, in bytes. The limits of [`super`] on single things would let all of
+/// them together be longer; no registry takes an image configuration of that size.
 pub const MAX_METADATA: usize = 4 * 1024 * 1024;
 /// Most buildpacks of a group.
 pub const MAX_BUILDPACKS: usize = 200;
@@ -90,7 +90,7 @@ pub struct Metadata {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidMetadata {
     /// Longer than [`MAX_METADATA`].
-    #[error("the launch metadata are {0} bytes long; at most {MAX_METADATA} are read")]
+    #[error("the launch metadata are {0} bytes long; at most {MAX_METADATA} are taken")]
     TooLong(usize),
     /// Not TOML, or not of this shape. The parser's message without its excerpt of the text.
     #[error("line {line} of the launch metadata is not understood: {message}")]
@@ -129,14 +129,15 @@ impl Metadata {
 
     /// Writes `metadata.toml`; equal metadata give equal bytes.
     pub fn to_toml(&self) -> Result<String, InvalidMetadata> {
-        toml::to_string(&MetadataFile {
+        let text = toml::to_string(&MetadataFile {
             default: self.launch.default.clone(),
             buildpacks: self.buildpacks.clone(),
             labels: self.launch.labels.clone(),
             processes: self.launch.processes.iter().cloned().map(ProcessEntry::from).collect(),
             slices: self.launch.slices.clone(),
         })
-        .map_err(InvalidMetadata::Unwritable)
+        .map_err(InvalidMetadata::Unwritable)?;
+        if text.len() > MAX_METADATA { Err(InvalidMetadata::TooLong(text.len())) } else { Ok(text) }
     }
 }
 
@@ -420,10 +421,20 @@ mod tests {
         insta::assert_snapshot!(refused(&process("command = 'java'")), @r#"line 6 of the launch metadata is not understood: invalid type: string \"java\", expected a sequence"#);
         insta::assert_snapshot!(refused(&process("command = ['a']\nworking-dir = '\u{1b}[2J'")), @"line 7 of the launch metadata is not understood: invalid literal string, expected non-single-quote visible characters");
         insta::assert_snapshot!(refused("[[processes]]\ntype = '../x'"), @"line 2 of the launch metadata is not understood: `../x` is not a valid process type: use letters, digits, `.`, `-` and `_`, at most 64 characters");
-        insta::assert_snapshot!(refused(&" ".repeat(MAX_METADATA + 1)), @"the launch metadata are 4194305 bytes long; at most 4194304 are read");
+        insta::assert_snapshot!(refused(&" ".repeat(MAX_METADATA + 1)), @"the launch metadata are 4194305 bytes long; at most 4194304 are taken");
         let error = refused(&process("command = []"));
         insta::assert_snapshot!(format!("{error} / {}", std::error::Error::source(&error).unwrap()), @"the launch metadata cannot be followed / the process `web` has no command");
         assert!(Metadata::from_toml(&process("command = ['a']\nworking-dir = ''")).is_ok());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let label = Label { key: "a".to_owned(), value: "x".repeat(MAX_METADATA / 64) };
+        let mut metadata = metadata();
+        metadata.launch.labels = vec![label; 64];
+        assert!(matches!(metadata.to_toml(), Err(InvalidMetadata::TooLong(_))));
+        metadata.launch.labels.pop();
+        assert_eq!(Metadata::from_toml(&metadata.to_toml().unwrap()).unwrap(), metadata);
     }
 
     #[test]
