@@ -1,0 +1,302 @@
+//! Whether a component may be run at all: what it imports ⊆ what its manifest asks for ⊆ what it is granted, and nothing else.
+//!
+//! Decided before the component is compiled, from names alone. The workbench checks every call again.
+
+use stave_model::{
+    capability::{Capabilities, Excess, Interface, excess},
+    manifest::CONTRACT,
+};
+
+use crate::component::{Description, PACKAGE, contract, split};
+
+/// What every buildpack has, whether it asks or not (`wit/`: "always granted"). It all stays within the build.
+pub const ALWAYS: [Interface; 3] = [Interface::App, Interface::Context, Interface::Log];
+
+/// The interfaces of WASI 0.2 that are there so that ordinary programs run, and what stands behind them:
+///
+/// * `cli`: no arguments, no environment, standard input at its end, output to the log;
+/// * `clocks`: a wall clock that stands still and a steady one that counts how often it was asked;
+/// * `random`: numbers that follow from the component's digest;
+/// * `io`: the streams of the others;
+/// * `filesystem`: no folder at all. Standard libraries import it for their own start and for `File`; without a folder to
+///   begin from every operation fails with an error that the program can handle.
+const WASI: [(&str, &[&str]); 5] = [
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
+    ("wasi:random", &["random", "insecure", "insecure-seed"]),
+    ("wasi:io", &["error", "poll", "streams"]),
+    ("wasi:filesystem", &["preopens", "types"]),
+];
+/// What every buildpack exports.
+const EXPORTS: [&str; 2] = ["detection", "construction"];
+
+/// Why a component is not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It wants the network.
+    #[error(
+        "{buildpack} imports {import}, and buildpacks have no network; what it needs from there it declares as a \
+         dependency in its manifest, and the host fetches it"
+    )]
+    Network {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+    },
+    /// It wants a version of WASI that is not here.
+    #[error("{buildpack} imports {import}, and this host offers WASI 0.2")]
+    WasiVersion {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+    },
+    /// It wants a part of WASI that buildpacks do not have.
+    #[error("{buildpack} imports {import}, a part of WASI that buildpacks do not have")]
+    Wasi {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+    },
+    /// It is made for another version of the contract.
+    #[error("{buildpack} is made for another contract: it needs {name}, and this host speaks {PACKAGE} {CONTRACT}")]
+    Contract {
+        /// id@version.
+        buildpack: String,
+        /// The import or export that shows it.
+        name: String,
+    },
+    /// It wants an interface of the contract that this host does not know.
+    #[error("{buildpack} imports {import}, which this version of stave does not know; a later one may")]
+    Unknown {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+    },
+    /// It wants something that is nobody's.
+    #[error("{buildpack} imports {import}, which is neither in the contract ({PACKAGE} {CONTRACT}) nor in WASI")]
+    Foreign {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+    },
+    /// It does not do what a buildpack does.
+    #[error("{buildpack} does not export {PACKAGE}/{export}@{CONTRACT}, as every buildpack must")]
+    Export {
+        /// id@version.
+        buildpack: String,
+        /// The interface that is missing.
+        export: &'static str,
+    },
+    /// It imports more than its manifest says.
+    #[error("{buildpack} imports {PACKAGE}/{interface} ({}), which its manifest does not ask for", .interface.meaning())]
+    Unasked {
+        /// id@version.
+        buildpack: String,
+        /// The interface.
+        interface: Interface,
+    },
+    /// It asks for more than it is granted.
+    #[error("{buildpack} asks for what it is not granted: {}", lines(.excess))]
+    Ungranted {
+        /// id@version.
+        buildpack: String,
+        /// What is missing.
+        excess: Vec<Excess>,
+    },
+}
+
+impl Refusal {
+    /// What a person could do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Network { .. } | Self::Wasi { .. } => {
+                Some("its author builds it without the part that needs this".to_owned())
+            }
+            Self::WasiVersion { .. } => Some("its author builds it for wasm32-wasip2".to_owned()),
+            Self::Contract { .. } | Self::Unknown { .. } => {
+                Some("take another version of the buildpack, or of stave".to_owned())
+            }
+            Self::Foreign { .. } => None,
+            Self::Export { .. } => Some("its author exports it with the SDK's macro".to_owned()),
+            Self::Unasked { interface, .. } => {
+                Some(format!("its author adds interfaces = [\"{interface}\"] to `asks` in its buildpack.toml"))
+            }
+            Self::Ungranted { excess, .. } => {
+                Some(format!("whoever trusts it adds {} to its `grants` in the builder", lines(excess)))
+            }
+        }
+    }
+}
+
+fn lines(excess: &[Excess]) -> String {
+    let lines: Vec<String> = excess.iter().take(20).map(ToString::to_string).collect();
+    lines.join(", ")
+}
+
+/// What is granted together with what everybody has.
+pub(crate) fn with_always(grants: &Capabilities) -> Capabilities {
+    let mut all = grants.clone();
+    all.interfaces.extend(ALWAYS);
+    all
+}
+
+/// Decides. `grants` includes what everybody has.
+pub(crate) fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refusal> {
+    let buildpack = || component.manifest.title();
+    for import in &component.imports {
+        check_import(import, &buildpack)?;
+    }
+    for export in EXPORTS {
+        let found = component.exports.iter().filter_map(|name| contract(name).map(|parts| (name, parts)));
+        let mut named = found.filter(|(_, (interface, _))| *interface == export);
+        match named.next() {
+            None => return Err(Refusal::Export { buildpack: buildpack(), export }),
+            Some((name, (_, version))) if !on_track(version, CONTRACT) => {
+                return Err(Refusal::Contract { buildpack: buildpack(), name: short(name) });
+            }
+            Some(_) => {}
+        }
+    }
+    let asked = with_always(&component.manifest.asks);
+    let imported = component.interfaces();
+    if let Some(interface) = imported.difference(&asked.interfaces).next() {
+        return Err(Refusal::Unasked { buildpack: buildpack(), interface: *interface });
+    }
+    let excess = excess(&component.manifest.asks, grants);
+    if excess.is_empty() { Ok(()) } else { Err(Refusal::Ungranted { buildpack: buildpack(), excess }) }
+}
+
+fn check_import(import: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refusal> {
+    let (buildpack, shown) = (buildpack(), short(import));
+    let Some((package, interface, version)) = split(import) else {
+        return Err(Refusal::Foreign { buildpack, import: shown });
+    };
+    if package == PACKAGE {
+        return if !on_track(version, CONTRACT) {
+            Err(Refusal::Contract { buildpack, name: shown })
+        } else if interface == "types" || Interface::named(interface).is_some() {
+            Ok(())
+        } else {
+            Err(Refusal::Unknown { buildpack, import: shown })
+        };
+    }
+    if matches!(package, "wasi:sockets" | "wasi:http" | "wasi:tls") {
+        return Err(Refusal::Network { buildpack, import: shown });
+    }
+    if !package.starts_with("wasi:") {
+        return Err(Refusal::Foreign { buildpack, import: shown });
+    }
+    if !on_track(version, "0.2") {
+        return Err(Refusal::WasiVersion { buildpack, import: shown });
+    }
+    let offered = WASI.iter().any(|(name, interfaces)| *name == package && interfaces.contains(&interface));
+    if offered { Ok(()) } else { Err(Refusal::Wasi { buildpack, import: shown }) }
+}
+
+/// Whether `version` is one of the versions `track.N`, which understand each other.
+fn on_track(version: &str, track: &str) -> bool {
+    version
+        .strip_prefix(track)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A name that somebody else chose, fit for a message.
+fn short(name: &str) -> String {
+    name.chars().take(100).collect::<String>().escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stave_model::{digest::Digest, manifest::Manifest};
+
+    const DETECTION: &str = "stave:buildpack/detection@0.1.0";
+    const CONSTRUCTION: &str = "stave:buildpack/construction@0.1.0";
+
+    fn component(asks: &str, imports: &[&str], exports: &[&str]) -> Description {
+        let manifest = format!("contract = \"0.1\"\n[buildpack]\nid = \"acme/x\"\nversion = \"1.2.3\"\n[asks]\n{asks}");
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Description {
+            digest: Digest::of(b""),
+            size: 0,
+            manifest: Manifest::parse(&manifest).unwrap(),
+            imports: owned(imports),
+            exports: owned(exports),
+        }
+    }
+
+    fn refused(asks: &str, imports: &[&str], exports: &[&str]) -> String {
+        let grants = with_always(&Capabilities::usual());
+        let refusal = admit(&component(asks, imports, exports), &grants).unwrap_err();
+        refusal.hint().into_iter().fold(refusal.to_string(), |text, hint| format!("{text}\nhint: {hint}"))
+    }
+
+    #[test]
+    fn takes_what_is_imported_asked_for_and_granted() {
+        let imports = [
+            "stave:buildpack/types@0.1.0",
+            "stave:buildpack/app@0.1.0",
+            "stave:buildpack/log@0.1.7",
+            "stave:buildpack/layers@0.1.0",
+            "wasi:cli/environment@0.2.6",
+            "wasi:filesystem/preopens@0.2.12",
+        ];
+        let good = component("interfaces = [\"layers\"]\nsettings = [\"BP_X\"]", &imports, &[DETECTION, CONSTRUCTION]);
+        assert_eq!(admit(&good, &with_always(&Capabilities::usual())), Ok(()));
+        let asked: Vec<Interface> = good.interfaces().into_iter().collect();
+        assert_eq!(asked, [Interface::App, Interface::Log, Interface::Layers]);
+    }
+
+    #[test]
+    fn names_every_import_that_it_refuses() {
+        let refuse = |import: &str| refused("", &[import], &[DETECTION, CONSTRUCTION]);
+        let all = [
+            "wasi:sockets/tcp@0.2.6",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:cli/run@0.2.0",
+            "wasi:cli/stdout@0.3.0",
+            "wasi:cli/stdout@0.2.0-rc1",
+            "stave:buildpack/app@0.2.0",
+            "stave:buildpack/app",
+            "stave:buildpack/tools@0.1.3",
+            "acme:tools/run\u{1b}[2J@1.0.0",
+            "run",
+        ];
+        insta::assert_snapshot!(all.map(refuse).join("\n\n"), @"");
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        let all = [
+            refused("", &[], &[DETECTION]),
+            refused("", &[], &[DETECTION, "stave:buildpack/construction@0.7.0"]),
+            refused("", &["stave:buildpack/overlay@0.1.0"], &[DETECTION, CONSTRUCTION]),
+            refused(
+                "interfaces = [\"artifacts\"]\necosystems = [\"pypi\"]\nsettings = [\"HOME\"]",
+                &[],
+                &[DETECTION, CONSTRUCTION],
+            ),
+        ];
+        insta::assert_snapshot!(all.join("\n\n"), @"");
+    }
+}

@@ -1,0 +1,149 @@
+//! What a buildpack answers, checked and turned into the model's words. Nothing of it is believed before.
+
+use std::collections::BTreeMap;
+
+use stave_lifecycle::port::buildpack::{Blame, Failure, Report, RunError, Verdict};
+use stave_model::{
+    id::BuildpackId,
+    launch::{Label, Launch, MAX_LABELS, MAX_PROCESSES, MAX_SLICES, Process, Slice},
+    plan::{Alternative, MAX_ALTERNATIVES, Requirement},
+};
+
+use crate::bindings::{
+    exports::stave::buildpack::{construction, detection},
+    stave::buildpack::types,
+};
+
+/// Most names that one alternative provides or requires, and most that are left unmet.
+const MAX_NAMES: usize = 100;
+/// Longest name of a plan, in bytes.
+const MAX_NAME: usize = 256;
+/// Most names and values that are kept together, in bytes.
+const MAX_NOTES: usize = 64 * 1024;
+/// Longest text that is shown to a person, in characters: of one line, and of more.
+const MAX_LINE: usize = 2000;
+const MAX_TEXT: usize = 20_000;
+
+impl From<&Requirement> for types::Requirement {
+    fn from(requirement: &Requirement) -> Self {
+        Self {
+            name: requirement.name.clone(),
+            metadata: requirement.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+}
+
+/// What detect answered.
+pub(crate) fn verdict(answer: Result<detection::Verdict, types::Failure>) -> Result<Verdict, RunError> {
+    match answer.map_err(refused)? {
+        detection::Verdict::Skip(reason) => Ok(Verdict::Skip(cut(reason, MAX_LINE))),
+        detection::Verdict::Pass(alternatives) => {
+            cap("alternatives", alternatives.len(), MAX_ALTERNATIVES)?;
+            alternatives.into_iter().map(alternative).collect::<Result<_, _>>().map(Verdict::Pass)
+        }
+    }
+}
+
+/// What build answered.
+pub(crate) fn report(
+    answer: Result<construction::Report, types::Failure>,
+    buildpack: &BuildpackId,
+) -> Result<Report, RunError> {
+    let construction::Report { processes, labels, slices, unmet, store } = answer.map_err(refused)?;
+    cap("processes", processes.len(), MAX_PROCESSES)?;
+    cap("labels", labels.len(), MAX_LABELS)?;
+    cap("slices", slices.len(), MAX_SLICES)?;
+    let launch = Launch {
+        processes: processes.into_iter().map(|p| process(p, buildpack)).collect::<Result<_, _>>()?,
+        labels: labels.into_iter().map(|(key, value)| Label { key, value }).collect(),
+        slices: slices.into_iter().map(|paths| Slice { paths }).collect(),
+    };
+    launch.check().map_err(|error| RunError::BadAnswer(error.to_string()))?;
+    names("unmet requirements", &unmet)?;
+    Ok(Report { launch, unmet, store: notes("its store", store)? })
+}
+
+fn alternative(alternative: detection::Alternative) -> Result<Alternative, RunError> {
+    let detection::Alternative { provides, requires } = alternative;
+    names("names it provides", &provides)?;
+    cap("requirements", requires.len(), MAX_NAMES)?;
+    let requires = requires.into_iter().map(requirement).collect::<Result<_, _>>()?;
+    Ok(Alternative { provides, requires })
+}
+
+fn requirement(requirement: types::Requirement) -> Result<Requirement, RunError> {
+    let types::Requirement { name, metadata } = requirement;
+    names("names", std::slice::from_ref(&name))?;
+    let metadata = notes(&format!("the requirement `{name}`"), metadata)?;
+    Ok(Requirement { name, metadata })
+}
+
+fn process(process: construction::Process, buildpack: &BuildpackId) -> Result<Process, RunError> {
+    let construction::Process { kind, command, args, default, working_directory } = process;
+    let kind = kind.parse().map_err(|error: stave_model::id::InvalidName| RunError::BadAnswer(error.to_string()))?;
+    Ok(Process { kind, command, args, direct: true, default, working_directory, buildpack: buildpack.clone() })
+}
+
+/// Fails when there are more than `most`.
+fn cap(what: &str, count: usize, most: usize) -> Result<(), RunError> {
+    if count > most {
+        return Err(RunError::BadAnswer(format!("{count} {what}, where at most {most} are taken")));
+    }
+    Ok(())
+}
+
+/// Names of a plan: free, but fit to be shown.
+fn names(what: &str, names: &[String]) -> Result<(), RunError> {
+    cap(what, names.len(), MAX_NAMES)?;
+    match names.iter().find(|name| name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control)) {
+        None => Ok(()),
+        Some(name) => {
+            let name = name.chars().take(100).collect::<String>();
+            let rule = "is not a name: it is empty, longer than 256 bytes or holds control characters";
+            Err(RunError::BadAnswer(format!("`{}` {rule}", name.escape_debug())))
+        }
+    }
+}
+
+/// Pairs of name and value, each name once.
+fn notes(of: &str, pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, RunError> {
+    let size: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > MAX_NOTES {
+        return Err(RunError::BadAnswer(format!(
+            "{of} has {size} bytes of notes, where at most {MAX_NOTES} are taken"
+        )));
+    }
+    let mut notes = BTreeMap::new();
+    for (name, value) in pairs {
+        let shown = name.chars().take(100).collect::<String>();
+        if notes.insert(name, value).is_some() {
+            return Err(RunError::BadAnswer(format!("{of} says twice what `{}` is", shown.escape_debug())));
+        }
+    }
+    Ok(notes)
+}
+
+fn refused(failure: types::Failure) -> RunError {
+    let types::Failure { blame, summary, detail, hint, file, line } = failure;
+    let blame = match blame {
+        types::Blame::App => Blame::App,
+        types::Blame::Buildpack => Blame::Buildpack,
+        types::Blame::Environment => Blame::Environment,
+    };
+    RunError::Refused(Box::new(Failure {
+        blame,
+        summary: cut(summary, MAX_LINE),
+        detail: detail.map(|text| cut(text, MAX_TEXT)),
+        hint: hint.map(|text| cut(text, MAX_LINE)),
+        file: file.map(|text| cut(text, MAX_LINE)),
+        line,
+    }))
+}
+
+/// At most so many characters. Whoever shows the text makes control characters visible.
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}

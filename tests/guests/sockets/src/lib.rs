@@ -1,0 +1,1 @@
+//! A buildpack that wants the network, which the engine refuses before it compiles it.
