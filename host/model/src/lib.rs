@@ -15,7 +15,7 @@
 //! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
 //! | [`order`] | groups of buildpacks, tried in order |
 //! | [`plan`] | provides and requires, and how they are matched |
-//! | [`env`] | environment changes as layers carry them |
+//! | [`mod@env`] | environment changes as layers carry them |
 //! | [`layer`] | what a layer is for |
 //! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
 //! | [`image`] | base image + layers + launch → image configuration and labels |
