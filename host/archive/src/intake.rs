@@ -218,7 +218,21 @@ mod tests {
         insta::assert_snapshot!(names(&[
             b"../x", b"a/../../x", b"/etc/passwd", b"/.", b"C:/x", b"\\\\host\\share", b"a\\..\\b", b"", b"a//b", b"./../x",
             b"caf\xe9", b"a\0b", b"\x1b[31m/../red",
-        ]).join("\n"), @"");
+        ]).join("\n"), @r"
+        path `../x` is refused: it holds `.` or `..`
+        path `a/../../x` is refused: it holds `.` or `..`
+        path `/etc/passwd` is refused: it is absolute
+        path `/.` is refused: it is absolute
+        path `C:/x` is refused: it starts with a drive letter
+        path `\\\\host\\share` is refused: it holds a backslash or a NUL
+        path `a\\..\\b` is refused: it holds a backslash or a NUL
+        path `` is refused: it holds an empty name
+        path `a//b` is refused: it holds an empty name
+        path `../x` is refused: it holds `.` or `..`
+        test entry `caf�` is refused: its name is not UTF-8
+        path `a\0b` is refused: it holds a backslash or a NUL
+        path `\u{1b}[31m/../red` is refused: it holds `.` or `..`
+        ");
     }
 
     #[test]
@@ -226,10 +240,10 @@ mod tests {
         let limits = Limits { entries: 2, total_bytes: 10, entry_bytes: 8, ratio: 200 };
         let mut intake = Intake::new("test", &limits, Links::Inside);
         let path = intake.name(b"big").unwrap();
-        insta::assert_snapshot!(intake.size(&path, u64::MAX).unwrap_err(), @"");
+        insta::assert_snapshot!(intake.size(&path, u64::MAX).unwrap_err(), @"test entry `big` is refused: it holds 18446744073709551615 bytes, more than the limit of 8");
         intake.size(&path, 8).unwrap();
-        insta::assert_snapshot!(intake.size(&path, 3).unwrap_err(), @"");
+        insta::assert_snapshot!(intake.size(&path, 3).unwrap_err(), @"test archive is refused: its files hold more than 10 bytes");
         intake.name(b"two").unwrap();
-        insta::assert_snapshot!(intake.name(b"three").unwrap_err(), @"");
+        insta::assert_snapshot!(intake.name(b"three").unwrap_err(), @"test archive is refused: it holds more than 2 entries");
     }
 }

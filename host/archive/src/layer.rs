@@ -385,3 +385,6 @@ impl<W: Write> Write for Sink<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,56 @@ fn cut(text: &[u8]) -> Vec<u8> {
     }
     ascii
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Bytes;
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        let field = |block: &[u8]| String::from_utf8_lossy(&block[..100]).trim_end_matches('\0').to_owned();
+        bytes.chunks(BLOCK).map(field).collect()
+    }
+
+    #[test]
+    fn a_plain_member_has_one_ustar_header() {
+        let content = Bytes::new(*b"text");
+        let bytes = headers(&Member::file("/layers/a/b".to_owned(), Access { mode: 0o755, uid: 1002, gid: 1000 }, &content));
+        assert_eq!(bytes.len(), BLOCK);
+        assert_eq!(&bytes[100..157], b"0000755\x000001752\x000001750\x0000000000004\x0002263523001\x00011230\0 0");
+        assert_eq!(&bytes[257..265], b"ustar\x0000");
+        assert_eq!(&bytes[329..345], b"0000000\x000000000\0");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_into_records_sorted_by_key() {
+        let long = format!("/layers/{}/{}", "d".repeat(150), "f".repeat(90));
+        let huge = Member { access: Access { mode: 0o644, uid: 3_000_000, gid: 0 }, ..Member::link(long.clone(), "\u{e9}", (0, 0)) };
+        let bytes = headers(&huge);
+        let records = String::from_utf8_lossy(&bytes[BLOCK..]).split('\0').next().unwrap().replace(&long, "LONG");
+        insta::assert_snapshot!(records, @r"
+        15 linkpath=é
+        259 path=LONG
+        15 uid=3000000
+        ");
+        assert_eq!(names(&bytes)[0], format!("/layers/{}", "d".repeat(92)));
+        assert_eq!(bytes.len(), 3 * BLOCK);
+    }
+
+    #[test]
+    fn a_record_counts_its_own_length() {
+        for len in [1, 90, 91, 92, 93, 94, 989, 990, 991] {
+            let mut records = Vec::new();
+            push(&mut records, "path", &vec![b'x'; len]);
+            let text = String::from_utf8(records).unwrap();
+            assert_eq!(text.split(' ').next().unwrap().parse::<usize>().unwrap(), text.len());
+        }
+    }
+
+    #[test]
+    fn the_record_header_is_named_as_go_names_it() {
+        assert_eq!(extension_name("/a/b/caf\u{e9}"), b"/a/b/PaxHeaders.0/caf");
+        assert_eq!(extension_name("long"), b"PaxHeaders.0/long");
+        assert_eq!(cut(format!("{}/x", "d".repeat(99)).as_bytes()), "d".repeat(99).into_bytes());
+    }
+}

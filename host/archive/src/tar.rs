@@ -255,3 +255,6 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let equals = body.iter().position(|b| *b == b'=').filter(|at| *at > 0)?;
     Some((&body[..equals], &body[equals + 1..], &bytes[len..]))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -135,8 +135,15 @@ impl Entry {
         if intake.is_bomb(packed, size) {
             return Err(intake.refuse(name, format!("it declares {size} bytes, packed in {packed}")));
         }
-        let body = archive.get_entry(record.wayfinder()).map_err(unreadable)?;
-        let header = body.local_header(local).map_err(unreadable)?;
+        if record.local_header_offset() >= archive.directory_offset() {
+            return Err(intake.refuse(name, "its bytes are not in front of the archive's directory"));
+        }
+        let damaged = |error: rawzip::Error| match error.kind() {
+            rawzip::ErrorKind::IO(_) => unreadable(error),
+            _ => intake.refuse(name, "its own header is damaged"),
+        };
+        let body = archive.get_entry(record.wayfinder()).map_err(damaged)?;
+        let header = body.local_header(local).map_err(damaged)?;
         if header.file_path().as_bytes() != name || header.compression_method() != record.compression_method() {
             return Err(intake.refuse(name, "the archive's directory and the entry's own header differ"));
         }
@@ -276,3 +283,6 @@ impl Read for Checked<'_> {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,263 @@
+//! Layers are written and read back by our own reader, and by the `tar` crate.
+
+use std::{io::Cursor, sync::Arc};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    compression::{Compression, decoder},
+    content::Bytes,
+    intake::Links,
+    limits::Limits,
+    spool::Spool,
+    tar,
+};
+
+fn path(text: &str) -> TreePath {
+    text.parse().unwrap()
+}
+
+fn file(text: &str, executable: bool) -> Node {
+    Node::file(Arc::new(Bytes::new(text.as_bytes())), executable)
+}
+
+fn tree(nodes: &[(&str, Node)]) -> Tree {
+    let mut tree = Tree::new();
+    for (at, node) in nodes {
+        tree.insert(path(at), node.clone()).unwrap();
+    }
+    tree
+}
+
+fn packed(tree: &Tree, place: &Place, packing: Packing) -> (Written, Vec<u8>) {
+    let mut out = Vec::new();
+    let written = write(tree, place, packing, &AtomicBool::new(false), &mut out).unwrap();
+    (written, out)
+}
+
+/// What another reader sees: names, types, modes, owners, links, sizes.
+fn listing(bytes: &[u8]) -> String {
+    let mut archive = ::tar::Archive::new(Cursor::new(bytes));
+    let mut lines = String::new();
+    for entry in archive.entries().unwrap() {
+        let entry = entry.unwrap();
+        let header = entry.header();
+        let link = entry.link_name_bytes().map(|to| format!(" -> {}", String::from_utf8_lossy(&to))).unwrap_or_default();
+        let kind = char::from(header.entry_type().as_byte());
+        let (mode, uid, gid) = (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap());
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        assert_eq!(header.mtime().unwrap(), 315_532_801);
+        lines.push_str(&format!("{kind} {mode:04o} {uid}:{gid} {} {name}{link}\n", entry.size()));
+    }
+    lines
+}
+
+fn sample() -> [(&'static str, Node); 6] {
+    let odd = Node::File(Access { mode: 0o4711, uid: 5, gid: 6 }, Arc::new(Bytes::new(*b"odd")));
+    [
+        ("bin/java", file("elf", true)),
+        ("bin-notes", file("", false)),
+        ("lib/libz.so", Node::Link("libz.so.1".to_owned())),
+        ("tmp", Node::Folder(Access { mode: 0o1777, uid: 0, gid: 0 })),
+        ("release", file("JAVA_VERSION=21", false)),
+        ("odd", odd),
+    ]
+}
+
+#[test]
+fn a_buildpacks_layer_looks_like_the_lifecycles() {
+    let layers = Access { mode: 0o755, uid: 1001, gid: 1000 };
+    let place = Place::folder("/layers/stave_java/jre").unwrap().owned_by(1001, 1000).parent(path("layers"), layers);
+    let (written, bytes) = packed(&tree(&sample()), &place, Packing::Plain);
+    insta::assert_snapshot!(listing(&bytes), @r"
+    5 0755 1001:1000 0 /layers
+    5 0755 0:0 0 /layers/stave_java
+    5 0755 1001:1000 0 /layers/stave_java/jre
+    5 0755 1001:1000 0 /layers/stave_java/jre/bin
+    0 0755 1001:1000 3 /layers/stave_java/jre/bin/java
+    0 0644 1001:1000 0 /layers/stave_java/jre/bin-notes
+    5 0755 1001:1000 0 /layers/stave_java/jre/lib
+    2 0777 1001:1000 0 /layers/stave_java/jre/lib/libz.so -> libz.so.1
+    0 0755 1001:1000 3 /layers/stave_java/jre/odd
+    0 0644 1001:1000 15 /layers/stave_java/jre/release
+    5 0755 1001:1000 0 /layers/stave_java/jre/tmp
+    ");
+    assert_eq!((written.diff_id, written.size), (written.digest, written.tar_size));
+    assert_eq!(written.size, bytes.len() as u64);
+    assert_eq!(written.media_type, "application/vnd.oci.image.layer.v1.tar");
+}
+
+#[test]
+fn a_base_layer_keeps_what_its_tree_says() {
+    let (_, bytes) = packed(&tree(&sample()), &Place::root().relative(), Packing::Plain);
+    insta::assert_snapshot!(listing(&bytes), @r"
+    5 0755 0:0 0 bin
+    0 0755 0:0 3 bin/java
+    0 0644 0:0 0 bin-notes
+    5 0755 0:0 0 lib
+    2 0777 0:0 0 lib/libz.so -> libz.so.1
+    0 4711 5:6 3 odd
+    0 0644 0:0 15 release
+    5 1777 0:0 0 tmp
+    ");
+}
+
+#[test]
+fn an_empty_tree_is_the_end_of_a_tar() {
+    let (written, bytes) = packed(&Tree::new(), &Place::root(), Packing::Plain);
+    assert_eq!(bytes, [0; 1024]);
+    assert_eq!(written.diff_id, Digest::of(&[0; 1024]));
+}
+
+#[test]
+fn digests_are_of_the_tar_and_of_the_bytes_that_were_written() {
+    let place = Place::folder("/layers/x/y").unwrap();
+    let (plain, tar) = packed(&tree(&sample()), &place, Packing::Plain);
+    let (gzip, bytes) = packed(&tree(&sample()), &place, Packing::Gzip);
+    assert_eq!((gzip.diff_id, gzip.digest), (plain.diff_id, Digest::of(&bytes)));
+    assert_eq!((gzip.size, gzip.tar_size), (bytes.len() as u64, tar.len() as u64));
+    assert_eq!(&bytes[..10], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff", "no time, no name, no system");
+    let mut unpacked = Vec::new();
+    decoder(Compression::Gzip, &bytes[..], &Limits::default()).unwrap().read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, tar);
+}
+
+#[test]
+fn the_bytes_are_the_ones_of_other_days_and_machines() {
+    let text: String = (0..200_000u32).map(|n| format!("{} ", n.wrapping_mul(2_654_435_761) >> 12)).collect();
+    let mut nodes = sample().to_vec();
+    nodes.push(("large.txt", file(&text, false)));
+    let place = Place::folder("/layers/x/y").unwrap().owned_by(1001, 1000);
+    let (first, _) = packed(&tree(&nodes), &place, Packing::Gzip);
+    nodes.reverse();
+    let (second, _) = packed(&tree(&nodes), &place, Packing::Gzip);
+    assert_eq!(first, second);
+    // A change of either means that every layer of every user changes: never by accident.
+    insta::assert_snapshot!(format!("{} {}", first.diff_id, first.digest), @"sha256:e1043fc182a4b90bc96f3dc8cc973cdca847bcbe197427c06c44f5cc7a4e4da5 sha256:358ee68692bca885c46229df8cc12873bc0860593a3cd2d0592353b8898b585c");
+}
+
+#[test]
+fn a_removal_in_disguise_is_refused() {
+    let refused = |at: &str| {
+        let result = write(&tree(&[(at, file("", false))]), &Place::folder("/workspace").unwrap(), Packing::Plain, &AtomicBool::new(false), io::sink());
+        result.unwrap_err().to_string()
+    };
+    insta::assert_snapshot!([refused("etc/.wh.passwd"), refused(".wh..wh..opq"), refused(".wh.dir/file")].join("\n"), @r"
+    `/workspace/etc/.wh.passwd` cannot be in a layer: names that start with `.wh.` remove files
+    `/workspace/.wh..wh..opq` cannot be in a layer: names that start with `.wh.` remove files
+    `/workspace/.wh.dir` cannot be in a layer: names that start with `.wh.` remove files
+    ");
+}
+
+#[derive(Debug)]
+struct Lying {
+    says: u64,
+    has: &'static [u8],
+}
+
+impl Content for Lying {
+    fn size(&self) -> u64 {
+        self.says
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.has))
+    }
+}
+
+struct FullDisk(usize);
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_failure_on_either_side_ends_both() {
+    let place = Place::folder("/app").unwrap();
+    let fail = |says, has, cancel: bool, room| {
+        let tree = tree(&[("file", Node::file(Arc::new(Lying { says, has }), false)), ("more", file(&"x".repeat(9 << 20), false))]);
+        let [plain, gzip] = [Packing::Plain, Packing::Gzip].map(|packing| {
+            let error = write(&tree, &place, packing, &AtomicBool::new(cancel), FullDisk(room)).unwrap_err();
+            let source = std::error::Error::source(&error).map(|source| format!("; {source}")).unwrap_or_default();
+            format!("{error}{source}\n")
+        });
+        assert_eq!(plain, gzip);
+        plain
+    };
+    let plenty = 99 << 20;
+    let table = [
+        fail(9, b"short", false, plenty),
+        fail(2, b"long", false, plenty),
+        fail(5, b"right", true, plenty),
+        fail(5, b"right", false, 100),
+    ];
+    insta::assert_snapshot!(table.concat(), @r"
+    cannot read `/app/file` into a layer; it is shorter than it was when it was indexed
+    cannot read `/app/file` into a layer; it is longer than it was when it was indexed
+    writing the layer was cancelled
+    cannot write the layer; no storage space
+    ");
+}
+
+#[test]
+fn a_large_file_takes_the_blocks_it_takes() {
+    for size in [0, 1, 511, 512, 513, CHUNK - 1024, CHUNK - 512, CHUNK, 8 * CHUNK, 8 * CHUNK + 1] {
+        let text = "s".repeat(size);
+        let (written, bytes) = packed(&tree(&[("f", file(&text, false))]), &Place::root(), Packing::Plain);
+        assert_eq!(written.tar_size as usize, 512 + size.next_multiple_of(512) + 1024, "{size}");
+        assert_eq!(written.diff_id, Digest::of(&bytes));
+    }
+}
+
+fn any_node() -> impl Strategy<Value = Node> {
+    let access = (0u32..0o10_000, 0u32..=0x7fff_ffff, 0u32..5_000_000);
+    let access = access.prop_map(|(mode, uid, gid)| Access { mode, uid, gid });
+    let bytes = proptest::collection::vec(any::<u8>(), 0..1500);
+    prop_oneof![
+        (access.clone(), bytes).prop_map(|(access, bytes)| Node::File(access, Arc::new(Bytes::new(bytes)))),
+        access.prop_map(Node::Folder),
+        "[a-z/\u{e9}]{1,120}".prop_map(Node::Link),
+    ]
+}
+
+/// Long, short, nested and non-ASCII names; what cannot stand beside the others is left out.
+fn any_tree() -> impl Strategy<Value = Vec<(TreePath, Node)>> {
+    let name = prop_oneof!["[a-c]", "[a-z. -]{1,60}", "[d\u{e9}\u{1F980}\n]{1,50}"];
+    let at = proptest::collection::vec(name, 1..6).prop_map(|names| names.join("/"));
+    let nodes = proptest::collection::vec((at, any_node()), 0..12);
+    nodes.prop_map(|nodes| nodes.into_iter().filter_map(|(at, node)| Some((at.parse().ok()?, node))).collect())
+}
+
+fn as_text(tree: &Tree) -> Vec<String> {
+    let line = |(at, node): (&TreePath, &Node)| match node {
+        Node::File(access, content) => format!("{at:?} {access:?} {:?}", content.bytes(9999).unwrap()),
+        other => format!("{at:?} {other:?}"),
+    };
+    tree.iter().map(line).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_what_is_read(nodes in any_tree()) {
+        let mut tree = Tree::new();
+        for (at, node) in nodes {
+            let _ = tree.insert(at, node);
+        }
+        let (written, bytes) = packed(&tree, &Place::root().relative(), Packing::Gzip);
+        let stream = decoder(Compression::Gzip, &bytes[..], &Limits::default()).unwrap();
+        let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
+        let back = tar::read(stream, &Limits::default(), &mut spool, Links::AnyText).unwrap();
+        prop_assert_eq!(as_text(&back), as_text(&tree));
+        prop_assert_eq!(packed(&back, &Place::root().relative(), Packing::Gzip).0, written);
+    }
+}
