@@ -1,6 +1,9 @@
 //! Package indexes: which packages a suite offers, in what versions, and what each needs.
 
-use std::{collections::HashMap, io::BufRead};
+use std::{
+    collections::HashMap,
+    io::{self, BufRead},
+};
 
 use debversion::Version;
 use stave_model::digest::Digest;
@@ -18,6 +21,15 @@ pub const MAX_DEB: u64 = 2 << 30;
 /// A package index that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
+    /// Its bytes cannot be read.
+    #[error("could not unpack the package index of {suite}")]
+    Read {
+        /// Which suite.
+        suite: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
     /// It is not made of paragraphs.
     #[error("could not read the package index of {suite}")]
     Text {

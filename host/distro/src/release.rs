@@ -111,8 +111,8 @@ pub enum Packing {
 /// A package index that a Release file lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// Where it stands, below the suite's folder.
-    pub path: String,
+    /// Where it stands, below the suite's folder; the second place counts if there is nothing in the first.
+    pub paths: Vec<String>,
     /// Its digest, packed as it is there.
     pub digest: Digest,
     /// Its size in bytes, packed as it is there.
@@ -192,16 +192,15 @@ impl Release {
         forms.into_iter().find_map(|(end, packing)| {
             let path = format!("{plain}{end}");
             let (digest, size) = *self.files.get(&path)?;
-            (size <= MAX_INDEX).then(|| Index { path: self.place_of(&path, digest), digest, size, packing })
+            (size <= MAX_INDEX).then(|| Index { paths: self.places_of(path, digest), digest, size, packing })
         })
     }
 
-    /// Named by its hash, an index stays whole while the archive changes under us.
-    fn place_of(&self, path: &str, digest: Digest) -> String {
-        match path.rsplit_once('/') {
-            Some((folder, _)) if self.by_hash => format!("{folder}/by-hash/SHA256/{}", digest.hex()),
-            _ => path.to_owned(),
-        }
+    /// Named by its hash, an index stays whole while the archive changes under us. A mirror may lack these names.
+    fn places_of(&self, path: String, digest: Digest) -> Vec<String> {
+        let by_hash = path.rsplit_once('/').filter(|_| self.by_hash);
+        let by_hash = by_hash.map(|(folder, _)| format!("{folder}/by-hash/SHA256/{}", digest.hex()));
+        by_hash.into_iter().chain([path]).collect()
     }
 }
 
@@ -282,12 +281,13 @@ mod tests {
     #[test]
     fn an_index_is_taken_in_its_smallest_form_and_by_hash() {
         let plain = Release::parse(&text("")).unwrap().indexes("main", "amd64").unwrap();
-        assert_eq!((plain[0].path.as_str(), plain[0].size, plain[0].packing), ("main/binary-amd64/Packages.xz", 7, Packing::Xz));
+        assert_eq!((plain[0].paths[0].as_str(), plain[0].size, plain[0].packing), ("main/binary-amd64/Packages.xz", 7, Packing::Xz));
         assert_eq!(plain.len(), 1);
         let more = "Acquire-By-Hash: yes\nArchitectures: all amd64\n";
         let by_hash = Release::parse(&text(more)).unwrap().indexes("updates/main", "amd64").unwrap();
-        let paths: Vec<&str> = by_hash.iter().map(|index| index.path.as_str()).collect();
-        assert_eq!(paths, [format!("main/binary-amd64/by-hash/SHA256/{EMPTY}"), format!("main/binary-all/by-hash/SHA256/{EMPTY}")]);
+        let own = [format!("main/binary-amd64/by-hash/SHA256/{EMPTY}"), "main/binary-amd64/Packages.xz".to_owned()];
+        assert_eq!(by_hash[0].paths, own);
+        assert_eq!(by_hash[1].paths[1], "main/binary-all/Packages");
         let without = format!("{more}No-Support-for-Architecture-all: Packages\n");
         assert_eq!(Release::parse(&text(&without)).unwrap().indexes("main", "amd64").unwrap().len(), 1);
     }

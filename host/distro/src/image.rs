@@ -1,0 +1,123 @@
+//! The image of a stack: its configuration, with the labels and the environment that the CNB specifications ask for.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use stave_model::digest::Digest;
+
+use crate::definition::Definition;
+
+/// Where programs are.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a layer of a stack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The digest of its tar.
+    pub diff_id: Digest,
+    /// What it holds, for the image's history.
+    pub holds: &'static str,
+}
+
+/// The configuration of an image (OCI image spec, "Image Configuration") of these layers, bottom first.
+///
+/// `distro` is the distribution's name and version as its own `os-release` has them; `created` is an RFC 3339 time.
+pub fn config(
+    definition: &Definition,
+    architecture: &str,
+    distro: Option<&(String, String)>,
+    parts: &[Part],
+    created: &str,
+) -> Vec<u8> {
+    let history = |part: &Part| json!({ "created": created, "created_by": format!("stave stack create: {}", part.holds) });
+    let config = json!({
+        "architecture": architecture,
+        "os": "linux",
+        "created": created,
+        "config": {
+            "User": format!("{}:{}", definition.user.uid, definition.user.gid),
+            "Env": env(definition),
+            "Labels": labels(definition, distro),
+        },
+        "rootfs": { "type": "layers", "diff_ids": parts.iter().map(|part| part.diff_id).collect::<Vec<_>>() },
+        "history": parts.iter().map(history).collect::<Vec<_>>(),
+    });
+    config.to_string().into_bytes()
+}
+
+/// The user's numbers are there for the lifecycle, which gives its layers to that user (platform specification, "Build
+/// image"); everything else is the definition's.
+fn env(definition: &Definition) -> Vec<String> {
+    let mut env = BTreeMap::from([("PATH", PATH)]);
+    env.extend(definition.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (uid, gid) = (definition.user.uid.to_string(), definition.user.gid.to_string());
+    env.extend([("CNB_USER_ID", uid.as_str()), ("CNB_GROUP_ID", gid.as_str()), ("CNB_STACK_ID", definition.id.as_str())]);
+    env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn labels(definition: &Definition, distro: Option<&(String, String)>) -> Map<String, Value> {
+    let mut labels: Map<String, Value> =
+        definition.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let mut set = |name: &str, value: &str| {
+        if !value.is_empty() {
+            labels.insert(format!("io.buildpacks.{name}"), json!(value));
+        }
+    };
+    set("base.id", &definition.id);
+    set("stack.id", &definition.id);
+    set("base.description", &definition.description);
+    set("base.homepage", &definition.homepage);
+    set("base.maintainer", &definition.maintainer);
+    set("rebasable", "true");
+    if let Some((name, version)) = distro {
+        set("base.distro.name", name);
+        set("base.distro.version", version);
+    }
+    labels
+}
+
+/// An RFC 3339 time of seconds since 1970, in UTC.
+pub fn rfc3339(seconds: u64) -> String {
+    let (days, clock) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 1 March of the year 0, in eras of 400 years, so that leap days come last everywhere.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", clock / 3600, clock / 60 % 60, clock % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_oci_wants_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (315_532_801, "1980-01-01T00:00:01Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn an_image_says_what_it_is() {
+        let text = "id = 'x.tiny'\ndistribution = 'debian'\nsuite = 'bookworm'\npackages = ['libc6']\ndescription = 'A base.'\n\
+            [env]\nLANG = 'C.UTF-8'\n[labels]\n'org.example' = 'y'\n[user]\nuid = 1234\ngid = 567\n";
+        let parts = [Part { diff_id: Digest::of(b""), holds: "packages" }];
+        let distro = ("debian".to_owned(), "12".to_owned());
+        let definition = Definition::parse(text).unwrap();
+        let config = config(&definition, "arm64", Some(&distro), &parts, "1980-01-01T00:00:01Z");
+        let value: Value = serde_json::from_slice(&config).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @"");
+    }
+}
