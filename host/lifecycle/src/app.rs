@@ -1,4 +1,4 @@
-//! The app's source as a tree: a folder indexed once, or a jar seen as if it were unpacked.
+//! The app's source as a tree: a folder indexed once, or a jar, war or zip seen as if it were unpacked.
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
@@ -30,19 +30,20 @@ pub enum AppError {
     #[error("could not read the app at `{0}`")]
     Unreadable(String, #[source] io::Error),
     /// A file that is not a known kind of app.
-    #[error("`{0}` is neither a folder nor a jar")]
+    #[error("`{0}` is not an app: it is neither a folder nor a file that ends in .jar, .war or .zip")]
     UnknownKind(String),
-    /// A jar that is damaged or hostile.
-    #[error("could not read the jar `{0}`")]
+    /// A jar, war or zip that is damaged or hostile.
+    #[error("could not read the archive `{0}`")]
     Jar(String, #[source] stave_archive::intake::ArchiveError),
     /// A folder that could not be indexed.
     #[error("could not index the app's folder `{0}`")]
     Folder(String, #[source] folder::FolderError),
 }
 
-/// Opens a folder, or a jar or war as if it were unpacked (as `pack build --path app.jar` does).
+/// Opens a folder, or a jar, war or zip as if it were unpacked (as `pack build --path app.jar` does). A symbolic link is
+/// followed, and it is the name as given that says what kind of file it is.
 pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
-    let shown = path.display().to_string();
+    let shown = path.display().to_string().escape_debug().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => AppError::Missing(shown.clone()),
         _ => AppError::Unreadable(shown.clone(), error),
@@ -56,7 +57,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
         return Ok(App { tree: index.tree, skipped });
     }
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    if !metadata.is_file() || !matches!(extension.as_deref(), Some("jar" | "war")) {
+    if !metadata.is_file() || !matches!(extension.as_deref(), Some("jar" | "war" | "zip")) {
         return Err(AppError::UnknownKind(shown));
     }
     let unreadable = |error| AppError::Unreadable(shown.clone(), error);
@@ -137,19 +138,82 @@ mod tests {
         assert_ne!(identity(one.iter()).unwrap(), identity(other.iter()).unwrap());
     }
 
+    /// The error and its cause for `name` in `folder`.
+    fn refusal(folder: &Path, name: &str) -> String {
+        let error = open(&folder.join(name), &Limits::default()).unwrap_err();
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}").replace(&folder.display().to_string(), "/apps")
+    }
+
     #[test]
     fn says_what_is_not_an_app() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("notes.txt");
-        std::fs::write(&file, "x").unwrap();
-        let message = |path: &Path| {
-            let error = open(path, &Limits::default()).unwrap_err().to_string();
-            error.replace(&folder.path().display().to_string(), "/app")
+        let folder = folder.path();
+        for name in ["notes.txt", "x.jar", "x\n.txt", "jar"] {
+            std::fs::write(folder.join(name), "not a zip").unwrap();
+        }
+        let fifo = std::process::Command::new("mkfifo").arg(folder.join("pipe.jar")).status().unwrap();
+        assert!(fifo.success());
+        std::os::unix::fs::symlink("nowhere", folder.join("dangling.jar")).unwrap();
+        let names = ["none", "notes.txt", "jar", "x\n.txt", "x.jar", "pipe.jar", "dangling.jar", "notes.txt/app"];
+        let said: Vec<String> = names.iter().map(|name| refusal(folder, name)).collect();
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        no app at `/apps/none`: there is no such file or folder
+        `/apps/notes.txt` is not an app: it is neither a folder nor a file that ends in .jar, .war or .zip
+        `/apps/jar` is not an app: it is neither a folder nor a file that ends in .jar, .war or .zip
+        `/apps/x\n.txt` is not an app: it is neither a folder nor a file that ends in .jar, .war or .zip
+        could not read the archive `/apps/x.jar`: cannot read the zip archive
+        `/apps/pipe.jar` is not an app: it is neither a folder nor a file that ends in .jar, .war or .zip
+        no app at `/apps/dangling.jar`: there is no such file or folder
+        could not read the app at `/apps/notes.txt/app`: Not a directory (os error 20)
+        "#);
+    }
+
+    #[test]
+    fn says_what_must_not_be_read() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("app");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+        let expected = match std::fs::read_dir(&closed) {
+            // Nothing is closed to root.
+            Ok(_) => None,
+            Err(_) => Some("could not index the app's folder `/apps/app`: cannot read `/apps/app`".to_owned()),
         };
-        assert_eq!(message(&folder.path().join("none")), "no app at `/app/none`: there is no such file or folder");
-        assert_eq!(message(&file), "`/app/notes.txt` is neither a folder nor a jar");
-        let jar = folder.path().join("x.jar");
-        std::fs::write(&jar, "not a zip").unwrap();
-        assert_eq!(message(&jar), "could not read the jar `/app/x.jar`");
+        let said = open(&closed, &Limits::default()).is_err().then(|| refusal(folder.path(), "app"));
+        assert_eq!(said, expected);
+    }
+
+    /// A zip without entries but one stored file.
+    const ZIP: &[u8] = b"PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0a\
+PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\
+PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x1f\0\0\0\0\0";
+
+    #[test]
+    fn takes_folders_and_archives_also_through_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for name in ["x.jar", "x.WAR", "x.Zip"] {
+            std::fs::write(folder.join(name), ZIP).unwrap();
+        }
+        std::fs::create_dir(folder.join("app")).unwrap();
+        std::fs::write(folder.join("app/a"), "").unwrap();
+        std::os::unix::fs::symlink("x.jar", folder.join("link.jar")).unwrap();
+        std::os::unix::fs::symlink("app", folder.join("link")).unwrap();
+        for name in ["x.jar", "x.WAR", "x.Zip", "app", "link.jar", "link"] {
+            let app = open(&folder.join(name), &Limits::default()).unwrap();
+            let paths: Vec<String> = app.tree.iter().map(|(path, _)| path.to_string()).collect();
+            assert_eq!(paths, ["a"], "{name}");
+            assert!(app.skipped.is_empty());
+        }
+    }
+
+    #[test]
+    fn says_what_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
+        assert_eq!(open(folder.path(), &Limits::default()).unwrap().skipped, ["s"]);
     }
 }
