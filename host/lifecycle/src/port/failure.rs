@@ -30,7 +30,8 @@ pub enum Fault {
 pub struct PortError {
     /// What kind of thing went wrong.
     pub fault: Fault,
-    /// What was attempted, on what. Lower case, no full stop, without the cause.
+    /// What was attempted, on what, as a clause that stands alone and before `: ` and its cause: ``could not read `x` ``.
+    /// Lower case, no full stop.
     pub attempt: String,
     /// What a person could do about it.
     pub hint: Option<String>,
@@ -67,6 +68,23 @@ impl PortError {
         Self { fault, attempt: attempt.into(), hint, source: Some(error.into()) }
     }
 
+    /// The first error of a port in a chain of causes, also where it travels in an [`io::Error`]: whoever shows the chain finds
+    /// the fault and the hint there.
+    pub fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found);
+            }
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if let Some(found) = inner.and_then(|inner| Self::within(inner)) {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// Somebody asked to stop.
     pub fn cancelled() -> Self {
         Self::new(Fault::Cancelled, "stopped on request")
@@ -82,5 +100,34 @@ impl fmt::Display for PortError {
 impl Error for PortError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> io::Error {
+        let port = PortError::new(Fault::Io, "could not write a blob").hint("make room");
+        io::Error::new(io::ErrorKind::StorageFull, port.caused_by(io::Error::from(io::ErrorKind::StorageFull)))
+    }
+
+    #[test]
+    fn a_port_s_error_is_found_through_bytes() {
+        let outer = PortError::of_io("could not put a file into a layer", Fault::Integrity, full());
+        assert_eq!((outer.fault, outer.hint.as_deref()), (Fault::Io, Some("make room")));
+        assert_eq!(outer.source().unwrap().to_string(), "could not write a blob");
+        let plain = PortError::of_io("could not read `x`", Fault::Integrity, io::ErrorKind::UnexpectedEof.into());
+        assert_eq!((plain.fault, plain.hint), (Fault::Integrity, None));
+    }
+
+    #[test]
+    fn a_port_s_error_is_found_in_a_chain() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] io::Error);
+        assert_eq!(PortError::within(&Outer(full())).unwrap().hint.as_deref(), Some("make room"));
+        assert!(PortError::within(&Outer(io::Error::other("x"))).is_none());
+        assert!(PortError::within(&PortError::cancelled()).is_some());
     }
 }
