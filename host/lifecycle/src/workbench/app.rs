@@ -60,7 +60,7 @@ impl Workbench {
         self.begin(Interface::App, Phase::Detect)?;
         let at = super::path(path)?;
         let state = self.state();
-        let attempt = || format!("look at `{}`", short(path));
+        let attempt = || format!("could not look at `{}`", short(path));
         let found = state.app.resolve(&at).map_err(|e| PortError::new(Fault::InvalidInput, attempt()).caused_by(e))?;
         Ok(found.map(|(_, node)| Entry::new(&at, node)))
     }
@@ -77,18 +77,22 @@ impl Workbench {
         let globs = super::globs(patterns)?;
         let state = self.state();
         let files = state.app.iter().filter(|(path, node)| matches!(node, Node::File(..)) && globs.matches(path));
-        identity(files).map_err(|error| PortError::new(Fault::Io, "hash files of the app").caused_by(error))
+        let digest = identity(files.take_while(|_| !self.shop.cancel.is_set()));
+        self.shop.cancel.check()?;
+        digest.map_err(|error| PortError::of_io("could not hash files of the app", Fault::Io, error))
     }
 
     /// Opens an archive of the app; the answer stands for it in the other calls.
     pub fn open_archive(&self, path: &str) -> Answer<usize> {
         self.begin(Interface::App, Phase::Detect)?;
-        let tree = self.app_archive(path)?;
-        let mut state = self.state();
-        if state.archives.len() >= self.shop.limits.open {
-            let attempt = format!("open more than {} archives", self.shop.limits.open);
+        let limit = self.shop.limits.open;
+        if self.state().archives.len() >= limit {
+            let attempt =
+                format!("could not open the archive `{}` of the app: at most {limit} are opened", short(path));
             return Err(PortError::new(Fault::TooLarge, attempt));
         }
+        let (_, tree) = self.app_archive(path)?;
+        let mut state = self.state();
         state.archives.push(tree);
         Ok(state.archives.len() - 1)
     }
@@ -115,25 +119,25 @@ impl Workbench {
         find(tree, globs, limit).nodes.into_iter().map(|(path, node)| Entry::new(path, node)).collect()
     }
 
-    /// The tree of an archive that is a file of the app.
-    pub(super) fn app_archive(&self, path: &str) -> Answer<Tree> {
+    /// An archive that is a file of the app: where it really stands, and its tree.
+    pub(super) fn app_archive(&self, path: &str) -> Answer<(TreePath, Tree)> {
         let at = super::path(path)?;
         let mut state = self.state();
-        let attempt = format!("open the archive `{}` of the app", short(path));
-        let found =
-            state.app.resolve(&at).map_err(|e| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(e))?;
-        let content = match found {
-            Some((_, Node::File(_, content))) => content.clone(),
-            _ => return Err(PortError::new(Fault::NotFound, format!("{attempt}: there is no such file"))),
-        };
-        let digest = content.identity().map_err(|e| PortError::new(Fault::Io, attempt.clone()).caused_by(e))?;
-        let name = at.name().to_owned();
-        let tree = self.unpack(&mut state, content.as_ref(), &name, &attempt)?;
-        Ok(with_origin(tree, &digest))
+        let attempt = format!("could not open the archive `{}` of the app", short(path));
+        let found = state.app.resolve(&at);
+        let (real, content) =
+            match found.map_err(|e| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(e))? {
+                Some((real, Node::File(_, content))) => (real, content.clone()),
+                _ => return Err(PortError::new(Fault::NotFound, format!("{attempt}: there is no such file"))),
+            };
+        let digest = content.identity().map_err(|e| PortError::of_io(attempt.clone(), Fault::Io, e))?;
+        let tree = self.unpack(&mut state, content.as_ref(), real.name(), &attempt)?;
+        state.room_for(tree.len(), &self.shop.limits, &attempt)?;
+        Ok((real, with_origin(tree, &digest)))
     }
 }
 
 /// A handle that was never given out: only a faulty adapter can bring one.
 pub(super) fn unknown(what: &str) -> PortError {
-    PortError::new(Fault::InvalidInput, format!("use an {what} that was never opened"))
+    PortError::new(Fault::InvalidInput, format!("could not find the {what}: it was never opened"))
 }

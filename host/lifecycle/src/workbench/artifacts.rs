@@ -6,16 +6,16 @@ use stave_archive::{
     content::{Content, Span},
     format::{self, Format},
     intake::ArchiveError,
-    spool::Spool,
+    spool::{Spool, SpoolError},
     tree::{Access, Node, Tree, TreePath},
 };
 use stave_model::{
-    capability::Interface,
+    capability::{Excess, Interface},
     dependency::{Artifact, Dependency},
     digest::{Digest, Key},
 };
 
-use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, layers::graft_into_layer, short};
+use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, short};
 use crate::{
     app::with_origin,
     port::failure::{Fault, PortError},
@@ -53,6 +53,13 @@ pub(super) struct Fetched {
     tree: Option<Tree>,
 }
 
+impl Fetched {
+    /// Its tree, if it was asked for.
+    pub(super) fn tree(&self) -> Option<&Tree> {
+        self.tree.as_ref()
+    }
+}
+
 impl Workbench {
     /// The versions of a declared dependency that there are for the target, newest first.
     pub fn available(&self, id: &str) -> Answer<Vec<Available>> {
@@ -71,17 +78,22 @@ impl Workbench {
     /// Fetches and verifies a declared dependency; the answer stands for it in the other calls.
     pub fn fetch(&self, id: &str, version: &str) -> Answer<usize> {
         let available = self.available(id)?;
-        let attempt = format!("fetch {} {} for {}", short(id), short(version), self.shop.target.platform);
+        let attempt = format!("could not fetch {} {} for {}", short(id), short(version), self.shop.target.platform);
         let Some(wanted) = available.into_iter().find(|a| a.dependency.version.to_string() == version) else {
-            let attempt = format!("{attempt}: its manifest declares no such dependency");
+            let title = self.manifest.title();
+            let attempt = format!("{attempt}: the manifest of {title} declares no such dependency");
             return Err(PortError::new(Fault::NotFound, attempt));
         };
         let ecosystem = &wanted.artifact.purl.kind;
-        if !self.grants.ecosystems.contains(ecosystem) {
-            return Err(self.denied(&format!("{attempt} from {ecosystem}"), &format!("ecosystems = [{ecosystem:?}]")));
+        if !self.manifest.asks.ecosystems.contains(ecosystem) {
+            return Err(self.unasked(&format!("{attempt} from {ecosystem}"), "ecosystems"));
         }
-        if self.state().artifacts.len() >= self.shop.limits.open {
-            return Err(PortError::new(Fault::TooLarge, format!("{attempt}: too many artefacts are open")));
+        if !self.grants.ecosystems.contains(ecosystem) {
+            return Err(self.denied(&format!("{attempt} from {ecosystem}"), &Excess::Ecosystem(ecosystem.clone())));
+        }
+        let limit = self.shop.limits.open;
+        if self.state().artifacts.len() >= limit {
+            return Err(PortError::new(Fault::TooLarge, format!("{attempt}: at most {limit} are fetched")));
         }
         // Not under the lock: this takes as long as a download takes.
         let Shop { artifacts, observer, cancel, .. } = &self.shop;
@@ -124,7 +136,8 @@ impl Workbench {
         let executable = super::globs(&how.executable)?;
         let mut state = self.state();
         let source = self.artifact_tree(&mut state, artifact)?.clone();
-        let digest = state.artifacts[artifact].digest;
+        let Fetched { digest, name, .. } = &state.artifacts[artifact];
+        let (digest, attempt) = (*digest, format!("could not unpack the artefact `{}` into a layer", short(name)));
         let mut part = Tree::new();
         for (path, node) in source.iter() {
             let Some(path) = path.strip(&from).filter(|path| !path.as_str().is_empty()) else { continue };
@@ -132,17 +145,15 @@ impl Workbench {
                 continue;
             }
             let node = normal(node, executable.matches(&path));
-            part.insert(path, node).map_err(|error| {
-                PortError::new(Fault::InvalidInput, "unpack an artefact into a layer").caused_by(error)
-            })?;
+            part.insert(path, node).map_err(|e| PortError::new(Fault::InvalidInput, attempt.as_str()).caused_by(e))?;
         }
         if part.is_empty() {
-            let attempt = format!("unpack `{}` of an artefact: nothing there matches", short(&how.from));
-            return Err(PortError::new(Fault::NotFound, attempt));
+            let what = if how.from.is_empty() { "it".to_owned() } else { format!("`{}`", short(&how.from)) };
+            return Err(PortError::new(Fault::NotFound, format!("{attempt}: nothing in {what} is wanted")));
         }
         let recipe = Key::new("unpack 1").field(digest.hex()).field(&how.from).field(&how.into);
         let recipe = recipe.list(&how.keep).list(&how.drop).list(&how.executable).finish();
-        graft_into_layer(&mut state, layer, &into, &part, recipe)
+        self.graft_into_layer(&mut state, layer, &into, &part, &recipe)
     }
 
     /// Puts an artefact's file itself into a layer.
@@ -154,9 +165,9 @@ impl Workbench {
         let recipe = Key::new("save 1").field(fetched.digest.hex()).field(path).field([u8::from(executable)]).finish();
         let mut part = Tree::new();
         let node = Node::file(Arc::new(fetched.file.clone()), executable);
-        part.insert(at, node)
-            .map_err(|error| PortError::new(Fault::InvalidInput, "save an artefact into a layer").caused_by(error))?;
-        graft_into_layer(&mut state, layer, &TreePath::root(), &part, recipe)?;
+        let attempt = format!("could not save the artefact `{}` into a layer", short(&fetched.name));
+        part.insert(at, node).map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
+        self.graft_into_layer(&mut state, layer, &TreePath::root(), &part, &recipe)?;
         Ok(())
     }
 
@@ -164,7 +175,9 @@ impl Workbench {
         let fetched = state.artifacts.get(artifact).ok_or_else(|| unknown("artefact"))?;
         if fetched.tree.is_none() {
             let (file, name, digest) = (fetched.file.clone(), fetched.name.clone(), fetched.digest);
-            let tree = self.unpack(state, &file, &name, &format!("look into the artefact `{}`", short(&name)))?;
+            let attempt = format!("could not look into the artefact `{}`", short(&name));
+            let tree = self.unpack(state, &file, &name, &attempt)?;
+            state.room_for(tree.len(), &self.shop.limits, &attempt)?;
             state.artifacts[artifact].tree = Some(with_origin(tree, &digest));
         }
         state.artifacts[artifact].tree.as_ref().ok_or_else(|| unknown("artefact"))
@@ -172,22 +185,56 @@ impl Workbench {
 
     /// The tree of an archive, whatever its format is.
     pub(super) fn unpack(&self, state: &mut State, content: &dyn Content, name: &str, attempt: &str) -> Answer<Tree> {
-        let failed = |error: ArchiveError| {
-            let fault = match error {
-                ArchiveError::Unknown(_) => Fault::Unsupported,
-                ArchiveError::Spool(_) => Fault::Io,
-                _ => Fault::Integrity,
-            };
-            PortError::new(fault, attempt).caused_by(error)
-        };
-        if state.spool.is_none() {
-            let made = Spool::new_in(&self.shop.scratch);
-            state.spool = Some(made.map_err(|error| PortError::new(Fault::Io, attempt).caused_by(error))?);
+        let limit = self.shop.limits.spool_bytes;
+        if state.spool.as_ref().is_some_and(|spool| spool.size() > limit) {
+            let attempt = format!("{attempt}: what a buildpack has unpacked takes at most {limit} bytes of disk");
+            return Err(PortError::new(Fault::TooLarge, attempt));
         }
-        let Some(spool) = &mut state.spool else { return Err(PortError::new(Fault::Io, attempt)) };
-        let span = spool.span_of(content).map_err(|error| PortError::new(Fault::Io, attempt).caused_by(error))?;
-        let format = Format::of(name, &span).map_err(failed)?;
-        format::unpack(span, format, &self.shop.limits.archive, spool).map_err(failed)
+        let mut spool = match state.spool.take() {
+            Some(spool) => spool,
+            None => Spool::new_in(&self.shop.scratch).map_err(|e| PortError::of_io(attempt, Fault::Io, e))?,
+        };
+        let unpacked = spool.span_of(content).map_err(Unreadable::from).and_then(|span| {
+            let format = Format::of(name, &span)?;
+            Ok(format::unpack(span, format, &self.shop.limits.archive, &mut spool)?)
+        });
+        state.spool = Some(spool);
+        unpacked.map_err(|error| error.because(attempt))
+    }
+}
+
+/// An archive that could not be read: by itself, or where it had to be copied first.
+enum Unreadable {
+    Archive(ArchiveError),
+    Copy(SpoolError),
+}
+
+impl From<ArchiveError> for Unreadable {
+    fn from(error: ArchiveError) -> Self {
+        Self::Archive(error)
+    }
+}
+
+impl From<SpoolError> for Unreadable {
+    fn from(error: SpoolError) -> Self {
+        Self::Copy(error)
+    }
+}
+
+impl Unreadable {
+    /// The archive's fault, or the disk's.
+    fn because(self, attempt: &str) -> PortError {
+        match self {
+            Self::Archive(ArchiveError::Unknown(name)) => {
+                PortError::new(Fault::Unsupported, attempt).caused_by(ArchiveError::Unknown(name))
+            }
+            Self::Archive(ArchiveError::Spool(error)) | Self::Copy(SpoolError::Write(error)) => {
+                PortError::of_io(attempt, Fault::Io, error)
+            }
+            Self::Archive(error) => PortError::new(Fault::Integrity, attempt).caused_by(error),
+            Self::Copy(SpoolError::Read(error)) => PortError::of_io(attempt, Fault::Integrity, error),
+            Self::Copy(error @ SpoolError::Short) => PortError::new(Fault::Integrity, attempt).caused_by(error),
+        }
     }
 }
 

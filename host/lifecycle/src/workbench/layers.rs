@@ -1,6 +1,6 @@
 //! Layers as a buildpack describes them: a tree, an environment, notes, and the recipe that says how it came to be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, error::Error, sync::Arc};
 
 use stave_archive::{
     content::Bytes,
@@ -36,7 +36,6 @@ pub struct DraftLayer {
     pub metadata: BTreeMap<String, String>,
     /// A key over everything that was done to the tree, in order.
     pub recipe: Digest,
-    written: u64,
 }
 
 impl DraftLayer {
@@ -55,9 +54,8 @@ impl Workbench {
     /// Begins a layer; the answer stands for it in the other calls.
     pub fn create_layer(&self, name: &str, usage: Usage) -> Answer<usize> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let attempt = format!("begin the layer `{}`", short(name));
-        let name: LayerName =
-            name.parse().map_err(|error| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(error))?;
+        let attempt = format!("could not begin the layer `{}`", short(name));
+        let name: LayerName = name.parse().map_err(|error| invalid(&attempt, error))?;
         let mut state = self.state();
         if state.layers.len() >= self.shop.limits.layers {
             let attempt = format!("{attempt}: a buildpack has at most {} layers", self.shop.limits.layers);
@@ -73,7 +71,6 @@ impl Workbench {
             env: Vec::new(),
             metadata: BTreeMap::new(),
             recipe: Key::new("layer 1").finish(),
-            written: 0,
         });
         Ok(state.layers.len() - 1)
     }
@@ -89,58 +86,53 @@ impl Workbench {
     pub fn layer_write(&self, layer: usize, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
         let at = super::path(path)?;
-        let attempt = format!("write `{}` in a layer", short(path));
-        let limit = self.shop.limits.write_bytes;
-        if contents.len() as u64 > limit {
-            return Err(PortError::new(Fault::TooLarge, format!("{attempt}: a file has at most {limit} bytes")));
-        }
+        let attempt = format!("could not write `{}` in a layer", short(path));
         let step = Key::new("write 1").field(path).field([u8::from(executable)]).field(Digest::of(&contents).hex());
-        self.change_layer(layer, step.finish(), |draft| {
-            draft.written += contents.len() as u64;
-            // What is written here is held in memory until it is exported.
-            if draft.written > 16 * limit {
-                let attempt =
-                    format!("{attempt}: the files that a buildpack writes itself have at most {} bytes", 16 * limit);
-                return Err(PortError::new(Fault::TooLarge, attempt));
-            }
-            let node = Node::file(Arc::new(Bytes::new(contents)), executable);
-            draft.tree.replace(at, node).map_err(|e| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(e))
-        })
+        let mut state = self.state();
+        state.room_for(at.as_str().split('/').count(), &self.shop.limits, &attempt)?;
+        let size = contents.len();
+        state.room_to_write(size, &self.shop.limits, &attempt)?;
+        let node = Node::file(Arc::new(Bytes::new(contents)), executable);
+        replace(&mut state, layer, at, node, &attempt, &step.finish())?;
+        state.written += size as u64;
+        Ok(())
     }
 
-    /// Makes a symbolic link. A relative one must stay inside the layer; an absolute one is read in the image.
+    /// Makes a symbolic link, in place of a file or link that is there. A relative one must stay inside the layer; an
+    /// absolute one is read in the image.
     pub fn layer_link(&self, layer: usize, path: &str, destination: &str) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
         let at = super::path(path)?;
-        let attempt = format!("link `{}` to `{}` in a layer", short(path), short(destination));
+        let attempt = format!("could not link `{}` to `{}` in a layer", short(path), short(destination));
         let in_image = destination.strip_prefix('/').is_some_and(|rest| rest.parse::<TreePath>().is_ok());
         if !in_image && !link_stays_inside(&at, destination) {
-            return Err(PortError::new(Fault::InvalidInput, format!("{attempt}: it leads outside")));
+            let rule = "a relative link stays inside its layer, an absolute one has no empty names, `.` or `..`";
+            return Err(PortError::new(Fault::InvalidInput, format!("{attempt}: {rule}")));
         }
         let step = Key::new("link 1").field(path).field(destination).finish();
-        self.change_layer(layer, step, |draft| {
-            let node = Node::Link(destination.to_owned());
-            draft.tree.replace(at, node).map_err(|e| PortError::new(Fault::InvalidInput, attempt.clone()).caused_by(e))
-        })
+        let mut state = self.state();
+        state.room_for(at.as_str().split('/').count(), &self.shop.limits, &attempt)?;
+        replace(&mut state, layer, at, Node::Link(destination.to_owned()), &attempt, &step)
     }
 
-    /// Copies files of the app into a layer; answers how many.
+    /// Copies files and links of the app into a layer, keeping their paths; answers how many. A link keeps its text.
     pub fn layer_copy_app(&self, layer: usize, patterns: &[String], into: &str) -> Answer<u64> {
         self.begin(Interface::Layers, Phase::Build)?;
         let globs = super::globs(patterns)?;
         let folder = super::folder(into)?;
-        let attempt = "copy files of the app into a layer";
+        let attempt = "could not copy files of the app into a layer";
         let mut state = self.state();
         let mut part = Tree::new();
         for (path, node) in
             state.app.iter().filter(|(path, node)| globs.matches(path) && !matches!(node, Node::Folder(_)))
         {
-            let inserted = part.insert(path.clone(), node.clone());
-            inserted.map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
+            part.insert(path.clone(), node.clone()).map_err(|error| invalid(attempt, error))?;
         }
-        let step = identity(part.iter()).map_err(|error| PortError::new(Fault::Io, attempt).caused_by(error))?;
-        let step = Key::new("copy 1").field(into).field(step.hex()).finish();
-        graft_into_layer(&mut state, layer, &folder, &part, step)
+        let content = identity(part.iter().take_while(|_| !self.shop.cancel.is_set()));
+        let content = content.map_err(|error| PortError::of_io(attempt, Fault::Io, error))?;
+        self.shop.cancel.check()?;
+        let step = Key::new("copy 1").field(into).field(content.hex()).finish();
+        self.graft_into_layer(&mut state, layer, &folder, &part, &step)
     }
 
     /// Takes away what matches; answers how many nodes went.
@@ -148,7 +140,11 @@ impl Workbench {
         self.begin(Interface::Layers, Phase::Build)?;
         let globs = super::globs(patterns)?;
         let step = Key::new("remove 1").list(patterns).finish();
-        self.change_layer(layer, step, |draft| Ok(draft.tree.remove_where(|path| globs.matches(path)) as u64))
+        let mut state = self.state();
+        let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
+        let gone = draft.tree.remove_where(|path| globs.matches(path)) as u64;
+        draft.did(&step);
+        Ok(gone)
     }
 
     /// What is in a layer.
@@ -171,15 +167,14 @@ impl Workbench {
     /// Changes the environment that a layer brings.
     pub fn layer_set_env(&self, layer: usize, change: EnvChange) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let attempt = format!("set `{}` in a layer", change.name);
+        let attempt = format!("could not set `{}` in a layer", change.name);
         let mut state = self.state();
         let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
         draft.env.push(change);
-        if let Err(error) = env::files(&draft.env) {
+        env::files(&draft.env).map(drop).map_err(|error| {
             draft.env.pop();
-            return Err(PortError::new(Fault::InvalidInput, attempt).caused_by(error));
-        }
-        Ok(())
+            invalid(&attempt, error)
+        })
     }
 
     /// Keeps notes with a layer, in place of those there.
@@ -187,42 +182,60 @@ impl Workbench {
         self.begin(Interface::Layers, Phase::Build)?;
         let limit = self.shop.limits.metadata_bytes;
         if values.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limit {
-            return Err(PortError::new(Fault::TooLarge, format!("keep more than {limit} bytes of notes with a layer")));
+            let attempt = format!("could not keep notes with a layer: they have at most {limit} bytes");
+            return Err(PortError::new(Fault::TooLarge, attempt));
         }
         let mut state = self.state();
         state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?.metadata = values.into_iter().collect();
         Ok(())
     }
 
-    fn change_layer<T>(
+    /// Puts a tree into a layer, as one step.
+    pub(super) fn graft_into_layer(
         &self,
+        state: &mut State,
         layer: usize,
-        step: Digest,
-        change: impl FnOnce(&mut DraftLayer) -> Answer<T>,
-    ) -> Answer<T> {
-        let mut state = self.state();
-        let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
-        let answer = change(draft)?;
-        draft.did(&step);
-        Ok(answer)
+        into: &TreePath,
+        part: &Tree,
+        step: &Digest,
+    ) -> Answer<u64> {
+        let draft = state.layers.get(layer).ok_or_else(|| unknown("layer"))?;
+        let attempt = format!("could not put files into the layer `{}`", draft.name);
+        state.room_for(part.len(), &self.shop.limits, &attempt)?;
+        // On a copy, so that a step that fails leaves the layer as it was.
+        let mut tree = draft.tree.clone();
+        let count = graft(&mut tree, into, part).map_err(|error| invalid(&attempt, error))?;
+        for folder in ENV_FOLDERS.into_iter().filter(|folder| tree.get(folder).is_some()) {
+            return Err(environment(&attempt, folder));
+        }
+        let draft = &mut state.layers[layer];
+        draft.tree = tree;
+        draft.did(step);
+        Ok(count)
     }
 }
 
-/// Puts a tree into a layer, as one step.
-pub(super) fn graft_into_layer(
-    state: &mut State,
-    layer: usize,
-    into: &TreePath,
-    part: &Tree,
-    step: Digest,
-) -> Answer<u64> {
+/// The folders at a layer's root whose files change the environment. They are written from what a buildpack sets, which was
+/// checked ([`env::refusal`]), and from nothing else.
+const ENV_FOLDERS: [&str; 3] = ["env", "env.build", "env.launch"];
+
+/// Puts one file or link into a layer, as one step.
+fn replace(state: &mut State, layer: usize, at: TreePath, node: Node, attempt: &str, step: &Digest) -> Answer<()> {
     let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
-    let attempt = format!("put files into the layer `{}`", draft.name);
-    // On a copy, so that a step that fails leaves the layer as it was.
-    let mut tree = draft.tree.clone();
-    let count =
-        graft(&mut tree, into, part).map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
-    draft.tree = tree;
-    draft.did(&step);
-    Ok(count)
+    let first = at.as_str().split('/').next().unwrap_or_default();
+    if let Some(folder) = ENV_FOLDERS.into_iter().find(|folder| *folder == first) {
+        return Err(environment(attempt, folder));
+    }
+    draft.tree.replace(at, node).map_err(|error| invalid(attempt, error))?;
+    draft.did(step);
+    Ok(())
+}
+
+fn environment(attempt: &str, folder: &str) -> PortError {
+    let attempt = format!("{attempt}: its `{folder}` carries what is set of the environment and nothing else");
+    PortError::new(Fault::InvalidInput, attempt).hint("set variables by `set-env`")
+}
+
+fn invalid(attempt: &str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
+    PortError::new(Fault::InvalidInput, attempt).caused_by(cause)
 }

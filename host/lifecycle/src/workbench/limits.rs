@@ -9,12 +9,18 @@ pub struct Limits {
     pub read_bytes: u64,
     /// Bytes of one file that the guest writes.
     pub write_bytes: u64,
+    /// Bytes of all files that the guest writes: they are held in memory until they are exported.
+    pub written_bytes: u64,
     /// Results of one query.
     pub results: usize,
     /// Layers.
     pub layers: usize,
-    /// Archives and artefacts that are open.
+    /// Archives of the app that are opened, and likewise artefacts that are fetched.
     pub open: usize,
+    /// Files, folders and links of all archives, artefacts and layers together: their index is held in memory.
+    pub nodes: usize,
+    /// Bytes on disk of what is unpacked from compressed streams; checked before each archive.
+    pub spool_bytes: u64,
     /// Bytes of messages; what comes after is left out.
     pub log_bytes: u64,
     /// Names and values of one layer's metadata, together.
@@ -28,9 +34,12 @@ impl Default for Limits {
         Self {
             read_bytes: 16 << 20,
             write_bytes: 16 << 20,
+            written_bytes: 256 << 20,
             results: 100_000,
             layers: 64,
             open: 256,
+            nodes: 2_000_000,
+            spool_bytes: 16 << 30,
             log_bytes: 1 << 20,
             metadata_bytes: 64 << 10,
             archive: ArchiveLimits::default(),

@@ -26,7 +26,7 @@ use stave_archive::{
     tree::{Node, Tree, TreePath},
 };
 use stave_model::{
-    capability::{Capabilities, Interface},
+    capability::{Capabilities, Excess, Interface},
     id::BuildpackId,
     manifest::Manifest,
     target::Target,
@@ -93,6 +93,39 @@ struct State {
     artifacts: Vec<artifacts::Fetched>,
     spool: Option<Spool>,
     logged: u64,
+    written: u64,
+}
+
+impl State {
+    /// How many files, folders and links all trees hold that this buildpack had read or made.
+    fn nodes(&self) -> usize {
+        let opened = self.archives.iter().chain(self.artifacts.iter().filter_map(artifacts::Fetched::tree));
+        opened.chain(self.layers.iter().map(|layer| &layer.tree)).map(Tree::len).sum()
+    }
+
+    /// Refuses `more` nodes beyond the limit; what is opened is counted once more for each layer that it is put into.
+    fn room_for(&self, more: usize, limits: &Limits, attempt: &str) -> Answer<()> {
+        if self.nodes().saturating_add(more) <= limits.nodes {
+            return Ok(());
+        }
+        let limit = limits.nodes;
+        let attempt = format!("{attempt}: a buildpack opens and makes at most {limit} files and folders in all");
+        Err(PortError::new(Fault::TooLarge, attempt))
+    }
+
+    /// Refuses `bytes` of a file that the guest writes, if they are too many, alone or with what it wrote before.
+    fn room_to_write(&self, bytes: usize, limits: &Limits, attempt: &str) -> Answer<()> {
+        let bytes = bytes as u64;
+        let Limits { write_bytes, written_bytes, .. } = *limits;
+        let rule = if bytes > write_bytes {
+            format!("a file has at most {write_bytes} bytes")
+        } else if self.written.saturating_add(bytes) > written_bytes {
+            format!("the files that a buildpack writes itself have at most {written_bytes} bytes in all")
+        } else {
+            return Ok(());
+        };
+        Err(PortError::new(Fault::TooLarge, format!("{attempt}: {rule}")))
+    }
 }
 
 /// What a build leaves on its bench.
@@ -107,8 +140,15 @@ pub struct Work {
 impl Workbench {
     /// A bench for one call of one buildpack, with the app as earlier buildpacks left it.
     pub fn new(shop: &Shop, manifest: &Manifest, grants: &Capabilities, phase: Phase, app: Tree) -> Self {
-        let state =
-            State { app, layers: Vec::new(), archives: Vec::new(), artifacts: Vec::new(), spool: None, logged: 0 };
+        let state = State {
+            app,
+            layers: Vec::new(),
+            archives: Vec::new(),
+            artifacts: Vec::new(),
+            spool: None,
+            logged: 0,
+            written: 0,
+        };
         Self { shop: shop.clone(), manifest: manifest.clone(), grants: grants.clone(), phase, state: Mutex::new(state) }
     }
 
@@ -144,12 +184,11 @@ impl Workbench {
     pub fn setting(&self, name: &str) -> Answer<Option<String>> {
         self.begin(Interface::Context, Phase::Detect)?;
         if !self.manifest.asks.allows_setting(name) {
-            let attempt = format!("read the setting `{}`, which its manifest does not ask for", short(name));
-            return Err(PortError::new(Fault::Denied, attempt)
-                .hint(format!("its author adds it to `asks.settings` of {}", self.manifest.title())));
+            return Err(self.unasked(&format!("could not read the setting `{}`", short(name)), "settings"));
         }
         if !self.grants.allows_setting(name) {
-            return Err(self.denied(&format!("read the setting `{}`", short(name)), &format!("settings = [{name:?}]")));
+            let attempt = format!("could not read the setting `{}`", short(name));
+            return Err(self.denied(&attempt, &Excess::Setting(name.chars().take(MAX_SHOWN).collect())));
         }
         Ok(self.shop.settings.get(name).cloned())
     }
@@ -158,20 +197,27 @@ impl Workbench {
     fn begin(&self, interface: Interface, phase: Phase) -> Answer<()> {
         self.shop.cancel.check()?;
         if !self.grants.interfaces.contains(&interface) {
-            let attempt = format!("use `{interface}` ({})", interface.meaning());
-            return Err(self.denied(&attempt, &format!("interfaces = [\"{interface}\"]")));
+            let attempt = format!("could not use `{interface}` ({})", interface.meaning());
+            return Err(self.denied(&attempt, &Excess::Interface(interface)));
         }
         if phase == Phase::Build && self.phase == Phase::Detect {
-            return Err(PortError::new(Fault::Denied, format!("use `{interface}` in detect: it is for build")));
+            let attempt = format!("could not use `{interface}` in detect: it is for build");
+            return Err(PortError::new(Fault::Denied, attempt));
         }
         Ok(())
     }
 
     /// A denial, with the line in the builder that would lift it.
-    fn denied(&self, attempt: &str, line: &str) -> PortError {
-        let attempt = format!("{attempt}, which {} is not granted", self.buildpack());
-        PortError::new(Fault::Denied, attempt)
-            .hint(format!("whoever trusts it adds {line} to its `grants` in the builder"))
+    fn denied(&self, attempt: &str, line: &Excess) -> PortError {
+        PortError::new(Fault::Denied, format!("{attempt}: {} is not granted it", self.buildpack()))
+            .hint(format!("whoever trusts {} adds {line} to its `grants` in the builder", self.buildpack()))
+    }
+
+    /// A denial that no grant lifts, because the manifest does not ask.
+    fn unasked(&self, attempt: &str, key: &str) -> PortError {
+        let title = self.manifest.title();
+        PortError::new(Fault::Denied, format!("{attempt}: the manifest of {title} does not ask for it"))
+            .hint(format!("its author adds it to `asks.{key}` in buildpack.toml"))
     }
 
     /// The state; a panic of another call does not make it unusable, because every change is made whole.
@@ -182,7 +228,7 @@ impl Workbench {
     /// Reads a file of a tree, following links inside it, if it has at most `limit` bytes.
     fn read_file(&self, tree: &Tree, path: &str, limit: u64) -> Answer<Vec<u8>> {
         let at = self::path(path)?;
-        let attempt = || format!("read `{}`", short(path));
+        let attempt = || format!("could not read `{}`", short(path));
         let found =
             tree.resolve(&at).map_err(|error| PortError::new(Fault::InvalidInput, attempt()).caused_by(error))?;
         let content = match found {
@@ -195,24 +241,26 @@ impl Workbench {
             let attempt = format!("{}: it has {} bytes, more than the limit of {limit}", attempt(), content.size());
             return Err(PortError::new(Fault::TooLarge, attempt));
         }
-        content.bytes(limit).map_err(|error| PortError::new(Fault::Integrity, attempt()).caused_by(error))
+        content.bytes(limit).map_err(|error| PortError::of_io(attempt(), Fault::Integrity, error))
     }
 }
 
-/// At most 200 characters of a text that a guest chose, control characters made visible.
+/// How many characters of a text that a guest chose are shown.
+const MAX_SHOWN: usize = 200;
+
+/// The beginning of a text that a guest chose, control characters made visible.
 fn short(text: &str) -> String {
-    text.chars().take(200).collect::<String>().escape_debug().to_string()
+    text.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string()
 }
 
 fn globs(patterns: &[String]) -> Answer<Globs> {
-    let invalid = |error| PortError::new(Fault::InvalidInput, "understand the patterns").caused_by(error);
+    let invalid = |error| PortError::new(Fault::InvalidInput, "could not use the patterns").caused_by(error);
     Globs::new(patterns).map_err(invalid)
 }
 
+/// A path that a guest chose. The cause names it.
 fn path(text: &str) -> Answer<TreePath> {
-    text.parse().map_err(|error| {
-        PortError::new(Fault::InvalidInput, format!("use the path `{}`", short(text))).caused_by(error)
-    })
+    text.parse().map_err(|error| PortError::new(Fault::InvalidInput, "could not use a path").caused_by(error))
 }
 
 /// A path that may be the root, written as an empty text.

@@ -16,14 +16,15 @@ impl Workbench {
     pub fn overlay_write(&self, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
         self.begin(Interface::Overlay, Phase::Build)?;
         let at = super::path(path)?;
-        let attempt = format!("write `{}` over the app", short(path));
-        let limit = self.shop.limits.write_bytes;
-        if contents.len() as u64 > limit {
-            return Err(PortError::new(Fault::TooLarge, format!("{attempt}: a file has at most {limit} bytes")));
-        }
+        let attempt = format!("could not write `{}` over the app", short(path));
+        let mut state = self.state();
+        let size = contents.len();
+        state.room_to_write(size, &self.shop.limits, &attempt)?;
         let node = Node::file(Arc::new(Bytes::new(contents)), executable);
-        let replaced = self.state().app.replace(at, node);
-        replaced.map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))
+        let replaced = state.app.replace(at, node);
+        replaced.map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
+        state.written += size as u64;
+        Ok(())
     }
 
     /// Leaves out what matches; answers how many nodes went.
@@ -38,12 +39,14 @@ impl Workbench {
         self.begin(Interface::Overlay, Phase::Build)?;
         let at = super::path(archive)?;
         let folder = super::folder(into)?;
-        let unpacked = self.app_archive(archive)?;
+        let (real, unpacked) = self.app_archive(archive)?;
         let mut state = self.state();
         // On a copy, so that a failure leaves the app as it was.
         let mut app = state.app.clone();
         app.remove(&at);
-        let attempt = format!("unpack `{}` over the app", short(archive));
+        // Where a link led to it.
+        app.remove(&real);
+        let attempt = format!("could not unpack `{}` over the app", short(archive));
         let count = graft(&mut app, &folder, &unpacked)
             .map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
         state.app = app;
