@@ -1,0 +1,100 @@
+//! Build: the runtime's layer, the exploded jar, and what the image starts.
+
+use stave_sdk::{
+    Failure, Fault, Report, Requirement, app, context,
+    layers::{self, EnvScope, Usage},
+    log, overlay,
+};
+
+use crate::{
+    detect,
+    jar_manifest::is_inside,
+    layers_index, messages,
+    program::{Declined, Program},
+    runtime,
+    start::{self, Form},
+};
+
+/// Settings of other Java buildpacks that have no effect here. Each must be said, lest someone wait for it.
+pub(crate) const WITHOUT_EFFECT: [&str; 5] = [
+    "BP_JVM_AOTCACHE_ENABLED",
+    "BP_JVM_CDS_ENABLED",
+    "BP_JVM_JLINK_ENABLED",
+    "BP_LIVE_RELOAD_ENABLED",
+    "BP_SPRING_AOT_ENABLED",
+];
+
+/// Does the work.
+pub(crate) fn run(requirements: &[Requirement]) -> Result<Report, Failure> {
+    let program = match detect::find()? {
+        Ok(program) => program,
+        Err(Declined::Fail(failure)) => return Err(failure),
+        Err(Declined::Skip(reason)) => return Err(messages::gone(&reason)),
+    };
+    for name in WITHOUT_EFFECT {
+        if context::setting(name)?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+            log::warning(&messages::without_effect(name));
+        }
+    }
+    runtime::contribute(requirements)?;
+    let form = start::form(&program);
+    log::step(&messages::program_step(&program.manifest));
+    let slices = slices(&program, &form)?;
+    if let Form::Explode(jar) = &form {
+        let files = overlay::unpack(jar, "").map_err(|error| not_unpacked(jar, error))?;
+        log::info(&format!("{}: exploded into {files} files", messages::shown(jar)));
+    }
+    if let Some(class_path) = start::class_path(&program, &form) {
+        let layer = layers::create("classpath", Usage::LAUNCH)?;
+        layer.prepend_env(&EnvScope::Launch, "CLASSPATH", &class_path, ":")?;
+    }
+    let processes = start::processes(&program, &form);
+    log::info(&messages::starts(&processes[0].command));
+    for header in start::lost(&program, &form) {
+        log::warning(&messages::lost_header(header));
+    }
+    Ok(Report { processes, slices, labels: start::labels(&program.manifest), ..Report::default() })
+}
+
+/// The slices: a Spring Boot jar's own layers, else the libraries beside a plain jar. They only save work, so an index
+/// that cannot be used is said and left aside.
+fn slices(program: &Program, form: &Form) -> Result<Vec<Vec<String>>, Failure> {
+    let Some(index) = program.manifest.spring_boot().and(program.manifest.get("Spring-Boot-Layers-Index")) else {
+        return Ok(start::library_slices(program));
+    };
+    if !is_inside(index) {
+        log::warning(&messages::no_index(index, "it is not a path within the jar"));
+        return Ok(Vec::new());
+    }
+    let bytes = match form {
+        Form::Explode(jar) => app::open_archive(jar)?.read_file(index, layers_index::MAX_SIZE),
+        Form::Exploded | Form::Jar(_) => app::read(index, layers_index::MAX_SIZE),
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) if error.fault == Fault::TooLarge => {
+            log::warning(&messages::no_index(index, "it is larger than 1 MiB"));
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match messages::read_index(index, bytes) {
+        Ok(layers) => {
+            log::info(&messages::slices(&layers));
+            Ok(layers_index::slices(&layers))
+        }
+        Err(warning) => {
+            log::warning(&warning);
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn not_unpacked(jar: &str, error: stave_sdk::Error) -> Failure {
+    match error.fault {
+        Fault::Integrity | Fault::Unsupported => messages::damaged_jar(jar, &error.message),
+        // A file of the jar that the app has already, or a name that leads out of it.
+        Fault::InvalidInput | Fault::TooLarge => messages::not_exploded(jar, &error.message),
+        Fault::Denied | Fault::NotFound | Fault::Network | Fault::Io => error.into(),
+    }
+}
