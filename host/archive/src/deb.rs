@@ -149,7 +149,12 @@ mod tests {
         let data = end(&[member(&link, b""), file("./usr/bin/x", b"program")]);
         for kind in KINDS {
             let (control, data) = (compress(kind, &control()), compress(kind, &data));
-            let bytes = ar(&[("debian-binary", b"2.0\n"), ("_ours", b"odd"), ("control.tar.x/", &control), ("data.tar", &data)]);
+            let bytes = ar(&[
+                ("debian-binary", b"2.0\n"),
+                ("_ours", b"odd"),
+                ("control.tar.x/", &control),
+                ("data.tar", &data),
+            ]);
             let deb = unpack(&bytes).unwrap();
             let Some(Node::File(_, content)) = deb.control.get("control") else { panic!("no control file") };
             assert_eq!(content.bytes(100).unwrap(), b"Package: x\n");
@@ -179,7 +184,7 @@ mod tests {
             ar(&[version, ("control.tar", &control), ("data.tar", &control), ("data.tar", &control)]),
             ar(&[version, ("control.tar", &control), ("data.tar", &evil)]),
             ar(&[version, ("_a", b"x"), ("control.tar", b"xx"), ("data.tar", &control)]),
-            ar(&vec![("_a", &b""[..]); 20].into_iter().fold(vec![version], |mut all, one| { all.push(one); all })),
+            ar(&[vec![version], vec![("_a", &b""[..]); 20]].concat()),
             cut,
             sizeless,
         ];

@@ -121,7 +121,8 @@ impl Walk<'_> {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                return Err(FolderError::NotText(format!("{at}/{}", name.display()).trim_start_matches('/').to_owned()));
+                let path = format!("{at}/{}", name.display());
+                return Err(FolderError::NotText(path.trim_start_matches('/').to_owned()));
             };
             let path = at.join(&name.parse()?)?;
             self.put(&dir, &entry, path)?;
@@ -271,11 +272,15 @@ mod tests {
 
     use super::*;
 
-    fn text_of(folder: &Folder, path: &str) -> io::Result<Vec<u8>> {
+    fn content<'a>(folder: &'a Folder, path: &str) -> &'a dyn Content {
         match folder.tree.get(path) {
-            Some(Node::File(_, content)) => content.bytes(1000),
+            Some(Node::File(_, content)) => content.as_ref(),
             other => panic!("{path}: {other:?}"),
         }
+    }
+
+    fn text_of(folder: &Folder, path: &str) -> io::Result<Vec<u8>> {
+        content(folder, path).bytes(1000)
     }
 
     #[test]
@@ -299,8 +304,7 @@ mod tests {
         assert_eq!(text_of(&folder, "a/b/run").unwrap(), b"run");
         assert_eq!(folder.skipped_count, 1);
         assert_eq!(folder.skipped[0].as_str(), "socket");
-        let Some(Node::File(_, content)) = folder.tree.get("a/text") else { panic!("it is not a file") };
-        assert_eq!(content.span().unwrap().unwrap().bytes(10).unwrap(), b"text");
+        assert_eq!(content(&folder, "a/text").span().unwrap().unwrap().bytes(10).unwrap(), b"text");
     }
 
     #[test]
@@ -351,8 +355,7 @@ mod tests {
         let file = dir.path().join("log");
         fs::write(&file, "0123456789").unwrap();
         let folder = read(dir.path(), &Limits::default()).unwrap();
-        let Some(Node::File(_, content)) = folder.tree.get("log") else { panic!("it is not a file") };
-        let mut reader = content.open().unwrap();
+        let mut reader = content(&folder, "log").open().unwrap();
         reader.read_exact(&mut [0; 5]).unwrap();
         fs::write(&file, "0123456789 and more").unwrap();
         let error = reader.read_exact(&mut [0; 5]).unwrap_err();

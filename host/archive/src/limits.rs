@@ -44,9 +44,13 @@ mod tests {
     #[test]
     fn a_ratio_counts_only_once_much_came_out() {
         let limits = Limits::default();
-        for (packed, unpacked, bomb) in
-            [(0, RATIO_FREE, false), (1, RATIO_FREE, false), (MIB, 100 * MIB, false), (MIB, 202 * MIB, true), (0, GIB, true)]
-        {
+        for (packed, unpacked, bomb) in [
+            (0, RATIO_FREE, false),
+            (1, RATIO_FREE, false),
+            (MIB, 100 * MIB, false),
+            (MIB, 202 * MIB, true),
+            (0, GIB, true),
+        ] {
             assert_eq!(limits.is_bomb(packed, unpacked), bomb, "{packed} {unpacked}");
         }
     }

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn a_plain_member_has_one_ustar_header() {
         let content = Bytes::new(*b"text");
-        let bytes = headers(&Member::file("/layers/a/b".to_owned(), Access { mode: 0o755, uid: 1002, gid: 1000 }, &content));
+        let bytes =
+            headers(&Member::file("/layers/a/b".to_owned(), Access { mode: 0o755, uid: 1002, gid: 1000 }, &content));
         assert_eq!(bytes.len(), BLOCK);
         assert_eq!(&bytes[100..157], b"0000755\x000001752\x000001750\x0000000000004\x0002263523001\x00011230\0 0");
         assert_eq!(&bytes[257..265], b"ustar\x0000");
@@ -157,7 +158,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_goes_into_records_sorted_by_key() {
         let long = format!("/layers/{}/{}", "d".repeat(150), "f".repeat(90));
-        let huge = Member { access: Access { mode: 0o644, uid: 3_000_000, gid: 0 }, ..Member::link(long.clone(), "\u{e9}", (0, 0)) };
+        let huge = Member {
+            access: Access { mode: 0o644, uid: 3_000_000, gid: 0 },
+            ..Member::link(long.clone(), "\u{e9}", (0, 0))
+        };
         let bytes = headers(&huge);
         let records = String::from_utf8_lossy(&bytes[BLOCK..]).split('\0').next().unwrap().replace(&long, "LONG");
         insta::assert_snapshot!(records, @r"

@@ -35,7 +35,9 @@ pub fn read(reader: impl Read, limits: &Limits, spool: &mut Spool, links: Links)
     let mut ahead = Extensions::default();
     while let Some(header) = tar.header()? {
         match header.kind {
-            kind::PAX | kind::PAX_GLOBAL | kind::GNU_LONG_NAME | kind::GNU_LONG_LINK => tar.extend(&header, &mut ahead)?,
+            kind::PAX | kind::PAX_GLOBAL | kind::GNU_LONG_NAME | kind::GNU_LONG_LINK => {
+                tar.extend(&header, &mut ahead)?
+            }
             _ => tar.entry(header, std::mem::take(&mut ahead))?,
         }
     }
@@ -155,7 +157,11 @@ impl<R: Read> Tar<'_, R> {
                 twice
             }
         };
-        if twice { Err(self.intake.refuse(&header.name, "it describes an entry that is described already")) } else { Ok(()) }
+        if twice {
+            Err(self.intake.refuse(&header.name, "it describes an entry that is described already"))
+        } else {
+            Ok(())
+        }
     }
 
     fn records(&self, name: &[u8], bytes: &[u8], ahead: &mut Extensions) -> Result<(), ArchiveError> {

@@ -1,6 +1,12 @@
 //! A tree of files as a sorted map, and the paths that may stand in one.
 
-use std::{borrow::Borrow, collections::{BTreeMap, BTreeSet}, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use crate::content::Content;
 
@@ -322,10 +328,10 @@ impl Tree {
 
     fn put(&mut self, path: TreePath, node: Node) -> Result<(), TreeError> {
         let mut missing = Vec::new();
-        let mut folder = path.parent();
-        while let Some(at) = folder.filter(|at| !at.0.is_empty() && !self.nodes.contains_key(at)) {
-            folder = at.parent();
-            missing.push(at);
+        let mut at = path.as_str();
+        while let Some((parent, _)) = at.rsplit_once('/').filter(|(parent, _)| !self.nodes.contains_key(*parent)) {
+            missing.push(TreePath(parent.to_owned()));
+            at = parent;
         }
         if self.nodes.len() + missing.len() >= MAX_ENTRIES {
             return Err(TreeError::TooMany(MAX_ENTRIES));
@@ -336,12 +342,14 @@ impl Tree {
     }
 
     fn check_parents(&self, path: &TreePath) -> Result<(), TreeError> {
-        let mut folder = path.parent();
-        while let Some(at) = folder {
-            if matches!(self.nodes.get(&at), Some(Node::File(..) | Node::Link(_))) {
-                return Err(TreeError::Occupied(path.0.clone()));
+        let mut at = path.as_str();
+        while let Some((parent, _)) = at.rsplit_once('/') {
+            match self.nodes.get(parent) {
+                // What is above a folder are folders.
+                Some(Node::Folder(_)) => break,
+                Some(_) => return Err(TreeError::Occupied(path.0.clone())),
+                None => at = parent,
             }
-            folder = at.parent();
         }
         Ok(())
     }
@@ -382,7 +390,22 @@ mod tests {
     fn paths_that_climb_or_hide_are_refused() {
         let deep = "a/".repeat(256);
         let long = "a".repeat(256);
-        for text in ["", "/", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "..", ".", "a\\b", "C:/x", "a\0", &deep, &long] {
+        for text in [
+            "",
+            "/",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/./b",
+            "a//b",
+            "..",
+            ".",
+            "a\\b",
+            "C:/x",
+            "a\0",
+            &deep,
+            &long,
+        ] {
             assert!(text.parse::<TreePath>().is_err(), "{text:?}");
         }
         assert_eq!(path("a/b/").as_str(), "a/b");

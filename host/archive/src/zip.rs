@@ -68,7 +68,9 @@ fn refuse_overlaps(mut taken: Vec<((u64, u64), TreePath)>, end: u64, intake: &In
     taken.sort_unstable();
     let starts = taken.iter().skip(1).map(|((start, _), _)| *start).chain([end]);
     match taken.iter().zip(starts).find(|(((_, end), _), next)| end > next) {
-        Some(((_, path), _)) => Err(intake.refuse(path.as_str().as_bytes(), "its bytes overlap with what follows them")),
+        Some(((_, path), _)) => {
+            Err(intake.refuse(path.as_str().as_bytes(), "its bytes overlap with what follows them"))
+        }
         None => Ok(()),
     }
 }
@@ -172,7 +174,9 @@ impl Entry {
 /// Judges by the name's last byte, and by the Unix mode where the archive was made on such a system.
 fn kind(record: &ZipFileHeaderRecord<'_>) -> Result<What, &'static str> {
     let system = record.version_made_by().creator_system().as_u8();
+    // All bits set is how old Maven archivers say that they do not know.
     let mode = if matches!(system, 3 | 19) { record.external_attributes() >> 16 } else { 0 };
+    let mode = if mode == 0xffff { 0 } else { mode };
     match (record.is_dir(), mode & TYPE) {
         (true, 0 | TYPE_FOLDER) => Ok(What::Folder),
         (false, 0 | TYPE_FILE) => Ok(What::File(Access::of_file(mode & 0o111 != 0))),
