@@ -12,9 +12,10 @@ use stave_model::{
 use crate::{
     detect::Detection,
     port::{
-        buildpack::RunError,
+        buildpack::{Report, RunError},
         observer::{Event, Level, Phase as FlowPhase},
     },
+    slices,
     workbench::{DraftLayer, Phase, Shop, Workbench},
 };
 
@@ -60,8 +61,8 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
-    /// What the buildpacks say about launch does not fit together.
-    #[error("what the buildpacks say about launch does not fit together")]
+    /// What the buildpacks say about launch is too much together.
+    #[error("could not join what the buildpacks say about launch")]
     Launch(#[source] InvalidLaunch),
     /// Somebody asked to stop.
     #[error("stopped on request")]
@@ -76,13 +77,15 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
     let mut parts = Vec::new();
     let mut launches: Vec<Launch> = Vec::new();
     for (index, buildpack) in detection.members.iter().enumerate() {
+        shop.cancel.check().map_err(|_| BuildError::Cancelled)?;
         let manifest = buildpack.manifest();
         let title = manifest.title();
         let requirements = detection.plan.requirements_for(index, &met);
         shop.observer.observe(Event::Building { buildpack: title.clone() });
         let started = Instant::now();
         let bench = Arc::new(Workbench::new(shop, manifest, buildpack.grants(), Phase::Build, app));
-        let report = buildpack.build(&bench, &requirements).map_err(|source| match source {
+        let report = buildpack.build(&bench, &requirements).and_then(|report| checked(report, manifest));
+        let report = report.map_err(|source| match source {
             RunError::Cancelled => BuildError::Cancelled,
             source => BuildError::Buildpack { buildpack: title.clone(), source },
         })?;
@@ -102,11 +105,22 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
             store: report.store,
         });
     }
+    shop.cancel.check().map_err(|_| BuildError::Cancelled)?;
     let (launch, cleared) = launch::aggregate(&launches).map_err(BuildError::Launch)?;
     for warning in cleared {
         shop.observer.observe(Event::Note(Level::Warning, warning.to_string()));
     }
     Ok(Built { parts, app, launch })
+}
+
+/// The report, if an image can carry it. Whoever ran the buildpack, its processes are its own.
+fn checked(mut report: Report, manifest: &Manifest) -> Result<Report, RunError> {
+    for process in &mut report.launch.processes {
+        process.buildpack = manifest.buildpack.id.clone();
+    }
+    report.launch.check().map_err(|error| RunError::BadAnswer(error.to_string()))?;
+    slices::check(&report.launch.slices).map_err(|error| RunError::BadAnswer(error.to_string()))?;
+    Ok(report)
 }
 
 /// The layers that are for something; the others are said to be left out.
