@@ -13,7 +13,7 @@ use stave_model::{
 
 use crate::{
     port::{
-        buildpack::{Buildpack, RunError, Verdict},
+        buildpack::{Buildpack, RunError, Verdict, visible},
         observer::{Event, Phase as FlowPhase},
     },
     workbench::{Phase, Shop, Workbench},
@@ -34,8 +34,8 @@ pub enum DetectError {
     /// The order names a buildpack that is not there, or not in that version.
     #[error("the order names the buildpack {0}, and the builder has none such")]
     Unknown(String),
-    /// The order names a buildpack without a version, and there are several.
-    #[error("the order names the buildpack {0} without a version, and the builder has several of it")]
+    /// The order names a buildpack in a way that fits several.
+    #[error("the order names the buildpack {0}, and the builder has several such")]
     Ambiguous(String),
     /// Nobody takes the app.
     #[error("no buildpack takes this app")]
@@ -91,14 +91,15 @@ impl fmt::Display for Attempt {
             let optional = if member.optional { " (optional)" } else { "" };
             line(match &member.outcome {
                 Outcome::Passed(_) => format!("{}{optional}: passed", member.title),
-                Outcome::Declined(reason) => format!("{}{optional}: {}", member.title, reason.escape_debug()),
-                Outcome::Failed(reason) => format!("{}{optional}: failed: {}", member.title, reason.escape_debug()),
+                Outcome::Declined(reason) => format!("{}{optional}: {}", member.title, visible(reason)),
+                Outcome::Failed(reason) => format!("{}{optional}: failed: {}", member.title, visible(reason)),
             })?;
         }
         match &self.unresolved {
             Some(Unresolved::Mismatched(reasons)) => reasons.iter().try_for_each(|reason| line(reason.to_string())),
             Some(Unresolved::TooMany) => line("they offer more combinations of alternatives than are tried".to_owned()),
-            Some(Unresolved::Nobody) | None => Ok(()),
+            Some(Unresolved::Nobody) => line("nobody is left to build".to_owned()),
+            None => Ok(()),
         }
     }
 }
@@ -174,14 +175,17 @@ fn find_members<'a>(
         let mut found = buildpacks.iter().filter(fits);
         match (found.next(), found.next()) {
             (Some(buildpack), None) => members.push((member, buildpack)),
-            (Some(_), Some(_)) => return Err(DetectError::Ambiguous(member.id.to_string())),
-            (None, _) => {
-                let version = member.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
-                return Err(DetectError::Unknown(format!("{}{version}", member.id)));
-            }
+            (Some(_), Some(_)) => return Err(DetectError::Ambiguous(named(member))),
+            (None, _) => return Err(DetectError::Unknown(named(member))),
         }
     }
     Ok(members)
+}
+
+/// A member as the order names it: id, or id@version.
+fn named(member: &Member) -> String {
+    let version = member.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+    format!("{}{version}", member.id)
 }
 
 /// Asks those who were not asked yet, side by side.
@@ -191,6 +195,8 @@ fn ask(
     app: &Tree,
     known: &mut HashMap<String, Outcome>,
 ) -> Result<(), DetectError> {
+    let stop_if_asked = || shop.cancel.check().map_err(|_| DetectError::Cancelled);
+    stop_if_asked()?;
     let mut new: Vec<(String, &Arc<dyn Buildpack>)> = Vec::new();
     for (_, buildpack) in members {
         let title = buildpack.manifest().title();
@@ -202,6 +208,8 @@ fn ask(
         let running: Vec<_> = new.iter().map(|(_, buildpack)| scope.spawn(|| ask_one(shop, buildpack, app))).collect();
         running.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
+    // What somebody says whose questions are no longer answered is not worth knowing.
+    stop_if_asked()?;
     for ((title, _), answer) in new.into_iter().zip(answers) {
         let outcome = answer?;
         let verdict = match &outcome {
@@ -231,24 +239,23 @@ fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Ou
     }
 }
 
-/// An error with its causes, for the one line that an explanation has.
+/// An error for the one line that an explanation has: with its causes, but for a crash, whose cause is pages long.
 fn in_one_line(error: &RunError) -> String {
-    let mut line = match error {
-        RunError::Refused(failure) => failure.summary.clone(),
-        other => other.to_string(),
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(error.to_string().lines().next().unwrap_or_default());
-        cause = error.source();
+    match error {
+        RunError::Refused(failure) => {
+            let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}{hint}", failure.summary)
+        }
+        RunError::Stopped { .. } => error.to_string(),
+        _ => {
+            let mut line = error.to_string();
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                line.push_str(": ");
+                line.push_str(error.to_string().lines().next().unwrap_or_default());
+                cause = error.source();
+            }
+            line
+        }
     }
-    if let RunError::Refused(failure) = error
-        && let Some(hint) = &failure.hint
-    {
-        line.push_str(" (");
-        line.push_str(hint);
-        line.push(')');
-    }
-    line
 }

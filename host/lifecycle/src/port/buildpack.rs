@@ -39,6 +39,15 @@ pub enum Verdict {
     Skip(String),
 }
 
+/// Prose of a buildpack in one line: line ends and control characters as escapes, quotes left as they are.
+pub fn visible(text: &str) -> String {
+    let pieces = text.split_inclusive(['"', '\'', '\\']).map(|piece| match piece.char_indices().next_back() {
+        Some((at, quote @ ('"' | '\'' | '\\'))) => format!("{}{quote}", piece[..at].escape_debug()),
+        _ => piece.escape_debug().to_string(),
+    });
+    pieces.collect()
+}
+
 /// What build answers, beside layers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -82,7 +91,7 @@ pub struct Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// It gave up and says why.
-    #[error("{}", .0.summary.escape_debug())]
+    #[error("{}", visible(&.0.summary))]
     Refused(Box<Failure>),
     /// It went over a limit or crashed.
     #[error("the sandbox stopped it: {reason}")]
@@ -102,4 +111,23 @@ pub enum RunError {
     /// The host failed.
     #[error("the host failed while running it")]
     Host(#[source] Box<dyn Error + Send + Sync>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_stays_readable_and_harmless() {
+        for (text, expected) in [
+            ("", ""),
+            ("there's no \"main\" in a\\b", "there's no \"main\" in a\\b"),
+            ("two\nlines", "two\\nlines"),
+            ("red \u{1b}[31m'", "red \\u{1b}[31m'"),
+            ("\u{202e}gnp.exe", "\\u{202e}gnp.exe"),
+            ("é — e\u{301}", "é — e\u{301}"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
+    }
 }
