@@ -6,7 +6,7 @@
 use stave_sdk::{Alternative, Failure, Requirement, Verdict, context};
 
 use crate::{
-    jar_manifest::Manifest,
+    jar_manifest::{self, Manifest},
     messages,
     program::{self, Declined, Program},
     version::{self, Pattern, Wish},
@@ -20,8 +20,8 @@ pub(crate) const JRE: &str = "jre";
 pub(crate) const VERSION_SETTING: &str = "BP_JVM_VERSION";
 /// Where the jar is.
 pub(crate) const LOCATION_SETTING: &str = "BP_EXECUTABLE_JAR_LOCATION";
-/// The source of a wish that the jar states.
-const BUILT_WITH: &str = "the Java that the jar was built with";
+/// The source of a wish that the jar states by what it was built with.
+pub(crate) const BUILT_WITH: &str = jar_manifest::PATH;
 
 /// Answers the host's question.
 pub(crate) fn run() -> Result<Verdict, Failure> {
@@ -66,7 +66,6 @@ fn offer(wish: Option<&Wish>) -> Alternative {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jar_manifest;
 
     #[test]
     fn the_users_wish_comes_before_the_jars() {

@@ -5,7 +5,7 @@
 use stave_sdk::Failure;
 
 use crate::{
-    detect::{LOCATION_SETTING, VERSION_SETTING},
+    detect::{BUILT_WITH, LOCATION_SETTING, VERSION_SETTING},
     jar_manifest::{self, Manifest},
     layers_index::{self, Layer},
     program::{Facts, Jar, MAX_JARS},
@@ -113,6 +113,21 @@ pub(crate) fn damaged_jar(path: &str, why: &str) -> Failure {
         .file(path)
 }
 
+/// The user's pattern is none.
+pub(crate) fn not_a_pattern(location: &str, why: &str) -> Failure {
+    Failure::app(format!("{LOCATION_SETTING}={} is not a pattern of paths", shown(location)))
+        .detail(shown(why))
+        .hint("give a path or a pattern from the app's folder, such as target/*.jar")
+}
+
+/// A manifest that is too large to be one. `jar` is none for the app's own.
+pub(crate) fn huge_manifest(jar: Option<&str>) -> Failure {
+    let whose = jar.map_or_else(String::new, |jar| format!(" in {}", shown(jar)));
+    let limit = jar_manifest::MAX_SIZE / 1024 / 1024;
+    Failure::app(format!("{}{whose} is larger than {limit} MiB", jar_manifest::PATH))
+        .file(jar.unwrap_or(jar_manifest::PATH))
+}
+
 /// A manifest that breaks the rules of its format. `jar` is none for the app's own.
 pub(crate) fn malformed_manifest(jar: Option<&str>, malformed: jar_manifest::Malformed) -> Failure {
     let whose = jar.map_or_else(String::new, |jar| format!(" in {}", shown(jar)));
@@ -149,15 +164,23 @@ pub(crate) fn java_chosen(version: Version, wish: Option<&Wish>, platform: &str)
     match wish {
         None => format!("nothing says which Java, so it is the newest with long-term support; {change}"),
         Some(Wish { source, .. }) if source == VERSION_SETTING => format!("chosen by {VERSION_SETTING}"),
-        Some(Wish { pattern: Pattern::AtLeast(least), source }) if version.0 != *least => format!(
-            "{} is {least}, which is not offered for {platform}; {} is the next one up; {change}",
-            shown(source),
-            version.0
-        ),
         Some(Wish { pattern: Pattern::AtLeast(least), source }) => {
-            format!("{} is {least}; {change}", shown(source))
+            let reason = asks(*least, source);
+            if version.0 == *least {
+                format!("{reason}; {change}")
+            } else {
+                format!("{reason}, which is not offered for {platform}, and {} is the next one up; {change}", version.0)
+            }
         }
-        Some(Wish { pattern, source }) => format!("{pattern} is required by {}; {change}", shown(source)),
+        Some(Wish { pattern, source }) => format!("{} asks for Java {pattern}; {change}", shown(source)),
+    }
+}
+
+/// Who needs at least this Java.
+fn asks(least: u64, source: &str) -> String {
+    match source {
+        BUILT_WITH => format!("the jar was built with Java {least}"),
+        other => format!("{} asks for Java {least}", shown(other)),
     }
 }
 
@@ -173,7 +196,7 @@ pub(crate) fn not_offered(wish: Option<&Wish>, offered: &[Version], platform: &s
     let choose = format!("offered are {}; set {VERSION_SETTING}={}", listed(&texts), newest.0);
     match wish {
         Some(Wish { pattern: Pattern::AtLeast(least), source }) => {
-            Failure::app(format!("{} is {least}, and no Java from {least} on is offered for {platform}", shown(source)))
+            Failure::app(format!("{}, and none from {least} on is offered for {platform}", asks(*least, source)))
                 .hint(format!("{choose} if the classes are compiled for it"))
         }
         Some(Wish { pattern, source }) => {

