@@ -10,14 +10,22 @@
 //! | [`manifest`] | manifests and indexes, OCI's and docker's |
 //! | [`config`] | what an image's configuration must say |
 //! | [`image`] | manifest, configuration and contents put together, checked |
+//! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`layout`] | OCI image layouts: folders |
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
 //! | [`registry`] | registries: pull, push, credentials |
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
 
+pub mod checked;
 pub mod config;
+pub mod daemon;
+pub mod docker_archive;
 pub mod image;
 pub mod json;
+pub mod layout;
 pub mod manifest;
+mod meter;
 pub mod reference;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -127,6 +127,9 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains("://") {
+            return Err(invalid(text, "it is written without a scheme"));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let rule = "after `@` comes `sha256:` and 64 lower-case hex digits";
@@ -262,7 +265,7 @@ mod tests {
         `app_` is not the name of an image: a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them
         `a___b` is not the name of an image: a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them
         `[::z]/app` is not the name of an image: the registry's host is not a host
-        `http://a.example.com/app` is not the name of an image: the registry's port is not a number
+        `http://a.example.com/app` is not the name of an image: it is written without a scheme
         `app\u{1b}[31m` is not the name of an image: a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them
         `a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/` is not the name of an image: a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them
         ");

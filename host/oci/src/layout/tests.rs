@@ -1,0 +1,246 @@
+//! Layouts written, read, and met in bad shape.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use serde_json::{Value, json};
+use stave_lifecycle::{
+    image::{INDEX, Image},
+    port::{
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::Silent,
+        sink::{Sink, Stored},
+    },
+};
+use stave_model::digest::Digest;
+
+use super::*;
+use crate::testing::{image, layer};
+
+fn place(folder: &Path, name: Option<&str>) -> Place {
+    Place { folder: folder.to_owned(), name: name.map(str::to_owned) }
+}
+
+fn put(folder: &Path, name: Option<&str>, image: &Image) -> Result<Stored, PortError> {
+    LayoutFolder::new(place(folder, name)).put(image, &Silent, &Cancel::new())
+}
+
+fn get(folder: &Path, name: Option<&str>, platform: &str) -> Result<Image, PortError> {
+    Layout::open(place(folder, name))?.image(&platform.parse().unwrap())
+}
+
+fn told(error: &PortError, folder: &Path) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}\ncaused by: {error}");
+        cause = error.source();
+    }
+    let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("{text}{hint}").replace(&folder.display().to_string(), "DIR")
+}
+
+fn index(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_place_is_a_folder_and_perhaps_a_name() {
+    assert_eq!(Place::parse("out"), place(Path::new("out"), None));
+    assert_eq!(Place::parse("/a/b:latest"), place(Path::new("/a/b"), Some("latest")));
+    assert_eq!(Place::parse("out:a.example.com/x:1").name.as_deref(), Some("a.example.com/x:1"));
+    assert_eq!(Place::parse("out:").to_string(), "oci:out");
+}
+
+#[test]
+fn an_image_comes_back_as_it_was() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("new/out");
+    let written = image("amd64", vec![layer(&[("a", "1")]), layer(&[("b", "2")])]);
+    assert_eq!(put(&folder, Some("latest"), &written).unwrap().digest, written.digest());
+    let back = get(&folder, None, "linux/amd64").unwrap();
+    assert_eq!((&back.manifest, &back.config), (&written.manifest, &written.config));
+    for (a, b) in back.layers.iter().zip(&written.layers) {
+        assert_eq!(a.content.bytes(1 << 20).unwrap(), b.content.bytes(1 << 20).unwrap());
+    }
+    assert_eq!(fs::read_dir(folder.parent().unwrap()).unwrap().count(), 1, "nothing else is left beside it");
+    insta::assert_snapshot!(index(&folder), @r#"{"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"latest"},"digest":"sha256:b99149c98dca6d97daa0ee0fdc284850ab906316e5020c6c0fade58d00bca8d6","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"amd64","os":"linux"},"size":555}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#);
+}
+
+#[test]
+fn an_image_replaces_the_one_of_its_name_and_platform() {
+    let temp = tempfile::tempdir().unwrap();
+    let images = ["1", "2", "3"].map(|text| image("amd64", vec![layer(&[("a", text)])]));
+    let arm = image("arm64", vec![layer(&[("a", "4")])]);
+    put(temp.path(), Some("one"), &images[0]).unwrap();
+    put(temp.path(), Some("two"), &images[1]).unwrap();
+    put(temp.path(), Some("one"), &arm).unwrap();
+    put(temp.path(), Some("one"), &images[2]).unwrap();
+    let digest = |name, platform| get(temp.path(), name, platform).map(|image| image.digest());
+    assert_eq!(digest(Some("one"), "linux/amd64").unwrap(), images[2].digest());
+    assert_eq!(digest(Some("two"), "linux/amd64").unwrap(), images[1].digest());
+    assert_eq!(digest(None, "linux/arm64").unwrap(), arm.digest());
+    assert_eq!(index(temp.path())["manifests"].as_array().unwrap().len(), 3);
+    let told = |name, platform| told(&digest(name, platform).unwrap_err(), temp.path());
+    insta::assert_snapshot!(told(None, "linux/amd64"), @"
+    `oci:DIR` has several images for linux/amd64
+    hint: name one of them, as in oci:FOLDER:NAME; the names are two, one
+    ");
+    insta::assert_snapshot!(told(Some("three"), "linux/amd64"), @"
+    there is no image called `three`
+    hint: there are two, one, one
+    ");
+    insta::assert_snapshot!(told(Some("two"), "linux/arm64"), @"
+    `oci:DIR:two` has no image for linux/arm64
+    hint: there is one for linux/amd64
+    ");
+}
+
+#[test]
+fn a_failure_leaves_no_layout() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("out");
+    let mut bad = image("amd64", vec![layer(&[("a", "1")])]);
+    bad.layers[0].descriptor.digest = Digest::of(b"another");
+    assert_eq!(put(&folder, None, &bad).unwrap_err().fault, Fault::Integrity);
+    let cancel = Cancel::new();
+    cancel.set();
+    let good = image("amd64", vec![layer(&[("a", "1")])]);
+    let error = LayoutFolder::new(place(&folder, None)).put(&good, &Silent, &cancel).unwrap_err();
+    assert_eq!(error.fault, Fault::Cancelled);
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_of_something_else_is_left_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("thesis.txt"), "years of work").unwrap();
+    let error = put(temp.path(), None, &image("amd64", vec![layer(&[("a", "1")])])).unwrap_err();
+    insta::assert_snapshot!(told(&error, temp.path()), @"
+    could not write `oci:DIR`
+    caused by: something is there that is not an image layout
+    hint: name a new folder
+    ");
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_layout_in_bad_shape_is_refused() {
+    let damages: [(&str, fn(&Path, &Image)); 8] = [
+        ("no such folder", |folder, _| fs::remove_dir_all(folder).unwrap()),
+        ("no marker", |folder, _| fs::remove_file(folder.join("oci-layout")).unwrap()),
+        ("index is a folder", |folder, _| {
+            fs::remove_file(folder.join("index.json")).unwrap();
+            fs::create_dir(folder.join("index.json")).unwrap();
+        }),
+        ("index is torn", |folder, _| fs::write(folder.join("index.json"), "{\"schemaV").unwrap()),
+        ("manifest is gone", |folder, image| fs::remove_file(blob(folder, image.digest())).unwrap()),
+        ("manifest is another", |folder, image| fs::write(blob(folder, image.digest()), "{}").unwrap()),
+        ("layer is a link", |folder, image| {
+            let layer = blob(folder, image.layers[0].descriptor.digest);
+            fs::rename(&layer, folder.join("elsewhere")).unwrap();
+            symlink(folder.join("elsewhere"), layer).unwrap();
+        }),
+        ("blobs are a link", |folder, _| {
+            fs::rename(folder.join("blobs"), folder.join("elsewhere")).unwrap();
+            symlink("elsewhere", folder.join("blobs")).unwrap();
+        }),
+    ];
+    let shown: Vec<String> = damages
+        .iter()
+        .map(|(name, damage)| {
+            let temp = tempfile::tempdir().unwrap();
+            let folder = temp.path().join("out");
+            let image = image("amd64", vec![layer(&[("a", "1")])]);
+            put(&folder, None, &image).unwrap();
+            damage(&folder, &image);
+            format!("{name}: {}", told(&get(&folder, None, "linux/amd64").unwrap_err(), &folder))
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n\n"), @"
+    no such folder: could not open the layout `oci:DIR`
+    caused by: No such file or directory (os error 2)
+
+    no marker: could not open the layout `oci:DIR`
+    caused by: No such file or directory (os error 2)
+    hint: a layout has a file `oci-layout`
+
+    index is a folder: could not read `oci:DIR`
+    caused by: index.json is not a regular file
+
+    index is torn: could not read `oci:DIR`
+    caused by: the manifest cannot be read
+    caused by: it is not the JSON it should be
+    caused by: EOF while parsing a string at line 1 column 9
+
+    manifest is gone: could not read sha256:3e8a21cda116d045ec5ecb22dcece33a44dbae9bdb0e8de85f52285db324268b in `oci:DIR`
+    caused by: No such file or directory (os error 2)
+
+    manifest is another: could not verify sha256:3e8a21cda116d045ec5ecb22dcece33a44dbae9bdb0e8de85f52285db324268b
+    caused by: its bytes are others than promised
+
+    layer is a link: could not read sha256:205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa in `oci:DIR`
+    caused by: Too many levels of symbolic links (os error 40)
+
+    blobs are a link: could not open the layout `oci:DIR`
+    caused by: Not a directory (os error 20)
+    ");
+}
+
+fn blob(folder: &Path, digest: Digest) -> PathBuf {
+    folder.join("blobs/sha256").join(digest.hex())
+}
+
+#[test]
+fn a_changed_layer_is_not_handed_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = image("amd64", vec![layer(&[("a", "1")])]);
+    put(temp.path(), None, &image).unwrap();
+    let path = blob(temp.path(), image.layers[0].descriptor.digest);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let back = get(temp.path(), None, "linux/amd64").unwrap();
+    assert!(back.layers[0].content.bytes(1 << 20).is_err());
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(put(&other.path().join("copy"), None, &back).unwrap_err().fault, Fault::Integrity);
+}
+
+#[test]
+fn a_link_in_a_blobs_place_is_not_written_through() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = image("amd64", vec![layer(&[("a", "1")])]);
+    put(temp.path(), None, &image).unwrap();
+    let path = blob(temp.path(), image.layers[0].descriptor.digest);
+    fs::rename(&path, temp.path().join("elsewhere")).unwrap();
+    symlink(temp.path().join("elsewhere"), &path).unwrap();
+    assert!(put(temp.path(), None, &image).is_err());
+}
+
+#[test]
+fn indexes_may_lie_in_indexes_but_not_for_ever() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = image("amd64", vec![layer(&[("a", "1")])]);
+    put(temp.path(), None, &image).unwrap();
+    let nest = |times: usize| {
+        let mut outer = index(temp.path());
+        for _ in 0..times {
+            let bytes = serde_json::to_vec(&outer).unwrap();
+            let digest = Digest::of(&bytes);
+            fs::write(blob(temp.path(), digest), &bytes).unwrap();
+            outer = json!({
+                "schemaVersion": 2, "manifests": [{ "mediaType": INDEX, "digest": digest, "size": bytes.len() }],
+            });
+        }
+        fs::write(temp.path().join("index.json"), outer.to_string()).unwrap();
+    };
+    nest(2);
+    assert_eq!(get(temp.path(), None, "linux/amd64").unwrap().digest(), image.digest());
+    nest(5);
+    let error = get(temp.path(), None, "linux/amd64").unwrap_err();
+    insta::assert_snapshot!(told(&error, temp.path()), @"
+    could not search `oci:DIR`
+    caused by: its indexes lie too deep in one another
+    ");
+
+}

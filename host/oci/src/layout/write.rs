@@ -1,0 +1,205 @@
+//! Images into a layout.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Map, Value, json};
+use stave_lifecycle::{
+    image::{Descriptor, INDEX, Image},
+    port::{
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::Observer,
+        sink::{Sink, Stored},
+    },
+};
+use stave_model::target::Platform;
+
+use super::{NAME, Place, VERSION, read};
+use crate::{checked::Checked, docker_archive::total, json as strict, meter::Meter};
+
+/// A layout as the place where an image goes. A new one appears whole; in one that is there, the image replaces the one
+/// of the same name and platform, and the index changes last.
+#[derive(Debug, Clone)]
+pub struct LayoutFolder {
+    place: Place,
+}
+
+impl LayoutFolder {
+    /// The layout at `place`, which need not exist yet.
+    pub fn new(place: Place) -> Self {
+        Self { place }
+    }
+
+    /// Makes a whole layout beside the place, then gives it its name.
+    fn create(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+        let parent = self.place.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        let aside = tempfile::Builder::new().prefix(".stave-").suffix(".partial").tempdir_in(parent)?;
+        fs::set_permissions(aside.path(), fs::Permissions::from_mode(0o755))?;
+        fill(aside.path(), image, self.place.name.as_deref(), meter, cancel)?;
+        // An empty folder that was there gives way to the full one.
+        fs::rename(aside.path(), &self.place.folder)?;
+        // Nothing is left at the old name to remove.
+        drop(aside.keep());
+        Ok(())
+    }
+
+    /// Adds to a layout that is there, alone.
+    fn extend(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+        let folder = File::open(&self.place.folder)?;
+        flock(&folder, FlockOperation::LockExclusive)?;
+        fill(&self.place.folder, image, self.place.name.as_deref(), meter, cancel)
+    }
+}
+
+impl Sink for LayoutFolder {
+    fn describe(&self) -> String {
+        self.place.to_string()
+    }
+
+    fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        let attempt = || format!("could not write `{}`", self.place);
+        let mut meter = Meter::begin(observer, format!("write {}", self.place), total(image));
+        let written = match state(&self.place.folder) {
+            State::Free => self.create(image, &mut meter, cancel),
+            State::Layout => self.extend(image, &mut meter, cancel),
+            State::Other => {
+                let error = PortError::new(Fault::InvalidInput, attempt());
+                return Err(error.caused_by("something is there that is not an image layout").hint("name a new folder"));
+            }
+        };
+        written.map_err(|error| PortError::of_io(attempt(), Fault::Io, error))?;
+        Ok(Stored { digest: image.digest() })
+    }
+}
+
+/// What is at a place.
+enum State {
+    /// Nothing, or an empty folder.
+    Free,
+    /// A layout.
+    Layout,
+    /// Something that is not ours to change.
+    Other,
+}
+
+fn state(folder: &Path) -> State {
+    if folder.join("oci-layout").is_file() {
+        return State::Layout;
+    }
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => State::Free,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => State::Free,
+        _ => State::Other,
+    }
+}
+
+/// Puts an image into `folder`: blobs, then the marker, then the index.
+fn fill(folder: &Path, image: &Image, name: Option<&str>, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    for layer in &image.layers {
+        let content = Checked::new(layer.content.clone(), layer.descriptor.clone());
+        put_blob(&blobs, &layer.descriptor, || stave_archive::content::Content::open(&content), meter, cancel)?;
+    }
+    let manifest = manifest_descriptor(image);
+    for (descriptor, bytes) in [(image.config_descriptor(), &image.config), (manifest.clone(), &image.manifest)] {
+        put_blob(&blobs, &descriptor, || Ok(Box::new(&bytes[..])), meter, cancel)?;
+    }
+    if !folder.join("oci-layout").exists() {
+        replace(folder, "oci-layout", json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
+    }
+    let mut index = match read::read(&File::open(folder)?, "index.json") {
+        Ok(bytes) => strict::value(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
+        Err(error) => return Err(error),
+    };
+    list(&mut index, &manifest, &image.platform, name);
+    replace(folder, "index.json", &serde_json::to_vec(&index)?)
+}
+
+fn manifest_descriptor(image: &Image) -> Descriptor {
+    let (media_type, size) = (image.media_type.clone(), image.manifest.len() as u64);
+    Descriptor { media_type, digest: image.digest(), size }
+}
+
+/// Lists a manifest in an index; the one with the same name and platform goes. What else the index says stays as it is.
+fn list(index: &mut Value, manifest: &Descriptor, platform: &Platform, name: Option<&str>) {
+    if !index.get("manifests").is_some_and(Value::is_array) {
+        *index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
+    }
+    let mut entry = json!({
+        "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.size,
+        "platform": { "architecture": platform.arch, "os": platform.os },
+    });
+    if let Some(variant) = &platform.variant {
+        entry["platform"]["variant"] = json!(variant);
+    }
+    if let Some(name) = name {
+        entry["annotations"] = Value::Object(Map::from_iter([(NAME.to_owned(), json!(name))]));
+    }
+    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        let named = |entry: &Value| entry.pointer("/annotations").and_then(|all| all.get(NAME)).cloned();
+        let is_same = |old: &Value| named(old) == named(&entry) && old.get("platform") == entry.get("platform");
+        let is_again = |old: &Value| old.get("digest") == entry.get("digest") && named(old) == named(&entry);
+        entries.retain(|old| !is_same(old) && !is_again(old));
+        entries.push(entry);
+    }
+}
+
+fn put_blob<'a>(
+    blobs: &Path,
+    descriptor: &Descriptor,
+    open: impl FnOnce() -> io::Result<Box<dyn Read + Send + 'a>>,
+    meter: &mut Meter<'_>,
+    cancel: &Cancel,
+) -> io::Result<()> {
+    let path = blobs.join(descriptor.digest.hex());
+    match fs::symlink_metadata(&path) {
+        Ok(there) if there.is_file() && there.len() == descriptor.size => return Ok(()),
+        // A blob of another size was torn by whoever wrote it, and is replaced.
+        Ok(there) if there.is_file() => {}
+        Ok(_) => {
+            let message = format!("{} is there, and is not a regular file", descriptor.digest);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = partial(blobs)?;
+    let mut reader = open()?;
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        cancel.check().map_err(io::Error::other)?;
+        match reader.read(&mut buffer)? {
+            0 => break,
+            n => {
+                file.write_all(&buffer[..n])?;
+                meter.add(n as u64);
+            }
+        }
+    }
+    publish(file, &path)
+}
+
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = partial(folder)?;
+    file.write_all(bytes)?;
+    publish(file, &folder.join(name))
+}
+
+fn partial(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(".stave-").suffix(".partial").tempfile_in(folder)
+}
+
+fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.as_file().sync_data()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}

@@ -1,0 +1,100 @@
+//! What tests of images and registries need: small real images, and a registry in this process.
+
+//pub mod registry;
+
+use std::{path::Path, sync::{Arc, atomic::AtomicBool}};
+
+use serde_json::json;
+use stave_archive::{
+    content::{Bytes, Span},
+    layer::{self, Packing, Place},
+    tree::{Node, Tree},
+};
+use stave_lifecycle::{
+    image::{Descriptor, Image, ImageLayer},
+    port::{
+        blobs::{Blobs, NewBlob},
+        failure::{Fault, PortError},
+    },
+};
+use stave_model::{digest::Digest, target::Platform};
+
+/// A layer with these files (path and text), as the layer writer makes it.
+///
+/// # Panics
+/// If a path is none, as everything here does: this is for tests.
+#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
+pub fn layer(files: &[(&str, &str)]) -> ImageLayer {
+    let mut tree = Tree::new();
+    for (path, text) in files {
+        let content = Arc::new(Bytes::new(text.as_bytes()));
+        tree.insert(path.parse().unwrap(), Node::file(content, true)).unwrap();
+    }
+    let mut bytes = Vec::new();
+    let written = layer::write(&tree, &Place::root(), Packing::Gzip, &AtomicBool::new(false), &mut bytes).unwrap();
+    let media_type = Packing::Gzip.media_type().to_owned();
+    let descriptor = Descriptor { media_type, digest: written.digest, size: written.size };
+    ImageLayer { descriptor, diff_id: written.diff_id, content: Arc::new(Bytes::new(bytes)), origin: None }
+}
+
+/// An image of these layers for Linux, without an entrypoint.
+///
+/// # Panics
+/// Never: its configuration is always JSON.
+#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
+pub fn image(arch: &str, layers: Vec<ImageLayer>) -> Image {
+    let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+    let history: Vec<_> = layers.iter().map(|_| json!({ "created": "1980-01-01T00:00:01Z" })).collect();
+    let config = json!({
+        "architecture": arch, "os": "linux", "config": {}, "history": history,
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    Image::new(Platform::linux(arch), serde_json::to_vec(&config).unwrap(), layers)
+}
+
+/// Blobs in a folder, without the care of a real store.
+#[derive(Debug, Clone)]
+pub struct FolderBlobs(Arc<Path>);
+
+impl FolderBlobs {
+    /// Blobs in `folder`, which exists.
+    pub fn new(folder: &Path) -> Self {
+        Self(folder.into())
+    }
+}
+
+struct FolderBlob(Arc<Path>, tempfile::NamedTempFile);
+
+fn failed(error: std::io::Error) -> PortError {
+    PortError::of_io("could not use the folder of blobs", Fault::Io, error)
+}
+
+impl Blobs for FolderBlobs {
+    fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
+        let Ok(file) = std::fs::File::open(self.0.join(digest.hex())) else { return Ok(None) };
+        Span::whole(file).map(Some).map_err(failed)
+    }
+
+    fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
+        let file = tempfile::NamedTempFile::new_in(&self.0).map_err(failed)?;
+        Ok(Box::new(FolderBlob(Arc::clone(&self.0), file)))
+    }
+}
+
+impl std::io::Write for FolderBlob {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.1.write(buffer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.1.flush()
+    }
+}
+
+impl NewBlob for FolderBlob {
+    fn keep(self: Box<Self>, digest: &Digest) -> Result<Span, PortError> {
+        let path = self.0.join(digest.hex());
+        self.1.persist(&path).map_err(|error| failed(error.error))?;
+        std::fs::File::open(path).and_then(Span::whole).map_err(failed)
+    }
+}
