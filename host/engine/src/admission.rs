@@ -75,7 +75,7 @@ pub enum Refusal {
         import: String,
     },
     /// It is made for another version of the contract.
-    #[error("{buildpack} is made for another contract: it needs {name}, and this host speaks {PACKAGE} {CONTRACT}")]
+    #[error("{buildpack} is made for another contract: it names {name}, and this host speaks {PACKAGE} {CONTRACT}")]
     Contract {
         /// id@version.
         buildpack: String,
@@ -147,9 +147,18 @@ impl Refusal {
     }
 }
 
+/// What is missing, as lines of the file where it can be granted.
 fn lines(excess: &[Excess]) -> String {
-    let lines: Vec<String> = excess.iter().take(20).map(ToString::to_string).collect();
-    lines.join(", ")
+    let of = |key: &str, value: &dyn Fn(&Excess) -> Option<String>| {
+        let values: Vec<String> = excess.iter().filter_map(value).take(20).map(|v| format!("\"{v}\"")).collect();
+        (!values.is_empty()).then(|| format!("{key} = [{}]", values.join(", ")))
+    };
+    let lines = [
+        of("interfaces", &|e| if let Excess::Interface(i) = e { Some(i.to_string()) } else { None }),
+        of("ecosystems", &|e| if let Excess::Ecosystem(name) = e { Some(short(name)) } else { None }),
+        of("settings", &|e| if let Excess::Setting(name) = e { Some(short(name)) } else { None }),
+    ];
+    lines.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What is granted together with what everybody has.
@@ -282,7 +291,35 @@ mod tests {
             "acme:tools/run\u{1b}[2J@1.0.0",
             "run",
         ];
-        insta::assert_snapshot!(all.map(refuse).join("\n\n"), @"");
+        insta::assert_snapshot!(all.map(refuse).join("\n\n"), @r#"
+        acme/x@1.2.3 imports wasi:sockets/tcp@0.2.6, and buildpacks have no network; what it needs from there it declares as a dependency in its manifest, and the host fetches it
+        hint: its author builds it without the part that needs this
+
+        acme/x@1.2.3 imports wasi:http/outgoing-handler@0.2.0, and buildpacks have no network; what it needs from there it declares as a dependency in its manifest, and the host fetches it
+        hint: its author builds it without the part that needs this
+
+        acme/x@1.2.3 imports wasi:cli/run@0.2.0, a part of WASI that buildpacks do not have
+        hint: its author builds it without the part that needs this
+
+        acme/x@1.2.3 imports wasi:cli/stdout@0.3.0, and this host offers WASI 0.2
+        hint: its author builds it for wasm32-wasip2
+
+        acme/x@1.2.3 imports wasi:cli/stdout@0.2.0-rc1, and this host offers WASI 0.2
+        hint: its author builds it for wasm32-wasip2
+
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app@0.2.0, and this host speaks stave:buildpack 0.1
+        hint: take another version of the buildpack, or of stave
+
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app, and this host speaks stave:buildpack 0.1
+        hint: take another version of the buildpack, or of stave
+
+        acme/x@1.2.3 imports stave:buildpack/tools@0.1.3, which this version of stave does not know; a later one may
+        hint: take another version of the buildpack, or of stave
+
+        acme/x@1.2.3 imports acme:tools/run\u{1b}[2J@1.0.0, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+
+        acme/x@1.2.3 imports run, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+        "#);
     }
 
     #[test]
@@ -297,6 +334,18 @@ mod tests {
                 &[DETECTION, CONSTRUCTION],
             ),
         ];
-        insta::assert_snapshot!(all.join("\n\n"), @"");
+        insta::assert_snapshot!(all.join("\n\n"), @r#"
+        acme/x@1.2.3 does not export stave:buildpack/construction@0.1, as every buildpack must
+        hint: its author exports it with the SDK's macro
+
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/construction@0.7.0, and this host speaks stave:buildpack 0.1
+        hint: take another version of the buildpack, or of stave
+
+        acme/x@1.2.3 imports stave:buildpack/overlay (add and leave out app files in the image), which its manifest does not ask for
+        hint: its author adds interfaces = ["overlay"] to `asks` in its buildpack.toml
+
+        acme/x@1.2.3 asks for what it is not granted: interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"]
+        hint: whoever trusts it adds interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"] to its `grants` in the builder
+        "#);
     }
 }

@@ -32,7 +32,7 @@ pub struct CodeStore {
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
     /// The disk said no.
-    #[error("prepare the folder {} for compiled code", .folder.display().to_string().escape_debug())]
+    #[error("could not prepare the folder {} for compiled code", .folder.display().to_string().escape_debug())]
     Folder {
         /// The folder.
         folder: PathBuf,

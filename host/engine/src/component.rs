@@ -49,7 +49,7 @@ pub enum DescribeError {
     #[error("this is no buildpack")]
     Component(#[source] ComponentError),
     /// The manifest cannot be read, or is for another contract.
-    #[error("read the manifest that the component carries")]
+    #[error("could not read the manifest that the component carries")]
     Manifest(#[source] ManifestError),
     /// The binary breaks off or makes no sense.
     #[error("{buildpack} is damaged")]
@@ -115,7 +115,7 @@ fn names(wasm: &[u8], limits: &Limits, buildpack: &str) -> Result<(BTreeSet<Stri
             Payload::CodeSectionEntry(body) => {
                 functions += 1;
                 if functions > limits.functions {
-                    return shape(format!("more than {functions} functions"), limits.functions);
+                    return shape(format!("at least {functions} functions"), limits.functions);
                 }
                 let size = body.range().len();
                 if size > limits.function_bytes {

@@ -32,10 +32,10 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// wasmtime does not run with these settings on this machine.
-    #[error("start the WebAssembly engine")]
+    #[error("could not start the WebAssembly engine")]
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No thread could be started.
-    #[error("start the thread that keeps time for buildpacks")]
+    #[error("could not start the thread that keeps time for buildpacks")]
     Ticker(#[source] std::io::Error),
 }
 

@@ -20,16 +20,19 @@ use crate::{
 };
 
 /// An opened archive of the app: its number at the workbench.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
-pub(crate) struct Archive(pub(crate) usize);
+pub struct Archive(pub(crate) usize);
 
 /// A layer that was begun: its number at the workbench.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
-pub(crate) struct Layer(pub(crate) usize);
+pub struct Layer(pub(crate) usize);
 
 /// A fetched artefact: its number at the workbench.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
-pub(crate) struct Artifact(pub(crate) usize);
+pub struct Artifact(pub(crate) usize);
 
 /// The last error that the buildpack wrote, to explain a crash that follows it.
 #[derive(Debug, Clone, Default)]
@@ -125,8 +128,9 @@ impl IoView for Guest {
 }
 
 /// How a call of the contract fails: with an answer that the buildpack can act on, or so that it goes on no more.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// An answer of the contract.
     Answer(types::Error),
     /// The end: somebody asked to stop, or a handle is not what it should be.

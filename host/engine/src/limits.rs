@@ -81,7 +81,7 @@ impl ResourceLimiter for Quota {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(error.context("grow a memory"))
+        Err(error.context("could not grow a memory"))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

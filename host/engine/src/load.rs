@@ -41,7 +41,7 @@ pub enum How {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("read the buildpack {}", .path.display().to_string().escape_debug())]
+    #[error("could not read the buildpack {}", .path.display().to_string().escape_debug())]
     Read {
         /// The file.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum LoadError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The compiler does not take it.
-    #[error("compile {buildpack}")]
+    #[error("could not compile {buildpack}")]
     Compile {
         /// id@version.
         buildpack: String,

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use stave_lifecycle::port::buildpack::RunError;
+use stave_lifecycle::port::buildpack::{RunError, visible};
 use wasmtime::{Trap, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
@@ -70,13 +70,13 @@ fn hidden_stop(error: &wasmtime::Error, limits: &Limits) -> Option<Stop> {
 
 fn trap(error: &wasmtime::Error, last_words: &str) -> String {
     let last_words = plain(last_words.trim(), MAX_WORDS);
-    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return format!("it exited with status {status} instead of answering");
+    if error.downcast_ref::<I32Exit>().is_some() {
+        return "it exited instead of answering".to_owned();
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
         Some(Trap::UnreachableCodeReached) if last_words.is_empty() => "it gave up without a word".to_owned(),
-        Some(Trap::UnreachableCodeReached) => format!("it panicked: {last_words}"),
+        Some(Trap::UnreachableCodeReached) => panicked(&last_words),
         Some(Trap::MemoryOutOfBounds) => {
             "it reached outside its memory, as code does whose stack overflows or that has a fault".to_owned()
         }
@@ -85,12 +85,20 @@ fn trap(error: &wasmtime::Error, last_words: &str) -> String {
     }
 }
 
+/// The last words before a deliberate crash. The SDK and Rust's standard library both say `… panicked at FILE:LINE…`.
+fn panicked(last_words: &str) -> String {
+    let words =
+        last_words.lines().map(str::trim).take_while(|line| !line.starts_with("note:")).collect::<Vec<_>>().join(" ");
+    match words.find("panicked") {
+        Some(start) => format!("it {}", &words[start..]),
+        None => format!("it gave up with the words: {words}"),
+    }
+}
+
 /// A text from outside: cut, control characters made visible, lines kept.
 fn plain(text: &str, most: usize) -> String {
     let cut: String = text.chars().take(most).collect();
-    let mut lines = cut.lines().map(|line| line.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"));
-    let first = lines.next().unwrap_or_default();
-    lines.fold(first, |all, line| all + "\n" + &line)
+    cut.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 fn size(bytes: usize) -> String {
@@ -131,14 +139,33 @@ mod tests {
             reason(Stop::Table(9), ""),
             reason(ResourceTableError::Full, ""),
             reason(Trap::StackOverflow, "something earlier"),
-            reason(Trap::UnreachableCodeReached, "\nindex out of bounds at src/lib.rs:1\u{1b}[2J\n"),
+            reason(Trap::UnreachableCodeReached, "the buildpack panicked at src/lib.rs:7: no staves\u{1b}[2J"),
+            reason(Trap::UnreachableCodeReached, "\nthread 'main' panicked at src/lib.rs:7:5:\nno staves\nnote: x\n"),
+            reason(Trap::UnreachableCodeReached, "assertion failed: x"),
             reason(Trap::UnreachableCodeReached, ""),
             reason(Trap::MemoryOutOfBounds, ""),
             reason(Trap::IntegerDivisionByZero, ""),
             reason(I32Exit(3), ""),
             reason(wasmtime::Error::msg("mismatched resource types"), ""),
         ];
-        insta::assert_snapshot!(reasons.join("\n"), @"");
+        insta::assert_snapshot!(reasons.join("\n"), @r#"
+        stopped on request
+        it ran for more than 5 seconds
+        it ran for more than 1 minute
+        it ran for more than 1200 milliseconds
+        it wanted more than 256 MiB of memory
+        it wanted more than 9 table elements
+        it held more than 10000 things of the host at one time
+        its stack overflowed
+        it panicked at src/lib.rs:7: no staves\u{1b}[2J
+        it panicked at src/lib.rs:7:5: no staves
+        it gave up with the words: assertion failed: x
+        it gave up without a word
+        it reached outside its memory, as code does whose stack overflows or that has a fault
+        it crashed: integer divide by zero
+        it exited instead of answering
+        it broke the rules of the sandbox: mismatched resource types
+        "#);
     }
 
     #[test]

@@ -122,8 +122,9 @@ impl HostLayer for Guest {
         delimiter: Option<String>,
     ) -> Result<(), CallError> {
         let layer = self.held(&this)?.0;
-        let change = change(scope, op, &name, value, delimiter)
-            .map_err(|error| PortError::new(Fault::InvalidInput, "set a variable in a layer").caused_by(error))?;
+        let change = change(scope, op, &name, value, delimiter).map_err(|error| {
+            PortError::new(Fault::InvalidInput, "could not set a variable in a layer").caused_by(error)
+        })?;
         self.ask(|bench| bench.layer_set_env(layer, change))
     }
 

@@ -1,1 +1,70 @@
-//! A buildpack that misbehaves on command.
+//! A buildpack that misbehaves as the setting `BP_HOSTILE` says, in whichever of its exports is called. With another word, or
+//! none, it behaves: it passes, and makes one layer and one process.
+//!
+//! What is asked of the host here is asked as a hostile author would ask it: for too much, with the wrong names, for ever.
+
+mod answers;
+mod excess;
+mod probes;
+
+use stave_sdk::{
+    Buildpack, Failure, Process, Report, Requirement, Verdict, context,
+    layers::{self, Usage},
+};
+
+/// Misbehaves.
+pub struct Hostile;
+
+impl Buildpack for Hostile {
+    fn detect() -> Result<Verdict, Failure> {
+        let word = word()?;
+        if let Some(findings) = act(&word)? {
+            return Ok(Verdict::skip(findings));
+        }
+        Ok(answers::verdict(&word).unwrap_or_else(Verdict::pass))
+    }
+
+    fn build(_: &[Requirement]) -> Result<Report, Failure> {
+        let word = word()?;
+        if let Some(findings) = act(&word)? {
+            return Err(Failure::app(findings));
+        }
+        if let Some(report) = answers::report(&word) {
+            return Ok(report);
+        }
+        let layer = layers::create("good", Usage::LAUNCH)?;
+        layer.write_file("bin/serve", b"#!/bin/sh\n", true)?;
+        Ok(Report { processes: vec![Process::new("web", ["bin/serve"]).default()], ..Report::default() })
+    }
+}
+
+fn word() -> Result<String, Failure> {
+    Ok(context::setting("BP_HOSTILE")?.unwrap_or_default())
+}
+
+/// Does as the word says. Some words have an outcome to report; most never come back.
+fn act(word: &str) -> Result<Option<String>, Failure> {
+    match word {
+        "spin" => excess::spin(),
+        "sleep" => excess::sleep(),
+        "allocate" => excess::allocate(),
+        "recurse" => excess::recurse(),
+        "descend" => excess::descend(),
+        "panic" => panic!("no staves\u{1b}[2J left"),
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "flood" => excess::flood(),
+        "print" => excess::print(),
+        "send" => excess::send(),
+        "handles" => return excess::handles().map(Some),
+        "layers" => return excess::layers().map(Some),
+        "world" => return Ok(Some(probes::world())),
+        "denied" => return Ok(Some(probes::denied())),
+        "names" => return Ok(Some(probes::names())),
+        "refuse" => return Err(answers::refusal()),
+        _ => return Ok(None),
+    }
+    Ok(Some("done".to_owned()))
+}
+
+stave_sdk::export!(Hostile);
