@@ -13,7 +13,7 @@
 //! | [`limits`] | caps for everything below |
 //! | [`intake`] | judges an archive's entries; the errors of all readers |
 //! | [`zip`], [`tar`], [`deb`] | readers |
-//! | [`format`] | guesses which reader, and calls it |
+//! | [`mod@format`] | guesses which reader, and calls it |
 //! | [`compression`] | decompressing streams |
 //! | [`spool`] | where streamed contents are kept |
 //! | [`folder`] | indexes a folder on disk |

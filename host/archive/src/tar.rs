@@ -36,7 +36,7 @@ pub fn read(reader: impl Read, limits: &Limits, spool: &mut Spool, links: Links)
     while let Some(header) = tar.header()? {
         match header.kind {
             kind::PAX | kind::PAX_GLOBAL | kind::GNU_LONG_NAME | kind::GNU_LONG_LINK => {
-                tar.extend(&header, &mut ahead)?
+                tar.extend(&header, &mut ahead)?;
             }
             _ => tar.entry(header, std::mem::take(&mut ahead))?,
         }
