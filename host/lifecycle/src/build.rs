@@ -1,5 +1,8 @@
 //! Lets the buildpacks of a group do their work, one after the other, and joins what they say.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use stave_archive::tree::Tree;

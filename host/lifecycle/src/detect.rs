@@ -3,6 +3,9 @@
 //! Groups are tried in order; the members of a group look at the app side by side, and an answer is remembered for the
 //! groups that follow. What they offer is matched by [`stave_model::plan::resolve`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, fmt, sync::Arc, thread};
 
 use stave_archive::tree::Tree;

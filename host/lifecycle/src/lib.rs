@@ -16,4 +16,6 @@ pub mod export;
 pub mod image;
 pub mod port;
 pub mod slices;
+#[cfg(test)]
+mod testing;
 pub mod workbench;

@@ -7,7 +7,7 @@ use stave_archive::{
     format::{self, Format},
     intake::ArchiveError,
     spool::{Spool, SpoolError},
-    tree::{Access, Node, Tree, TreePath},
+    tree::{Access, Node, Tree, TreeError, TreePath, link_stays_inside},
 };
 use stave_model::{
     capability::{Excess, Interface},
@@ -145,6 +145,8 @@ impl Workbench {
                 continue;
             }
             let node = normal(node, executable.matches(&path));
+            check_link(&into, &path, &node)
+                .map_err(|e| PortError::new(Fault::InvalidInput, attempt.as_str()).caused_by(e))?;
             part.insert(path, node).map_err(|e| PortError::new(Fault::InvalidInput, attempt.as_str()).caused_by(e))?;
         }
         if part.is_empty() {
@@ -235,6 +237,18 @@ impl Unreadable {
             Self::Copy(SpoolError::Read(error)) => PortError::of_io(attempt, Fault::Integrity, error),
             Self::Copy(error @ SpoolError::Short) => PortError::new(Fault::Integrity, attempt).caused_by(error),
         }
+    }
+}
+
+/// A link that stayed inside its archive may lead outside of the part that is taken of it. Absolute ones, which only Debian
+/// packages have, are for the image's own root.
+fn check_link(into: &TreePath, path: &TreePath, node: &Node) -> Result<(), TreeError> {
+    let at = into.join(path)?;
+    match node {
+        Node::Link(text) if !text.starts_with('/') && !link_stays_inside(&at, text) => {
+            Err(TreeError::LinkOutside(at.to_string(), text.clone()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,8 @@ mod layers;
 mod limits;
 mod log;
 mod overlay;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

@@ -1,0 +1,245 @@
+//! What buildpacks make one after the other, and what is wrong with it.
+
+use std::sync::Mutex;
+
+use stave_model::{
+    launch::{Label, Process, Slice},
+    layer::Usage,
+    plan::{Entry, Plan, Requirement},
+};
+
+use super::*;
+use crate::{
+    port::{
+        buildpack::{Blame, Buildpack, Failure},
+        failure::{Fault, PortError},
+    },
+    testing::{Artifacts, Fake, shop, shown, told, tree},
+};
+
+/// A group of these, with a plan in which `providers` of each name are places in it.
+fn group(members: Vec<Fake>, plan: &[(&str, &[usize])]) -> Detection {
+    let members: Vec<Arc<dyn Buildpack>> =
+        members.into_iter().map(|fake| Arc::new(fake) as Arc<dyn Buildpack>).collect();
+    let requires = |name: &str| vec![Requirement { name: name.to_owned(), metadata: BTreeMap::new() }];
+    let entry = |(name, providers): &(&str, &[usize])| Entry {
+        name: (*name).to_owned(),
+        providers: providers.to_vec(),
+        requires: requires(name),
+    };
+    let titles = members.iter().map(|member| member.manifest().title()).collect();
+    Detection { members, plan: Plan { members: titles, entries: plan.iter().map(entry).collect() } }
+}
+
+/// A process that claims to be of another buildpack.
+fn process(kind: &str, default: bool) -> Process {
+    Process {
+        kind: kind.parse().unwrap(),
+        command: vec!["run".to_owned()],
+        args: Vec::new(),
+        direct: true,
+        default,
+        working_directory: None,
+        buildpack: "not/me".parse().unwrap(),
+    }
+}
+
+fn launching(title: &str, launch: Launch) -> Fake {
+    Fake::new(title).builds(move |_, _| Ok(Report { launch: launch.clone(), ..Report::default() }))
+}
+
+fn processes(processes: Vec<Process>) -> Launch {
+    Launch { processes, ..Launch::default() }
+}
+
+/// Runs a group that must fail.
+fn failing(fake: Fake, plan: &[(&str, &[usize])]) -> String {
+    let (shop, _) = shop(Artifacts::default());
+    told(&build(&shop, &group(vec![fake], plan), tree(&[])).unwrap_err())
+}
+
+#[test]
+fn what_is_left_unmet_goes_to_the_next_provider() {
+    let given: Arc<Mutex<Vec<String>>> = Arc::default();
+    let provider = |title: &str, unmet: &'static [&'static str]| {
+        let given = Arc::clone(&given);
+        let title_ = title.to_owned();
+        Fake::new(title).builds(move |_, requirements| {
+            let names: Vec<&str> = requirements.iter().map(|requirement| requirement.name.as_str()).collect();
+            given.lock().unwrap().push(format!("{title_}: {}", names.join(" ")));
+            Ok(Report { unmet: unmet.iter().map(|name| (*name).to_owned()).collect(), ..Report::default() })
+        })
+    };
+    let members = vec![provider("t/a@1.0.0", &["jre"]), provider("t/b@1.0.0", &[]), provider("t/c@1.0.0", &["none"])];
+    let (shop, _) = shop(Artifacts::default());
+    let detection = group(members, &[("jdk", &[0, 1, 2]), ("jre", &[0, 1, 2]), ("none", &[2])]);
+    build(&shop, &detection, tree(&[])).unwrap();
+    assert_eq!(*given.lock().unwrap(), ["t/a@1.0.0: jdk jre", "t/b@1.0.0: jre", "t/c@1.0.0: none"]);
+}
+
+#[test]
+fn later_buildpacks_see_the_app_as_changed() {
+    let first = Fake::new("t/first@1.0.0").builds(|bench, _| {
+        bench.overlay_write("added", b"1".to_vec(), false).unwrap();
+        bench.overlay_remove(&["source".to_owned()]).unwrap();
+        Ok(Report::default())
+    });
+    let second = Fake::new("t/second@1.0.0").builds(|bench, _| {
+        assert_eq!(bench.read("added", 9).unwrap(), b"1");
+        assert!(bench.stat("source").unwrap().is_none());
+        bench.overlay_write("added", b"2".to_vec(), false).unwrap();
+        Ok(Report::default())
+    });
+    let (shop, _) = shop(Artifacts::default());
+    let app = tree(&[("source", "x"), ("kept", "y")]);
+    let built = build(&shop, &group(vec![first, second], &[]), app.clone()).unwrap();
+    assert_eq!(shown(&built.app), "added = 2\nkept = y");
+    assert_eq!(shown(&app), "kept = y\nsource = x", "the source itself stays");
+}
+
+#[test]
+fn layers_for_nothing_are_left_out_and_named() {
+    let fake = Fake::new("t/a@1.0.0").builds(|bench, _| {
+        for (name, [build, launch, cache]) in [
+            ("z", [false, true, false]),
+            ("none", [false; 3]),
+            ("b", [true, false, false]),
+            ("c", [false, false, true]),
+        ] {
+            bench.create_layer(name, Usage { build, launch, cache }).unwrap();
+        }
+        Ok(Report { store: [("k".to_owned(), "v".to_owned())].into(), ..Report::default() })
+    });
+    let (shop, observer) = shop(Artifacts::default());
+    let built = build(&shop, &group(vec![fake], &[]), tree(&[])).unwrap();
+    let names: Vec<String> = built.parts[0].layers.iter().map(|layer| layer.name.to_string()).collect();
+    assert_eq!(names, ["b", "c", "z"]);
+    assert_eq!(built.parts[0].store["k"], "v");
+    let left_out = observer.take().into_iter().find_map(|event| match event {
+        Event::LeftOut { buildpack, layer, reason } => Some(format!("{buildpack}:{layer}: {reason}")),
+        _ => None,
+    });
+    assert_eq!(left_out.unwrap(), "t/a:none: it is for neither build, launch nor cache");
+}
+
+#[test]
+fn processes_are_joined_and_belong_to_their_buildpack() {
+    let a = launching("t/a@1.0.0", processes(vec![process("web", true), process("task", false)]));
+    let b = launching("t/b@1.0.0", processes(vec![process("web", false)]));
+    let (shop, observer) = shop(Artifacts::default());
+    let built = build(&shop, &group(vec![a, b], &[]), tree(&[])).unwrap();
+    let of = |process: &Process| format!("{} of {}", process.kind, process.buildpack);
+    assert_eq!(built.launch.processes.iter().map(of).collect::<Vec<_>>(), ["task of t/a", "web of t/b"]);
+    assert_eq!(built.launch.default, None);
+    let notes: Vec<String> = observer
+        .take()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Note(Level::Warning, text) => Some(text),
+            _ => None,
+        })
+        .collect();
+    insta::assert_snapshot!(notes.join("\n"), @"t/b redefines the process `web`, which is therefore no longer the default");
+}
+
+#[test]
+fn tells_who_builds_and_when() {
+    let (shop, observer) = shop(Artifacts::default());
+    build(&shop, &group(vec![Fake::new("t/a@1.0.0"), Fake::new("t/b@2.0.0")], &[]), tree(&[])).unwrap();
+    let told: Vec<String> = observer
+        .take()
+        .into_iter()
+        .map(|event| match event {
+            Event::Phase(phase) => format!("{phase:?}"),
+            Event::Building { buildpack } => format!("building {buildpack}"),
+            Event::Built { buildpack, .. } => format!("built {buildpack}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, ["Build", "building t/a@1.0.0", "built t/a@1.0.0", "building t/b@2.0.0", "built t/b@2.0.0"]);
+}
+
+#[test]
+fn says_whose_failure_it_is() {
+    let error = |make: fn() -> RunError| failing(Fake::new("t/a@1.0.0").builds(move |_, _| Err(make())), &[]);
+    let refused = || {
+        let failure = Failure {
+            blame: Blame::App,
+            summary: "the jar's manifest names no\nmain class".to_owned(),
+            detail: None,
+            hint: Some("add one".to_owned()),
+            file: None,
+            line: None,
+        };
+        RunError::Refused(Box::new(failure))
+    };
+    let host = || {
+        let port = PortError::new(Fault::Io, "could not make a thread").hint("close something");
+        RunError::Host(Box::new(port.caused_by(std::io::Error::other("no more"))))
+    };
+    let slices =
+        |pattern: &str| Launch { slices: vec![Slice { paths: vec![pattern.to_owned()] }], ..Launch::default() };
+    let label = Label { key: "io.buildpacks.x".to_owned(), value: String::new() };
+    let unmet = |_: &crate::workbench::Workbench, _: &[Requirement]| {
+        Ok(Report { unmet: vec!["x\n".repeat(200)], ..Report::default() })
+    };
+    let said = [
+        error(refused),
+        error(host),
+        error(|| RunError::Stopped { reason: "it ran for more than 5 seconds".to_owned(), source: None }),
+        failing(launching("t/a@1.0.0", processes(vec![process("web", true), process("task", true)])), &[]),
+        failing(launching("t/a@1.0.0", slices("../x")), &[]),
+        failing(launching("t/a@1.0.0", slices("a[")), &[]),
+        failing(launching("t/a@1.0.0", Launch { labels: vec![label], ..Launch::default() }), &[]),
+        failing(Fake::new("t/a@1.0.0").builds(unmet), &[("jre", &[0])]).replace(&"x\\n".repeat(99), "…"),
+        error(|| RunError::Cancelled),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    t/a@1.0.0 could not build the app
+      caused by: the jar's manifest names no\nmain class
+    t/a@1.0.0 could not build the app
+      caused by: the host failed while running it
+      caused by: could not make a thread
+      caused by: no more
+      hint: close something
+    t/a@1.0.0 could not build the app
+      caused by: the sandbox stopped it: it ran for more than 5 seconds
+    t/a@1.0.0 could not build the app
+      caused by: its answer breaks the contract: `web` and `task` both want to be the default process
+    t/a@1.0.0 could not build the app
+      caused by: its answer breaks the contract: the slice pattern `../x` leads outside the app
+    t/a@1.0.0 could not build the app
+      caused by: its answer breaks the contract: pattern `a[` cannot be understood
+    t/a@1.0.0 could not build the app
+      caused by: its answer breaks the contract: the label `io.buildpacks.x` has a key that belongs to the platform
+    t/a@1.0.0 says that it leaves `…x\n` unmet, which nobody required of it
+    stopped on request
+    "#);
+}
+
+#[test]
+fn together_they_may_be_too_much() {
+    let many = |from: usize| Launch {
+        slices: (from..from + 20).map(|n| Slice { paths: vec![n.to_string()] }).collect(),
+        ..Launch::default()
+    };
+    let members = vec![launching("t/a@1.0.0", many(0)), launching("t/b@1.0.0", many(20))];
+    let (shop, _) = shop(Artifacts::default());
+    insta::assert_snapshot!(told(&build(&shop, &group(members, &[]), tree(&[])).unwrap_err()), @r#"
+    could not join what the buildpacks say about launch
+      caused by: 40 slices are wanted; at most 32 are taken
+    "#);
+}
+
+#[test]
+fn a_request_to_stop_ends_it_between_buildpacks() {
+    let (shop, _) = shop(Artifacts::default());
+    let stops = shop.cancel.clone();
+    let first = Fake::new("t/a@1.0.0").builds(move |_, _| {
+        stops.set();
+        Ok(Report::default())
+    });
+    let never = Fake::new("t/b@1.0.0").builds(|_, _| panic!("it builds although somebody asked to stop"));
+    let result = build(&shop, &group(vec![first, never], &[]), tree(&[]));
+    assert!(matches!(result, Err(BuildError::Cancelled)));
+}

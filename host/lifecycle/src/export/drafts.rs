@@ -1,0 +1,143 @@
+//! What each new layer of the image holds and where it goes, before a byte of it is written.
+
+use std::sync::Arc;
+
+use stave_archive::{
+    content::Bytes,
+    layer::Place,
+    tree::{Access, Node, Tree, TreeError, TreePath},
+};
+use stave_model::{
+    digest::{Digest, Key},
+    env,
+    image::{APP_DIR, LAUNCHER, LAYERS_DIR, PROCESS_DIR},
+    launch::metadata::Metadata,
+};
+
+use super::{EnvironmentError, ExportError, Ports, launch_layers, stop_if_asked};
+use crate::{
+    app::identity,
+    build::{Built, Part},
+    slices,
+    workbench::DraftLayer,
+};
+
+/// A layer to be.
+pub(super) struct Draft {
+    pub(super) what: String,
+    pub(super) created_by: String,
+    pub(super) place: Place,
+    pub(super) tree: Tree,
+    pub(super) key: Digest,
+}
+
+/// A key for a layer made of `content` at `folder`, so that it can be known again.
+fn blob_key(folder: &str, owner: (u32, u32), content: &Digest) -> Digest {
+    let key = Key::new("layer blob 1").field(folder).field(owner.0.to_le_bytes()).field(owner.1.to_le_bytes());
+    key.field(content.hex()).finish()
+}
+
+/// The folder of a layer, its parents below the root belonging to whoever owns the layer.
+fn owned_place(folder: &str, owner: (u32, u32)) -> Result<Place, ExportError> {
+    let mut place = Place::folder(folder).map_err(ExportError::Place)?.owned_by(owner.0, owner.1);
+    let path: TreePath = folder.trim_start_matches('/').parse().map_err(ExportError::Place)?;
+    let mut parent = path.parent();
+    while let Some(at) = parent.filter(|at| *at != TreePath::root()) {
+        parent = at.parent();
+        place = place.parent(at, Access { mode: 0o755, uid: owner.0, gid: owner.1 });
+    }
+    Ok(place)
+}
+
+pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<Draft>, ExportError> {
+    let mut drafts = Vec::new();
+    for part in parts {
+        let title = part.manifest.title();
+        for layer in launch_layers(part) {
+            let what = format!("{}:{}", part.manifest.buildpack.id, layer.name);
+            let folder = format!("{LAYERS_DIR}/{}/{}", part.manifest.buildpack.id.escaped(), layer.name);
+            let (tree, content) =
+                with_environment(layer).map_err(|source| ExportError::Environment { what: what.clone(), source })?;
+            drafts.push(Draft {
+                created_by: format!("Layer: '{}', Created by buildpack: {title}", layer.name),
+                place: owned_place(&folder, owner)?,
+                key: blob_key(&folder, owner, &content),
+                tree,
+                what,
+            });
+        }
+    }
+    Ok(drafts)
+}
+
+/// The layer's tree with the files that carry its environment, and what identifies both.
+fn with_environment(layer: &DraftLayer) -> Result<(Tree, Digest), EnvironmentError> {
+    let mut tree = layer.tree.clone();
+    let mut key = Key::new("layer with environment 1").field(layer.recipe.hex());
+    for (path, bytes) in env::files(&layer.env)? {
+        key = key.field(&path).field(&bytes);
+        let path: TreePath = path.parse().map_err(TreeError::Path)?;
+        tree.insert(path, Node::file(Arc::new(Bytes::new(bytes)), false))?;
+    }
+    Ok((tree, key.finish()))
+}
+
+pub(super) fn app_drafts(ports: &Ports<'_>, built: &Built, owner: (u32, u32)) -> Result<Vec<Draft>, ExportError> {
+    let trees = slices::split(&built.app, &built.launch.slices).map_err(ExportError::Slices)?;
+    let last = trees.len() - 1;
+    let mut drafts = Vec::new();
+    for (index, tree) in trees.into_iter().enumerate() {
+        let (what, created_by) = if index == last {
+            ("app".to_owned(), "Application Layer".to_owned())
+        } else {
+            (format!("app slice {}", index + 1), format!("Application Slice: {}", index + 1))
+        };
+        // Every file of a folder is read here, which may take long.
+        let content = identity(tree.iter().take_while(|_| !ports.cancel.is_set()));
+        stop_if_asked(ports)?;
+        let content = content.map_err(|source| ExportError::Read { what: what.clone(), source })?;
+        let key = blob_key(APP_DIR, owner, &content);
+        drafts.push(Draft { what, created_by, place: owned_place(APP_DIR, owner)?, tree, key });
+    }
+    Ok(drafts)
+}
+
+/// A path of the image, below `/cnb`.
+fn below_cnb(path: &str) -> Result<TreePath, ExportError> {
+    path.trim_start_matches("/cnb/").parse().map_err(ExportError::Place)
+}
+
+fn cnb_draft(what: &str, created_by: &str, tree: Tree) -> Result<Draft, ExportError> {
+    let content = identity(tree.iter()).map_err(|source| ExportError::Read { what: what.to_owned(), source })?;
+    let place = Place::folder("/cnb").map_err(ExportError::Place)?.owned_by(0, 0);
+    let key = blob_key("/cnb", (0, 0), &content);
+    Ok(Draft { what: what.to_owned(), created_by: created_by.to_owned(), place, tree, key })
+}
+
+pub(super) fn launcher_draft(launcher: &'static [u8]) -> Result<Draft, ExportError> {
+    let mut tree = Tree::new();
+    let node = Node::file(Arc::new(Bytes::new(launcher)), true);
+    tree.insert(below_cnb(LAUNCHER)?, node).map_err(ExportError::Launcher)?;
+    cnb_draft("launcher", "Buildpacks Application Launcher", tree)
+}
+
+pub(super) fn process_draft(metadata: &Metadata) -> Result<Draft, ExportError> {
+    let mut tree = Tree::new();
+    for process in &metadata.launch.processes {
+        let link = below_cnb(&format!("{PROCESS_DIR}/{}", process.kind))?;
+        tree.insert(link, Node::Link(LAUNCHER.to_owned())).map_err(ExportError::Launcher)?;
+    }
+    cnb_draft("process types", "Buildpacks Process Types", tree)
+}
+
+pub(super) fn config_draft(metadata: &Metadata, owner: (u32, u32)) -> Result<Draft, ExportError> {
+    let text = metadata.to_toml().map_err(ExportError::Metadata)?;
+    let folder = format!("{LAYERS_DIR}/config");
+    let mut tree = Tree::new();
+    let path: TreePath = "metadata.toml".parse().map_err(ExportError::Place)?;
+    let key = blob_key(&folder, owner, &Digest::of(text.as_bytes()));
+    let inserted = tree.insert(path, Node::file(Arc::new(Bytes::new(text.into_bytes())), false));
+    inserted.map_err(ExportError::Launcher)?;
+    let created_by = "Buildpacks Launcher Config".to_owned();
+    Ok(Draft { what: "launcher config".to_owned(), created_by, place: owned_place(&folder, owner)?, tree, key })
+}
