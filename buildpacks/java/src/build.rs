@@ -9,7 +9,8 @@ use stave_sdk::{
 use crate::{
     detect,
     jar_manifest::is_inside,
-    layers_index, messages,
+    layers_index::{self, Layer},
+    messages,
     program::{Declined, Program},
     runtime,
     start::{self, Form},
@@ -78,7 +79,7 @@ fn slices(program: &Program, form: &Form) -> Result<Vec<Vec<String>>, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    match messages::read_index(index, bytes) {
+    match read_index(index, bytes) {
         Ok(layers) => {
             log::info(&messages::slices(&layers));
             Ok(layers_index::slices(&layers))
@@ -90,11 +91,46 @@ fn slices(program: &Program, form: &Form) -> Result<Vec<Vec<String>>, Failure> {
     }
 }
 
+/// The index, or the sentence that says why it cannot be used.
+fn read_index(path: &str, bytes: Option<Vec<u8>>) -> Result<Vec<Layer>, String> {
+    let bytes = bytes.ok_or_else(|| messages::no_index(path, "it is not there"))?;
+    let text = String::from_utf8(bytes).map_err(|_| messages::no_index(path, "it is not UTF-8"))?;
+    let wrong = |wrong: layers_index::Malformed| format!("line {}: {}", wrong.line, wrong.rule);
+    layers_index::parse(&text).map_err(|malformed| messages::no_index(path, &wrong(malformed)))
+}
+
 fn not_unpacked(jar: &str, error: stave_sdk::Error) -> Failure {
     match error.fault {
         Fault::Integrity | Fault::Unsupported => messages::damaged_jar(jar, &error.message),
         // A file of the jar that the app has already, or a name that leads out of it.
         Fault::InvalidInput | Fault::TooLarge => messages::not_exploded(jar, &error.message),
         Fault::Denied | Fault::NotFound | Fault::Network | Fault::Io => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_cannot_be_used_is_said() {
+        let said = |bytes: Option<&[u8]>| read_index("BOOT-INF/layers.idx", bytes.map(<[u8]>::to_vec)).unwrap_err();
+        insta::assert_snapshot!([said(None), said(Some(b"\xff")), said(Some(b"rubbish"))].join("\n"), @"
+        BOOT-INF/layers.idx cannot be used: it is not there; the app becomes one layer of the image
+        BOOT-INF/layers.idx cannot be used: it is not UTF-8; the app becomes one layer of the image
+        BOOT-INF/layers.idx cannot be used: line 1: it is neither a layer nor a path; the app becomes one layer of the image
+        ");
+        let layers = read_index("x", Some(b"- \"a\":\n  - \"b/\"\n".to_vec()));
+        assert_eq!(layers, Ok(vec![Layer { name: "a".to_owned(), paths: vec!["b".to_owned()] }]));
+    }
+
+    #[test]
+    fn a_jar_that_cannot_be_exploded_is_the_apps_failure() {
+        use stave_sdk::{Blame, Error};
+        let blame = |fault| not_unpacked("a.jar", Error { fault, message: String::new(), hint: None }).blame;
+        for fault in [Fault::Integrity, Fault::Unsupported, Fault::InvalidInput, Fault::TooLarge] {
+            assert_eq!(blame(fault), Blame::App, "{fault:?}");
+        }
+        assert_eq!(blame(Fault::Denied), Blame::Environment);
     }
 }

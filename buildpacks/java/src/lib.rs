@@ -1,7 +1,7 @@
 //! The Java buildpack: executable jars and Spring Boot jars, given as a file in a folder or exploded.
 //!
-//! Detect finds the program ([`program`]) and says which Java it wants; build brings that Java ([`runtime`]) and says how
-//! the program is started ([`start`]). The host is asked in `program::gather`, `runtime` and `build`; all that is decided
+//! Detect finds the program (`program`) and says which Java it wants; build brings that Java (`runtime`) and says how
+//! the program is started (`start`). The host is asked in `program::gather`, `runtime` and `build`; all that is decided
 //! is decided by functions that never ask, and is tested without a host.
 
 mod build;

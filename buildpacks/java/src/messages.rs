@@ -7,7 +7,7 @@ use stave_sdk::Failure;
 use crate::{
     detect::{BUILT_WITH, LOCATION_SETTING, VERSION_SETTING},
     jar_manifest::{self, Manifest},
-    layers_index::{self, Layer},
+    layers_index::Layer,
     program::{Facts, Jar, MAX_JARS},
     version::{Pattern, Version, Wish},
 };
@@ -108,7 +108,7 @@ pub(crate) fn too_many_at_location(location: &str) -> Failure {
 /// A jar that cannot be read.
 pub(crate) fn damaged_jar(path: &str, why: &str) -> Failure {
     Failure::app(format!("{} is damaged", shown(path)))
-        .detail(shown(why))
+        .detail(why)
         .hint("build it again, or copy it again in binary mode")
         .file(path)
 }
@@ -116,7 +116,7 @@ pub(crate) fn damaged_jar(path: &str, why: &str) -> Failure {
 /// The user's pattern is none.
 pub(crate) fn not_a_pattern(location: &str, why: &str) -> Failure {
     Failure::app(format!("{LOCATION_SETTING}={} is not a pattern of paths", shown(location)))
-        .detail(shown(why))
+        .detail(why)
         .hint("give a path or a pattern from the app's folder, such as target/*.jar")
 }
 
@@ -239,13 +239,6 @@ pub(crate) fn slices(layers: &[Layer]) -> String {
     format!("sliced into {}", listed(&names))
 }
 
-/// A layers index as read, or why it cannot be used.
-pub(crate) fn read_index(path: &str, bytes: Option<Vec<u8>>) -> Result<Vec<Layer>, String> {
-    let bytes = bytes.ok_or_else(|| no_index(path, "it is not there"))?;
-    let text = String::from_utf8(bytes).map_err(|_| no_index(path, "it is not UTF-8"))?;
-    layers_index::parse(&text).map_err(|wrong| no_index(path, &format!("line {}: {}", wrong.line, wrong.rule)))
-}
-
 /// The jar's index of layers cannot be used.
 pub(crate) fn no_index(path: &str, why: &str) -> String {
     format!("{} cannot be used: {why}; the app becomes one layer of the image", shown(path))
@@ -261,7 +254,7 @@ pub(crate) fn lost_header(header: &str) -> String {
 /// A Boot jar that does not fit over its folder.
 pub(crate) fn not_exploded(jar: &str, why: &str) -> Failure {
     Failure::app(format!("{} cannot be exploded in the app's folder", shown(jar)))
-        .detail(shown(why))
+        .detail(why)
         .hint("build the jar itself, or a folder that holds it alone")
         .file(jar)
 }

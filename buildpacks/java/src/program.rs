@@ -72,7 +72,7 @@ pub(crate) fn gather(location: Option<String>) -> Result<Facts, Failure> {
         return Ok(facts);
     }
     let limit = u32::try_from(MAX_JARS + 1).unwrap_or(u32::MAX);
-    let found = find(facts.location.as_deref(), limit)?;
+    let found = find(facts.location.as_deref().map(|path| path.strip_prefix("./").unwrap_or(path)), limit)?;
     facts.more = found.len() > MAX_JARS;
     let files = found.into_iter().filter(app::Entry::may_be_file).take(MAX_JARS);
     facts.jars = files.map(|entry| open(entry.path)).collect::<Result<_, Failure>>()?;
