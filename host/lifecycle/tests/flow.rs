@@ -1,6 +1,8 @@
 //! The whole flow through the crate's public door: a folder, two buildpacks of a few lines, an image. What comes out is
 //! looked at as other tools do: as JSON and as tars.
 
+#![expect(clippy::unwrap_used, reason = "clippy knows tests by their attribute, and not what they call")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stave_archive::content::{Content, Span};
+use stave_archive::content::{Content as _, Span};
 use stave_lifecycle::{
     app,
     build::build,

@@ -205,7 +205,7 @@ impl Workbench {
         // On a copy, so that a step that fails leaves the layer as it was.
         let mut tree = draft.tree.clone();
         let count = graft(&mut tree, into, part).map_err(|error| invalid(&attempt, error))?;
-        for folder in ENV_FOLDERS.into_iter().filter(|folder| tree.get(folder).is_some()) {
+        if let Some(folder) = ENV_FOLDERS.into_iter().find(|folder| tree.get(folder).is_some()) {
             return Err(environment(&attempt, folder));
         }
         let draft = &mut state.layers[layer];

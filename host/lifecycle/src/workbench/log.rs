@@ -51,7 +51,9 @@ mod tests {
         let (mut shop, observer) = shop(crate::testing::Artifacts::default());
         shop.limits.log_bytes = log_bytes;
         let bench = bench(&shop, tree(&[]));
-        messages.iter().for_each(|text| bench.log(Level::Info, text));
+        for text in messages {
+            bench.log(Level::Info, text);
+        }
         let text = |event| match event {
             Event::Message { buildpack, level: Level::Info, text } if buildpack.as_str() == "acme/tool" => text,
             other => panic!("{other:?}"),

@@ -10,12 +10,11 @@ pub(super) fn declaring(versions: &[(&str, &[u8])]) -> Manifest {
     let mut text = "contract = \"0.1\"\n[buildpack]\nid = \"acme/tool\"\nversion = \"1.2.3\"\n".to_owned();
     text.push_str("[asks]\necosystems = [\"pypi\", \"npm\"]\n");
     for (version, file) in versions {
-        let (digest, dependency) = (Digest::of(file).hex(), "[[dependencies]]\nid = \"jre\"\nname = \"JRE\"\n");
         let kind = if version.starts_with('9') { "npm" } else { "pypi" };
-        let purl = format!("pkg:{kind}/jre@{version}?file_name=jre.bin");
-        text +=
-            &format!("{dependency}version = \"{version}\"\n[[dependencies.artifacts]]\nplatform = \"linux/amd64\"\n");
-        text += &format!("purl = \"{purl}\"\nsha256 = \"{digest}\"\n");
+        let dependency = format!("id = \"jre\"\nname = \"JRE\"\nversion = \"{version}\"\n");
+        let purl = format!("purl = \"pkg:{kind}/jre@{version}?file_name=jre.bin\"\n");
+        let artifact = format!("platform = \"linux/amd64\"\n{purl}sha256 = \"{}\"\n", Digest::of(file).hex());
+        text.push_str(&["[[dependencies]]\n", &dependency, "[[dependencies.artifacts]]\n", &artifact].concat());
     }
     Manifest::parse(&text).unwrap()
 }

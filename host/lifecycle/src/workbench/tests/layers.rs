@@ -188,9 +188,9 @@ fn what_is_written_is_limited() {
     bench.layer_write(0, "f", vec![0; 4], false).unwrap();
     // The limit is the buildpack's, not the layer's.
     let all = refused(bench.layer_write(1, "g", vec![0; 4], false));
-    let notes = |value: &str| bench.layer_set_metadata(0, vec![("k".to_owned(), value.to_owned())]);
-    notes("1234").unwrap();
-    let metadata = refused(notes("12345"));
+    let keep = |value: &str| bench.layer_set_metadata(0, vec![("k".to_owned(), value.to_owned())]);
+    keep("1234").unwrap();
+    let metadata = refused(keep("12345"));
     bench.layer_write(1, "g", vec![0; 2], false).unwrap();
     let nodes = refused(bench.layer_copy_app(0, &globs(&["lib/*"]), ""));
     bench.layer_write(1, "h", Vec::new(), false).unwrap();

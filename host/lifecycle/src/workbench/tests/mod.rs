@@ -10,8 +10,11 @@ use stave_model::layer::Usage;
 use super::*;
 use crate::testing::{Artifacts, bench, everything, manifest, refused, shop, tar_gz, tree};
 
-/// One call of each function that is guarded, by the name of its interface.
-fn calls() -> Vec<(&'static str, &'static str, fn(&Workbench) -> Result<(), PortError>)> {
+/// An interface, a function of it, and a call.
+type Call = (&'static str, &'static str, fn(&Workbench) -> Result<(), PortError>);
+
+/// One call of each function that is guarded.
+fn calls() -> Vec<Call> {
     fn none() -> Vec<String> {
         Vec::new()
     }
