@@ -79,7 +79,30 @@ struct Shared {
     options: Options,
     agents: Mutex<BTreeMap<Route, Agent>>,
     seen: Seen,
+    family: Arc<Family>,
+}
+
+/// What a client has in common with those that were derived from it: they end together.
+#[derive(Debug, Default)]
+struct Family {
     closed: AtomicBool,
+    agents: Mutex<Vec<Agent>>,
+}
+
+impl Family {
+    /// Takes in an agent; false if the family has ended.
+    fn adopt(&self, agent: &Agent) -> bool {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.has_ended() {
+            agents.push(agent.clone());
+            return true;
+        }
+        false
+    }
+
+    fn has_ended(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
 }
 
 /// What tells one pool of connections from another.
@@ -92,8 +115,11 @@ struct Route {
 impl Client {
     /// A client that has not connected to anything yet.
     pub fn new(options: Options) -> Self {
-        let (agents, seen) = (Mutex::default(), Seen::default());
-        Self(Arc::new(Shared { options, agents, seen, closed: AtomicBool::new(false) }))
+        Self::of_family(options, Arc::default())
+    }
+
+    fn of_family(options: Options, family: Arc<Family>) -> Self {
+        Self(Arc::new(Shared { options, agents: Mutex::default(), seen: Seen::default(), family }))
     }
 
     /// A client with the same options that trusts the certificates in `bundles` too.
@@ -105,7 +131,7 @@ impl Client {
             return self.clone();
         }
         options.ca_bundles.extend(new);
-        Self::new(options)
+        Self::of_family(options, Arc::clone(&self.0.family))
     }
 
     /// Whether every request is refused.
@@ -113,13 +139,15 @@ impl Client {
         self.0.options.offline
     }
 
-    /// Ends every exchange of this client and its clones, for good: what is blocked on the network wakes up with an
+    /// Ends every exchange of this client, its clones and those derived from it, for good: what is blocked on the network wakes up with an
     /// error. For a signal that ends the run.
     pub fn shutdown(&self) {
-        self.0.closed.store(true, Ordering::SeqCst);
-        for agent in self.0.agents.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            agent.clone().shutdown();
-        }
+        let agents = {
+            let mut agents = self.0.family.agents.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.family.closed.store(true, Ordering::SeqCst);
+            std::mem::take(&mut *agents)
+        };
+        agents.into_iter().for_each(Agent::shutdown);
     }
 
     /// Sends `request`, follows redirects if it says so, and gives the response whatever its status.
@@ -209,16 +237,19 @@ impl Client {
         };
         match result {
             Ok(inner) => Ok(Response::new(url, inner, cap, limits, has_body)),
-            Err(_) if self.0.closed.load(Ordering::SeqCst) => Err(Error::Cancelled { url: name }),
+            Err(_) if self.0.family.has_ended() => Err(Error::Cancelled { url: name }),
             Err(error) => Err(fault::translate(error, name, limits)),
         }
     }
 
     fn agent(&self, url: &Url, public_only: bool) -> Result<Agent, Error> {
         let options = &self.0.options;
-        let route = Route { proxy: options.proxies.choose(url).map(str::to_owned), public_only };
+        let proxy = options.proxies.choose(url).map(str::to_owned);
+        // With a proxy only its own address is looked up here, and that may well be private.
+        let public_only = public_only && proxy.is_none();
+        let route = Route { proxy, public_only };
         let mut agents = self.0.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.closed.load(Ordering::SeqCst) {
+        if self.0.family.has_ended() {
             return Err(Error::Cancelled { url: shown(url) });
         }
         if let Some(agent) = agents.get(&route) {
@@ -248,6 +279,9 @@ impl Client {
         };
         let connector = DefaultConnector::default().chain(Patience { idle: options.idle });
         let agent = Agent::with_parts(config, connector, resolver);
+        if !self.0.family.adopt(&agent) {
+            return Err(Error::Cancelled { url: shown(url) });
+        }
         agents.insert(route, agent.clone());
         Ok(agent)
     }

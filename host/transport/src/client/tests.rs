@@ -218,6 +218,14 @@ fn goes_through_the_proxy_that_is_configured() {
     let open = server(|asked| Reply::ok(asked.path.clone()));
     assert_eq!(ask(open.url("").as_str()).unwrap(), b"/a");
     assert_eq!(open.lines(), ["CONNECT index.example.com:80", "GET /a"]);
+    let proxies = Proxies { http: Some(open.url("").to_string()), ..Proxies::default() };
+    let client = Client::new(Options { proxies, ..Options::default() });
+    let led = Request::get("http://files.example.com/b".parse().unwrap()).led_by(&"http://1.1.1.1/".parse().unwrap());
+    assert_eq!(
+        client.send(led).and_then(Response::bytes).unwrap(),
+        b"/b",
+        "the proxy itself may have a private address"
+    );
     let closed = server(|_| Reply::new(403, ""));
     assert_snapshot!(ask(closed.url("").as_str()).unwrap_err(), @"could not reach http://index.example.com/a through the proxy");
     assert_snapshot!(ask("::").unwrap_err(), @"could not reach http://index.example.com/a through the proxy");
@@ -234,7 +242,10 @@ fn a_shut_down_client_wakes_up() {
     let (asking, url) = (client.clone(), server.url("/"));
     let waiting = thread::spawn(move || asking.send(Request::get(url)).map(|response| response.status()));
     waits.recv().unwrap();
+    let bundle = PathBuf::from("/nowhere/ca.pem");
+    let derived = client.trusting(&[bundle]);
     client.shutdown();
+    assert!(matches!(derived.send(Request::get(server.url("/"))), Err(Error::Cancelled { .. })));
     assert!(matches!(waiting.join().unwrap(), Err(Error::Cancelled { .. })));
     assert!(matches!(client.send(Request::get(server.url("/"))), Err(Error::Cancelled { .. })));
 }
