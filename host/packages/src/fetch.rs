@@ -49,9 +49,16 @@ pub struct Packages {
     machine: Machine,
     blobs: Arc<dyn Blobs>,
     policy: Policy,
-    known: Mutex<BTreeMap<(Ecosystem, String), Arc<Sources>>>,
+    known: Mutex<BTreeMap<(Ecosystem, String), Known>>,
     /// One lock a digest, so that two builds that want the same file fetch it once.
     fetching: Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>,
+}
+
+/// The registries of an ecosystem, and a client that trusts their certificates.
+#[derive(Clone)]
+struct Known {
+    sources: Arc<Sources>,
+    client: Client,
 }
 
 /// Why a file could not be fetched.
@@ -197,6 +204,8 @@ impl Packages {
     /// Fetches with `client` into `blobs`, from where `settings` and `machine` say.
     pub fn new(client: Client, settings: Settings, machine: Machine, blobs: Arc<dyn Blobs>) -> Self {
         let (known, fetching) = (Mutex::default(), Mutex::default());
+        // What a tool would say is of no use offline: its registry will not be asked.
+        let machine = if client.is_offline() { machine.without_programs() } else { machine };
         Self { client, settings, machine, blobs, policy: Policy::default(), known, fetching }
     }
 
@@ -231,12 +240,11 @@ impl Packages {
     /// Tries each registry until one has the file.
     fn search(&self, errand: &Errand<'_>) -> Result<Span, Error> {
         let sha256 = *errand.wanted.sha256;
-        let sources = match self.sources(errand) {
+        let Known { sources, client } = match self.known(errand) {
             // Offline, no tool and no index is needed to know that the file cannot be had.
             Err(settings::Error::Unknown(_)) if self.client.is_offline() => return Err(Error::Offline { sha256 }),
             found => found?,
         };
-        let client = self.client.trusting(&sources.ca_bundles);
         let mut worst: Option<Error> = None;
         for registry in &sources.registries {
             if errand.cancel.is_set() {
@@ -265,17 +273,18 @@ impl Packages {
     }
 
     /// The registries, found once.
-    fn sources(&self, errand: &Errand<'_>) -> Result<Arc<Sources>, settings::Error> {
+    fn known(&self, errand: &Errand<'_>) -> Result<Known, settings::Error> {
         // Only npm's registries depend on the namespace.
         let scope =
             if errand.ecosystem == Ecosystem::Npm { errand.wanted.purl.namespace.clone() } else { String::new() };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sources) = known.get(&(errand.ecosystem, scope.clone())) {
-            return Ok(Arc::clone(sources));
+        let key = (errand.ecosystem, scope);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
         }
         let found = settings::find(&self.settings, &self.machine, errand.ecosystem, errand.wanted.purl)?;
-        let found = Arc::new(found);
-        known.insert((errand.ecosystem, scope), Arc::clone(&found));
+        let found = Known { client: self.client.trusting(&found.ca_bundles), sources: Arc::new(found) };
+        known.insert(key, found.clone());
         Ok(found)
     }
 

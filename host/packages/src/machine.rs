@@ -50,6 +50,13 @@ impl Machine {
         Self { variables: env::vars_os().filter_map(text).collect(), root: PathBuf::from("/") }
     }
 
+    /// The same machine without programs: nothing is asked there.
+    #[must_use]
+    pub fn without_programs(mut self) -> Self {
+        self.variables.remove("PATH");
+        self
+    }
+
     /// A variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -186,7 +193,7 @@ mod tests {
         let here = env::current_exe().unwrap();
         let (folder, name) = (here.parent().unwrap().to_str().unwrap(), here.file_name().unwrap().to_str().unwrap());
         let path = format!(".:relative:{folder}:/nowhere");
-        assert_eq!(machine(&[("PATH", &path)]).programs(name), [here.clone()]);
+        assert_eq!(machine(&[("PATH", &path)]).programs(name), [here.as_path()]);
         assert!(machine(&[]).programs(name).is_empty());
     }
 

@@ -119,11 +119,11 @@ fn told(error: &PortError, server: Option<&Server>) -> String {
     let mut text = format!("error: {error}");
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text.push_str(&format!("\ncaused by: {inner}"));
+        text = format!("{text}\ncaused by: {inner}");
         cause = inner.source();
     }
     if let Some(hint) = &error.hint {
-        text.push_str(&format!("\nhint: {hint}"));
+        text = format!("{text}\nhint: {hint}");
     }
     server.map_or(text.clone(), |server| text.replace(&server.authority(), "HOST"))
 }
@@ -240,7 +240,7 @@ fn nobody_knows_where() {
         .unwrap_err();
     assert_snapshot!(told(&error, None), @r"
     error: could not fetch jre 1.2.3 (pkg:generic/x@1?download_url=https:%2F%2Fd.example.com%2Fx)
-    caused by: it is not known where generic packages come from: nothing is configured, and no tool on the path says its default
+    caused by: downloads by address are not allowed unless they are configured
     hint: allow the address: set `registries.generic` in Stave's configuration to what it starts with
     ");
 }

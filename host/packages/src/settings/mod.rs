@@ -91,7 +91,7 @@ pub enum Error {
     #[error("could not use the settings for {}", .0.name())]
     Invalid(Ecosystem, #[source] InvalidRegistry),
     /// Nobody says where.
-    #[error("it is not known where {} packages come from: nothing is configured, and {} on the path says its default", .0.name(), tool(*.0))]
+    #[error("{}", unknown(*.0))]
     Unknown(Ecosystem),
 }
 
@@ -119,13 +119,17 @@ impl Error {
     }
 }
 
-fn tool(ecosystem: Ecosystem) -> &'static str {
-    match ecosystem {
-        Ecosystem::Pypi => "no pip",
-        Ecosystem::Npm => "no npm",
-        Ecosystem::Maven => "no Maven",
-        Ecosystem::Generic => "no tool",
-    }
+fn unknown(ecosystem: Ecosystem) -> String {
+    let tool = match ecosystem {
+        Ecosystem::Pypi => "pip",
+        Ecosystem::Npm => "npm",
+        Ecosystem::Maven => "Maven",
+        Ecosystem::Generic => return "downloads by address are not allowed unless they are configured".to_owned(),
+    };
+    let name = ecosystem.name();
+    format!(
+        "it is not known where {name} packages come from: nothing is configured, and no {tool} on the path says its default"
+    )
 }
 
 /// Finds where `purl`'s file may come from.
@@ -135,16 +139,14 @@ pub fn find(settings: &Settings, machine: &Machine, ecosystem: Ecosystem, purl: 
     let netrc = Netrc::read(machine).map_err(unreadable)?;
     let mut sources = Sources { ca_bundles: settings.ca_bundles.clone(), netrc, ..Sources::default() };
     let configured = settings.of(ecosystem);
-    if !configured.is_empty() {
-        let parsed: Result<_, _> = configured.iter().map(|text| Registry::parse(text)).collect();
-        sources.registries = parsed.map_err(invalid)?;
-    } else {
-        match ecosystem {
-            Ecosystem::Pypi => from_pip(machine, &mut sources)?,
-            Ecosystem::Npm => npm::sources(machine, &purl.namespace, &mut sources)?,
-            Ecosystem::Maven => maven::sources(machine, &mut sources)?,
-            Ecosystem::Generic => {}
-        }
+    let parsed: Result<_, _> = configured.iter().map(|text| Registry::parse(text)).collect();
+    sources.registries = parsed.map_err(invalid)?;
+    match ecosystem {
+        _ if !configured.is_empty() => {}
+        Ecosystem::Pypi => from_pip(machine, &mut sources)?,
+        Ecosystem::Npm => npm::sources(machine, &purl.namespace, &mut sources)?,
+        Ecosystem::Maven => maven::sources(machine, &mut sources)?,
+        Ecosystem::Generic => {}
     }
     if sources.registries.is_empty() {
         return Err(Error::Unknown(ecosystem));

@@ -107,6 +107,9 @@ mod tests {
 
     use super::*;
 
+    /// Variables; then the index, and how many more indexes and links there are.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, usize, usize);
+
     /// A machine below `root` with these files and variables; `~` is `root/home`.
     fn machine(root: &Path, files: &[(&str, &str)], variables: &[(&str, &str)]) -> Machine {
         for (path, text) in files {
@@ -136,7 +139,7 @@ mod tests {
             ),
             ("home/named.conf", "[global]\nfind-links = /wheels\n"),
         ];
-        let cases: [(&[(&str, &str)], &str, usize, usize); 4] = [
+        let cases: [Case<'_>; 4] = [
             (&[], "https://install.example.com", 0, 0),
             (&[("VIRTUAL_ENV", "~/venv"), ("PIP_CONFIG_FILE", "~/named.conf")], "https://install.example.com", 2, 1),
             (
