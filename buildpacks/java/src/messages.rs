@@ -158,6 +158,9 @@ pub(crate) fn not_a_version(source: &str, text: &str) -> Failure {
 
 // Build: the runtime.
 
+/// The plan gives the runtime to somebody else.
+pub(crate) const RUNTIME_FROM_ANOTHER: &str = "the Java runtime comes from another buildpack";
+
 /// Which Java it is, and why.
 pub(crate) fn java_chosen(version: Version, wish: Option<&Wish>, platform: &str) -> String {
     let change = format!("{VERSION_SETTING} chooses another");

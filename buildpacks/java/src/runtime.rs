@@ -39,7 +39,10 @@ struct Order {
 
 /// Makes the layer, if the plan asks for one.
 pub(crate) fn contribute(requirements: &[Requirement]) -> Result<(), Failure> {
-    let Some(order) = order(requirements)? else { return Ok(()) };
+    let Some(order) = order(requirements)? else {
+        log::info(messages::RUNTIME_FROM_ANOTHER);
+        return Ok(());
+    };
     check_type(context::setting(TYPE_SETTING)?.as_deref())?;
     let platform = context::target().platform();
     let dependencies = artifacts::available(JRE)?;
