@@ -27,8 +27,7 @@ pub enum Interface {
 
 impl Interface {
     /// All there are.
-    pub const ALL: [Interface; 6] =
-        [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay];
+    pub const ALL: [Interface; 6] = [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay];
 
     /// Its name in the contract, such as `artifacts`.
     pub fn name(self) -> &'static str {

@@ -208,7 +208,10 @@ fn parse(config: &[u8]) -> Result<Map<String, Value>, ImageError> {
 }
 
 /// The object at `name`, made if it is missing or null.
-fn object_in<'a>(parent: &'a mut Map<String, Value>, name: &'static str) -> Result<&'a mut Map<String, Value>, ImageError> {
+fn object_in<'a>(
+    parent: &'a mut Map<String, Value>,
+    name: &'static str,
+) -> Result<&'a mut Map<String, Value>, ImageError> {
     let value = parent.entry(name).or_insert(Value::Null);
     if value.is_null() {
         *value = json!({});
@@ -219,9 +222,11 @@ fn object_in<'a>(parent: &'a mut Map<String, Value>, name: &'static str) -> Resu
 fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageError> {
     match config.get("config").and_then(|run| run.get("Env")) {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(entries)) => {
-            entries.iter().map(|entry| entry.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or(ImageError::Member("Env"))
-        }
+        Some(Value::Array(entries)) => entries
+            .iter()
+            .map(|entry| entry.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or(ImageError::Member("Env")),
         Some(_) => Err(ImageError::Member("Env")),
     }
 }

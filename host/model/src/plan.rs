@@ -288,10 +288,16 @@ mod tests {
             (&[("a", "")][..], "a:"),
             (&[("a", "+x -x")], "a: x=a*1"),
             (&[("a", "+x"), ("b", "-x")], "a b: x=a*1"),
-            (&[("a", "-x"), ("b", "+x")], "a requires `x`, which no buildpack up to it provides; b provides `x`, which no buildpack from it on requires"),
+            (
+                &[("a", "-x"), ("b", "+x")],
+                "a requires `x`, which no buildpack up to it provides; b provides `x`, which no buildpack from it on requires",
+            ),
             (&[("a", "+x"), ("b", "")], "a provides `x`, which no buildpack from it on requires"),
             (&[("a", "?+x"), ("b", "")], "b:"),
-            (&[("a", "?+x"), ("b", "?-y")], "a provides `x`, which no buildpack from it on requires; b requires `y`, which no buildpack up to it provides"),
+            (
+                &[("a", "?+x"), ("b", "?-y")],
+                "a provides `x`, which no buildpack from it on requires; b requires `y`, which no buildpack up to it provides",
+            ),
             // Dropping b leaves a's x unused, so a goes as well.
             (&[("a", "?+x"), ("b", "?-x -y"), ("c", "")], "c:"),
             (&[("a", "+x"), ("b", "+x"), ("c", "-x -x")], "a b c: x=a+b*2"),

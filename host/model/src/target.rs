@@ -58,7 +58,8 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('/').collect();
-        let word = |part: &&str| !part.is_empty() && part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let word =
+            |part: &&str| !part.is_empty() && part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if !(2..=3).contains(&parts.len()) || !parts.iter().all(word) {
             return Err(InvalidPlatform(text.chars().take(100).collect()));
         }
