@@ -12,13 +12,14 @@ pub(crate) type Need = (&'static str, &'static str);
 /// For building the example app.
 pub(crate) const JAVA: [Need; 2] = [("javac", "default-jdk-headless"), ("mvn", "maven")];
 /// For running an image.
-pub(crate) const CONTAINERS: [Need; 2] = [("podman", "podman"), ("crun", "crun")];
+pub(crate) const CONTAINERS: [Need; 3] = [("podman", "podman"), ("runc", "runc"), ("newuidmap", "uidmap")];
 /// For everything: the tests compare with the field's own tools.
-pub(crate) const ALL: [Need; 8] = [
+pub(crate) const ALL: [Need; 9] = [
     JAVA[0],
     JAVA[1],
     CONTAINERS[0],
     CONTAINERS[1],
+    CONTAINERS[2],
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("docker-registry", "docker-registry"),
