@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stave_archive::content::{Content as _, Span};
+use stave_archive::content::Span;
 use stave_lifecycle::{
     app,
     build::build,
