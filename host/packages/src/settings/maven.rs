@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs Maven on the path"]
+    fn maven_says_its_default() {
+        assert!(default_repository(&Machine::current()).unwrap().starts_with("https://"));
+    }
+
+    #[test]
     fn damaged_settings_are_named() {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join(".m2")).unwrap();

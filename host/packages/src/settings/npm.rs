@@ -151,6 +151,12 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs npm on the path"]
+    fn npm_says_its_default() {
+        assert!(default_registry(&Machine::current()).unwrap().starts_with("https://"));
+    }
+
+    #[test]
     fn variables_are_filled_in() {
         let variables = [("A".to_owned(), "1".to_owned())].into();
         let machine = Machine { variables, root: PathBuf::from("/nowhere") };

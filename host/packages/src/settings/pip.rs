@@ -91,9 +91,13 @@ impl std::fmt::Debug for Pip {
     }
 }
 
-/// The index that pip uses when nothing is set, by asking the pip of each Python on the path. None if there is no pip.
+/// The index that pip uses when nothing is set, by asking the pip of each Python on the path: the installed one, else the
+/// one that Python carries for new virtual environments. None if there is no pip.
 pub fn default_index(machine: &Machine) -> Option<String> {
-    const QUESTION: &str = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
+    const QUESTION: &str = "import glob, os, sys; \
+        carried = os.path.join(os.path.dirname(os.__file__), 'ensurepip', '_bundled', 'pip-*.whl'); \
+        sys.path += glob.glob(carried) + glob.glob('/usr/share/python-wheels/pip-*.whl'); \
+        from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
     let pythons = ["python3", "python"].into_iter().flat_map(|name| machine.programs(name));
     pythons
         .take(8)
@@ -160,6 +164,12 @@ mod tests {
             );
             assert_eq!(pip.cert.as_deref(), Some(Path::new("/etc/ca.pem")));
         }
+    }
+
+    #[test]
+    #[ignore = "needs pip on the path"]
+    fn pip_says_its_default() {
+        assert!(default_index(&Machine::current()).unwrap().starts_with("https://"));
     }
 
     #[test]
