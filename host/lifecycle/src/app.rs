@@ -49,7 +49,13 @@ pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
         _ => AppError::Unreadable(shown.clone(), error),
     })?;
     if metadata.is_dir() {
-        let index = folder::read(path, limits).map_err(|error| AppError::Folder(shown, error))?;
+        let index = folder::read(path, limits).map_err(|error| match error {
+            // The folder itself, which the index calls by no name or by the one that it was given.
+            folder::FolderError::Read { path: at, source } if at.is_empty() || Path::new(&at) == path => {
+                AppError::Unreadable(shown, source)
+            }
+            error => AppError::Folder(shown, error),
+        })?;
         let mut skipped: Vec<String> = index.skipped.iter().map(ToString::to_string).collect();
         if index.skipped_count > skipped.len() {
             skipped.push(format!("{} more", index.skipped_count - skipped.len()));
@@ -180,7 +186,7 @@ mod tests {
         let expected = match std::fs::read_dir(&closed) {
             // Nothing is closed to root.
             Ok(_) => None,
-            Err(_) => Some("could not index the app's folder `/apps/app`: cannot read `/apps/app`".to_owned()),
+            Err(error) => Some(format!("could not read the app at `/apps/app`: {error}")),
         };
         let said = open(&closed, &Limits::default()).is_err().then(|| refusal(folder.path(), "app"));
         assert_eq!(said, expected);
