@@ -147,3 +147,74 @@ fn cut(text: String, most: usize) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    #[test]
+    fn a_verdict_keeps_what_it_says() {
+        let metadata = vec![(text("version"), text("21"))];
+        let requires = vec![types::Requirement { name: text("jre"), metadata }];
+        let alternative = detection::Alternative { provides: vec![text("jar"), text("web")], requires };
+        let Verdict::Pass(passed) = verdict(Ok(detection::Verdict::Pass(vec![alternative]))).unwrap() else {
+            panic!("it was skipped")
+        };
+        let needed = Requirement { name: text("jre"), metadata: [(text("version"), text("21"))].into() };
+        let expected = Alternative { provides: vec![text("jar"), text("web")], requires: vec![needed.clone()] };
+        assert_eq!(passed, [expected]);
+        let back = types::Requirement::from(&needed);
+        assert_eq!((back.name, back.metadata), (text("jre"), vec![(text("version"), text("21"))]));
+    }
+
+    #[test]
+    fn a_report_keeps_what_it_says() {
+        let process = construction::Process {
+            kind: text("web"),
+            command: vec![text("java")],
+            args: vec![text("-jar")],
+            default: true,
+            working_directory: Some(text("sub")),
+        };
+        let answer = construction::Report {
+            processes: vec![process],
+            labels: vec![(text("key"), text("value"))],
+            slices: vec![vec![text("lib/*")]],
+            unmet: vec![text("jre")],
+            store: vec![(text("a"), text("b"))],
+        };
+        let report = report(Ok(answer), &"acme/x".parse().unwrap()).unwrap();
+        let process = &report.launch.processes[0];
+        assert_eq!((process.kind.as_str(), process.buildpack.as_str()), ("web", "acme/x"));
+        assert_eq!((&process.command, &process.args), (&vec![text("java")], &vec![text("-jar")]));
+        assert!(process.default && process.direct);
+        assert_eq!(process.working_directory.as_deref(), Some("sub"));
+        assert_eq!(report.launch.labels, [Label { key: text("key"), value: text("value") }]);
+        assert_eq!(report.launch.slices, [Slice { paths: vec![text("lib/*")] }]);
+        assert_eq!((report.unmet, report.store), (vec![text("jre")], [(text("a"), text("b"))].into()));
+    }
+
+    #[test]
+    fn a_failure_keeps_whose_it_is() {
+        for (blame, expected) in [
+            (types::Blame::App, Blame::App),
+            (types::Blame::Buildpack, Blame::Buildpack),
+            (types::Blame::Environment, Blame::Environment),
+        ] {
+            let failure =
+                types::Failure { blame, summary: text("no"), detail: None, hint: None, file: None, line: Some(3) };
+            let RunError::Refused(failure) = refused(failure) else { panic!("not refused") };
+            assert_eq!((failure.blame, failure.summary.as_str(), failure.line), (expected, "no", Some(3)));
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut(text("ééé"), 2), "éé…");
+        assert_eq!(cut(text("ééé"), 3), "ééé");
+    }
+}

@@ -65,7 +65,7 @@ fn hidden_stop(error: &wasmtime::Error, limits: &Limits) -> Option<Stop> {
     if cause.contains("fuel allocated for hostcalls has been exhausted") {
         return Some(Stop::Data(limits.call_bytes));
     }
-    (cause.contains("component handle") && cause.contains("limit")).then_some(Stop::Handles(limits.handles))
+    cause.contains("store handle limit exceeded").then_some(Stop::Handles(limits.handles))
 }
 
 fn trap(error: &wasmtime::Error, last_words: &str) -> String {
@@ -166,6 +166,25 @@ mod tests {
         it exited instead of answering
         it broke the rules of the sandbox: mismatched resource types
         "#);
+    }
+
+    #[test]
+    fn handles_that_a_component_makes_for_itself_are_counted_too() {
+        let bomb = r#"(component
+            (type $thing (resource (rep i32)))
+            (core func $make (canon resource.new $thing))
+            (core module $m
+                (import "" "make" (func $make (param i32) (result i32)))
+                (func $start (loop (drop (call $make (i32.const 0))) (br 0)))
+                (start $start))
+            (core instance (instantiate $m (with "" (instance (export "make" (func $make)))))))"#;
+        let engine = wasmtime::Engine::default();
+        let component = wasmtime::component::Component::new(&engine, wat::parse_str(bomb).unwrap()).unwrap();
+        let mut store = wasmtime::Store::new(&engine, ());
+        store.set_max_component_handles(100);
+        let linker = wasmtime::component::Linker::new(&engine);
+        let error = linker.instantiate(&mut store, &component).unwrap_err();
+        assert_eq!(reason(error, ""), "it held more than 10000 things of the host at one time");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is not run at all, and what is compiled once.
 
+#![expect(clippy::unwrap_used, reason = "only tests are here")]
+
 mod support;
 
 use std::{error::Error, fs, os::unix::fs::PermissionsExt};
@@ -26,7 +28,8 @@ fn told(error: &LoadError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text += &format!("\ncaused by: {cause}");
+        text.push_str("\ncaused by: ");
+        text.push_str(&cause.to_string());
         next = cause.source();
     }
     error.hint().into_iter().fold(text, |text, hint| text + "\nhint: " + &hint)

@@ -1,6 +1,7 @@
 //! What the tests with real guests share: the guests, built once a run, and a bench for them to work at.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![expect(clippy::unwrap_used, reason = "only tests are here")]
 
 use std::{
     collections::BTreeMap,

@@ -8,13 +8,13 @@ pub(crate) fn verdict(word: &str) -> Option<Verdict> {
     Some(match word {
         "escape" => Verdict::skip("\u{1b}[2J\u{1b}]0;owned\u{7}nothing\r\nhere"),
         "gigabyte" => Verdict::skip("x".repeat(8 << 20)),
-        "million" => Verdict::Pass((0..1_000_000).map(|_| Alternative { provides: vec![], requires: vec![] }).collect()),
+        "million" => {
+            Verdict::Pass((0..1_000_000).map(|_| Alternative { provides: vec![], requires: vec![] }).collect())
+        }
         "alternatives" => Verdict::Pass((0..33).map(|_| provide("x")).collect()),
         "no-name" => Verdict::Pass(vec![provide("")]),
         "bad-name" => Verdict::Pass(vec![provide("a\u{1b}[2J")]),
-        "provides" => {
-            Verdict::Pass(vec![Alternative { provides: vec!["x".to_owned(); 101], requires: vec![] }])
-        }
+        "provides" => Verdict::Pass(vec![Alternative { provides: vec!["x".to_owned(); 101], requires: vec![] }]),
         "requires" => {
             let requirement = Requirement::new("jre").with("version", "1").with("version", "2");
             Verdict::Pass(vec![Alternative { provides: vec![], requires: vec![requirement] }])

@@ -46,6 +46,17 @@ pub(crate) fn descend() {
     black_box(deeper(0));
 }
 
+/// Panics with an escape sequence in its message.
+pub(crate) fn panic() -> ! {
+    panic!("no staves\u{1b}[2J left");
+}
+
+/// Ends as a program does.
+pub(crate) fn exit() -> ! {
+    #[expect(clippy::exit, reason = "this is what the host must withstand")]
+    std::process::exit(3)
+}
+
 /// Says far too much: ten megabytes in small lines.
 pub(crate) fn flood() {
     let line = "x".repeat(1000);
