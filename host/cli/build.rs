@@ -10,8 +10,7 @@ use std::{
 };
 
 /// Launchers by OCI architecture and Rust target.
-const LAUNCHERS: [(&str, &str); 2] =
-    [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
+const LAUNCHERS: [(&str, &str); 2] = [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
 const WASM: &str = "wasm32-wasip2";
 /// What the outer cargo says to its own compiler, and the inner one must not hear.
 const NOT_OURS: [&str; 9] = [
@@ -29,13 +28,24 @@ const NOT_OURS: [&str; 9] = [
 fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("../..");
-    for watched in ["Cargo.toml", "Cargo.lock", "wit", "host/model", "host/launcher", "buildpacks"] {
+    let inputs = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "rust-toolchain.toml",
+        ".cargo",
+        "wit",
+        "host/model",
+        "host/launcher",
+        "buildpacks",
+    ];
+    for watched in inputs {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let target_folder = target_folder(&out);
     build(&root, &target_folder, "stave-java", WASM);
     let java = fs::read(product(&target_folder, WASM, "stave_java.wasm")).expect("the java buildpack was built");
-    let manifest = fs::read_to_string(root.join("buildpacks/java/buildpack.toml")).expect("the java buildpack's manifest");
+    let manifest =
+        fs::read_to_string(root.join("buildpacks/java/buildpack.toml")).expect("the java buildpack's manifest");
     let java = stave_model::component::embed(&java, &manifest).expect("the java buildpack is a component");
     fs::write(out.join("java.wasm"), java).expect("the output folder can be written");
     for (architecture, target) in LAUNCHERS {
@@ -58,10 +68,24 @@ fn product(target_folder: &Path, target: &str, file: &str) -> PathBuf {
     target_folder.join(target).join("embedded").join(file)
 }
 
+/// Takes the folders of this machine out of panic messages: what goes into images is the same wherever it was built.
+fn remaps(root: &Path) -> Vec<String> {
+    let root = root.canonicalize().expect("the repository is there");
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    // One folder a registry, with a name that depends on which mirror of it is used.
+    let sources = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok()).into_iter().flatten().flatten();
+    let mut remaps: Vec<String> = sources.map(|source| format!("{}=/deps", source.path().display())).collect();
+    remaps.sort();
+    remaps.push(format!("{}=/stave", root.display()));
+    remaps
+}
+
 fn build(root: &Path, target_folder: &Path, package: &str, target: &str) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "embedded"]);
     cargo.args(["--package", package, "--target", target]).arg("--target-dir").arg(target_folder);
+    let flags: Vec<String> = remaps(root).iter().map(|remap| format!("'--remap-path-prefix={remap}'")).collect();
+    cargo.arg("--config").arg(format!("target.{target}.rustflags=[{}]", flags.join(",")));
     for name in NOT_OURS {
         cargo.env_remove(name);
     }

@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Global {
     /// Say only what goes wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -32,7 +33,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) offline: bool,
     /// Read this configuration instead of the one in the user's configuration folder
-    #[arg(long, global = true, value_name = "FILE", env = "STAVE_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 

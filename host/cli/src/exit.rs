@@ -81,9 +81,9 @@ impl Exit {
 
     /// The code, unless a cause says that somebody asked to stop.
     pub(crate) fn final_code(&self) -> u8 {
-        let cancelled = self.causes().any(|cause| {
-            cause.downcast_ref::<PortError>().is_some_and(|error| error.fault == Fault::Cancelled)
-        });
+        let cancelled = self
+            .causes()
+            .any(|cause| cause.downcast_ref::<PortError>().is_some_and(|error| error.fault == Fault::Cancelled));
         if cancelled { INTERRUPTED } else { self.code }
     }
 
@@ -114,8 +114,12 @@ impl Exit {
     }
 
     fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
-        let first: &(dyn Error + 'static) = self.error.as_ref();
-        std::iter::successors(Some(first), |error| error.source())
+        let mut next: Option<&(dyn Error + 'static)> = Some(self.error.as_ref());
+        std::iter::from_fn(move || {
+            let error = next?;
+            next = error.source();
+            Some(error)
+        })
     }
 }
 
@@ -130,7 +134,8 @@ pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         // Direction overrides and isolates can make a line read as another than it is (Trojan Source).
-        let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}');
+        let is_direction =
+            matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}');
         match c {
             '\t' => shown.push(c),
             '\n' => shown.push_str("\n  "),

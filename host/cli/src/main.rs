@@ -1,1 +1,42 @@
-fn main() {}
+//! The `stave` program: reads what was typed, wires the adapters together, prints, and exits.
+
+mod args;
+mod base;
+mod buildpacks;
+mod commands;
+mod config;
+mod destination;
+mod embedded;
+mod exit;
+mod interrupt;
+mod ui;
+mod workshop;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use stave_lifecycle::port::cancel::Cancel;
+
+use crate::{args::Cli, exit::USAGE, ui::Ui};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is a command line that is not right.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let ui = Arc::new(Ui::new(&cli.global));
+    let cancel = Cancel::new();
+    let done = commands::run(cli, &ui, &cancel);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            ui.failure(&exit.render());
+            ExitCode::from(exit.final_code())
+        }
+    }
+}

@@ -203,7 +203,9 @@ impl Observer for Ui {
             Event::LeftOut { buildpack, layer, reason } => {
                 self.note(Level::Info, &format!("layer {buildpack}:{layer} is left out: {reason}"));
             }
-            Event::Exported { to, digest } => self.say(&format!("{} {} {digest}", self.paint(GOOD, "image"), printable(&to))),
+            Event::Exported { to, digest } => {
+                self.say(&format!("{} {} {digest}", self.paint(GOOD, "image"), printable(&to)));
+            }
         }
     }
 }
@@ -221,12 +223,20 @@ pub(crate) fn bytes(count: u64) -> String {
         tenths /= 1000;
         unit += 1;
     }
-    if tenths >= 1000 { format!("{} {}", tenths / 10, UNITS[unit]) } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
+    if tenths >= 1000 {
+        format!("{} {}", tenths / 10, UNITS[unit])
+    } else {
+        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    }
 }
 
 /// A duration for people.
 pub(crate) fn seconds(took: Duration) -> String {
-    if took < Duration::from_secs(1) { format!("{} ms", took.as_millis()) } else { format!("{:.1} s", took.as_secs_f64()) }
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
 }
 
 #[cfg(test)]
@@ -235,9 +245,16 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_for_people() {
-        for (count, shown) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (15_360, "15.3 kB"), (999_949, "999 kB"),
-            (1_000_000, "1.0 MB"), (123_456_789, "123 MB"), (u64::MAX, "18446744 TB")]
-        {
+        for (count, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (15_360, "15.3 kB"),
+            (999_949, "999 kB"),
+            (1_000_000, "1.0 MB"),
+            (123_456_789, "123 MB"),
+            (u64::MAX, "18446744 TB"),
+        ] {
             assert_eq!(bytes(count), shown, "{count}");
         }
         assert_eq!(seconds(Duration::from_millis(87)), "87 ms");

@@ -1,0 +1,206 @@
+//! The base image of a build: a stack that is composed on first use and kept, an image of the store, a layout, a registry.
+
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+use stave_distro::{
+    compose::{self, Stack},
+    definition::{Definition, oci_architecture},
+    fetch::Ports,
+    settings::Settings,
+};
+use stave_lifecycle::port::{
+    bases::{Base, Bases},
+    failure::PortError,
+    observer::{Event, Level, Observer},
+};
+use stave_model::{
+    builder::StackReference,
+    digest::Digest,
+    target::{Distro, Platform},
+};
+use stave_oci::{
+    layout::{self, Layout},
+    reference::Reference,
+    registry::pull::RegistryImage,
+};
+use stave_store::images::NamedImage;
+
+use crate::{
+    buildpacks::Equipment,
+    config::read_capped,
+    embedded,
+    exit::{ANALYZE, Exit, STACK, USAGE, printable},
+    workshop::Workshop,
+};
+
+/// A stack's definition and the name under which what was composed of it is kept.
+pub(crate) struct Defined {
+    /// The definition.
+    pub(crate) definition: Definition,
+    /// The stack's id and the definition's digest: another definition is another stack.
+    pub(crate) name: String,
+}
+
+impl Defined {
+    /// Understands the text of a `stack.toml`; `from` is where it stands.
+    pub(crate) fn parse(text: &str, from: &str) -> Result<Self, Exit> {
+        let definition = Definition::parse(text).map_err(|error| {
+            Exit::new(
+                USAGE,
+                anyhow::Error::new(error).context(format!("could not understand the stack {}", printable(from))),
+            )
+        })?;
+        let name = format!("{}:{}", definition.id.to_lowercase(), Digest::of(text.as_bytes()).short());
+        Ok(Self { definition, name })
+    }
+
+    /// Reads a `stack.toml`.
+    pub(crate) fn read(path: &Path) -> Result<Self, Exit> {
+        let shown = path.display().to_string();
+        let text = read_capped(path).map_err(|error| {
+            Exit::new(USAGE, anyhow::Error::new(error).context(format!("could not read the stack {shown}")))
+        })?;
+        Self::parse(&text, &shown)
+    }
+
+    /// The same for some of its platforms.
+    pub(crate) fn only(mut self, platforms: &[Platform]) -> Result<Self, Exit> {
+        let all = self.definition.architectures.clone();
+        let oci = |architecture: &String| Platform::linux(oci_architecture(architecture).unwrap_or(architecture));
+        if let Some(missing) = platforms.iter().find(|wanted| !all.iter().any(|a| oci(a).serves(wanted))) {
+            let message = format!("the stack {} is not defined for {missing}", self.definition.id);
+            return Err(Exit::new(ANALYZE, message).hint(format!("its architectures are {}", all.join(", "))));
+        }
+        self.definition.architectures =
+            all.into_iter().filter(|a| platforms.iter().any(|p| oci(a).serves(p))).collect();
+        Ok(self)
+    }
+}
+
+/// Composes a stack from packages.
+pub(crate) fn compose(workshop: &Workshop, definition: &Definition) -> Result<Stack, Exit> {
+    let scratch = workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let settings = Settings { mirrors: workshop.config.mirrors.clone(), ..Settings::new(scratch, now) };
+    let ports = Ports {
+        client: &workshop.client,
+        blobs: workshop.blobs.as_ref(),
+        observer: workshop.ui.as_ref(),
+        cancel: &workshop.cancel,
+    };
+    compose::compose(definition, &settings, ports).map_err(|error| {
+        let hint = error.hint();
+        let error = anyhow::Error::new(error).context(format!("could not compose the stack {}", definition.id));
+        match hint {
+            Some(hint) => Exit::new(STACK, error).hint(hint),
+            None => Exit::new(STACK, error),
+        }
+    })
+}
+
+/// Keeps a composed stack's images under a name.
+pub(crate) fn keep(workshop: &Workshop, stack: &Stack, name: &str) -> Result<(), Exit> {
+    for composed in &stack.images {
+        let put = workshop.images.put(name, &composed.image, workshop.ui.as_ref(), &workshop.cancel);
+        put.map_err(|error| Exit::new(STACK, error))?;
+    }
+    Ok(())
+}
+
+/// The base to build on.
+pub(crate) fn find(
+    workshop: &Workshop,
+    equipment: &Equipment,
+    run_image: Option<&str>,
+    platform: &Platform,
+) -> Result<Base, Exit> {
+    let in_folder = |path: &str| equipment.folder.join(path);
+    let bases: Box<dyn Bases> = match (run_image, &equipment.stack) {
+        (Some(named_by_user), _) => named(workshop, named_by_user)?,
+        (None, Some(StackReference::RunImage(reference))) => named(workshop, reference)?,
+        (None, Some(StackReference::Name(name))) => {
+            let name: Reference = name.parse().map_err(|error| Exit::new(USAGE, error))?;
+            Box::new(NamedImage::new(workshop.images.clone(), name.to_string()))
+        }
+        (None, Some(StackReference::Path(path))) if in_folder(path).is_dir() => {
+            let place = layout::Place { folder: in_folder(path), name: None };
+            Box::new(Layout::open(place).map_err(no_base)?)
+        }
+        (None, Some(StackReference::Path(path))) => {
+            return composed(workshop, Defined::read(&in_folder(path))?, platform);
+        }
+        (None, None) => return composed(workshop, Defined::parse(embedded::STACK, "inside this program")?, platform),
+    };
+    told(workshop, bases.base(platform).map_err(no_base)?)
+}
+
+fn no_base(error: PortError) -> Exit {
+    Exit::new(ANALYZE, anyhow::Error::new(error).context("could not find the base image"))
+}
+
+/// What a person names: `oci:DIR`, or a reference that a registry knows.
+pub(crate) fn named(workshop: &Workshop, text: &str) -> Result<Box<dyn Bases>, Exit> {
+    if let Some(place) = text.strip_prefix("oci:") {
+        return Ok(Box::new(Layout::open(layout::Place::parse(place)).map_err(no_base)?));
+    }
+    let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
+    let (blobs, ui, cancel) = (workshop.blobs.clone(), workshop.ui.clone(), workshop.cancel.clone());
+    Ok(Box::new(RegistryImage::new(workshop.registries(), reference, blobs, ui, cancel)))
+}
+
+/// The stack as it is kept, or composed now.
+fn composed(workshop: &Workshop, stack: Defined, platform: &Platform) -> Result<Base, Exit> {
+    let stack = stack.only(std::slice::from_ref(platform))?;
+    let kept = NamedImage::new(workshop.images.clone(), stack.name.clone());
+    let failed =
+        |error| Exit::new(ANALYZE, anyhow::Error::new(error).context("could not read the stack that was composed"));
+    if workshop.images.get(&stack.name, platform).map_err(failed)?.is_none() {
+        let id = &stack.definition.id;
+        let note = format!("composing the stack {id} for {platform}: this is done once");
+        workshop.ui.observe(Event::Note(Level::Info, note));
+        keep(workshop, &compose(workshop, &stack.definition)?, &stack.name)?;
+    }
+    told(workshop, kept.base(platform).map_err(failed)?)
+}
+
+fn told(workshop: &Workshop, base: Base) -> Result<Base, Exit> {
+    workshop.cancel.check()?;
+    let note = format!("base {} ({})", base.name, base.image.digest().short());
+    workshop.ui.observe(Event::Note(Level::Info, note));
+    Ok(base)
+}
+
+/// The distribution that the base's labels name (platform specification, "Run Image").
+pub(crate) fn distro(base: &Base) -> Option<Distro> {
+    let config: Value = serde_json::from_slice(&base.image.config).ok()?;
+    let label = |name: &str| config.get("config")?.get("Labels")?.get(name)?.as_str().map(str::to_owned);
+    Some(Distro {
+        name: label("io.buildpacks.base.distro.name")?,
+        version: label("io.buildpacks.base.distro.version").unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_definition_is_another_stack() {
+        let stack = Defined::parse(embedded::STACK, "here").unwrap();
+        let other = Defined::parse(&format!("{}\n# changed\n", embedded::STACK), "here").unwrap();
+        assert_ne!(stack.name, other.name);
+        assert_eq!(stack.only(&[Platform::linux("arm64")]).unwrap().definition.architectures, ["arm64"]);
+    }
+
+    #[test]
+    fn a_platform_that_is_not_there_is_said() {
+        let Err(exit) = Defined::parse(embedded::STACK, "here").unwrap().only(&[Platform::linux("s390x")]) else {
+            panic!("the stack has no s390x");
+        };
+        assert!(exit.render().contains("is not defined for linux/s390x\nhint: its architectures are amd64, arm64"));
+    }
+}

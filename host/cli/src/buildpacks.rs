@@ -1,0 +1,104 @@
+//! The buildpacks, order and stack to build with: from a builder.toml, or those inside the program.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use stave_engine::{Engine, admission::Refusal, component::DescribeError, load::LoadError};
+use stave_lifecycle::port::buildpack::Buildpack;
+use stave_model::{
+    builder::{Builder, StackReference},
+    manifest::ManifestError,
+    order::{Group, Member, Order},
+};
+
+use crate::{
+    config::read_capped,
+    embedded,
+    exit::{CONTRACT, Exit, REFUSED, USAGE},
+};
+
+/// What to build with.
+pub(crate) struct Equipment {
+    /// The base; none for the stack inside the program.
+    pub(crate) stack: Option<StackReference>,
+    /// What relative paths of the stack start from.
+    pub(crate) folder: PathBuf,
+    /// Loaded and checked.
+    pub(crate) buildpacks: Vec<Arc<dyn Buildpack>>,
+    /// Groups to try.
+    pub(crate) order: Order,
+}
+
+/// Loads what a builder names, or what is inside the program.
+pub(crate) fn equip(engine: &Engine, builder: Option<&Path>) -> Result<Equipment, Exit> {
+    match builder {
+        Some(path) => from_file(engine, path),
+        None => built_in(engine),
+    }
+}
+
+fn built_in(engine: &Engine) -> Result<Equipment, Exit> {
+    let mut buildpacks: Vec<Arc<dyn Buildpack>> = Vec::new();
+    for embedded in embedded::BUILDPACKS {
+        let loaded = engine.load(embedded.component, None, &embedded::grants(embedded.component));
+        buildpacks.push(Arc::new(loaded.map_err(|error| refused(&format!("builtin:{}", embedded.name), error))?));
+    }
+    let order = one_group(&buildpacks);
+    Ok(Equipment { stack: None, folder: PathBuf::from("."), buildpacks, order })
+}
+
+fn from_file(engine: &Engine, path: &Path) -> Result<Equipment, Exit> {
+    let shown = path.display();
+    let unreadable =
+        |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not read the builder {shown}")));
+    let text = read_capped(path).map_err(|error| unreadable(error.into()))?;
+    let builder = Builder::parse(&text).map_err(|error| unreadable(error.into()))?;
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut buildpacks: Vec<Arc<dyn Buildpack>> = Vec::new();
+    for reference in &builder.buildpacks {
+        let built_in = reference.path.strip_prefix("builtin:");
+        let found = built_in.and_then(|name| embedded::BUILDPACKS.into_iter().find(|buildpack| buildpack.name == name));
+        let loaded = match found {
+            Some(embedded) => engine.load(embedded.component, reference.digest, &reference.grants),
+            None => engine.load_file(&folder.join(&reference.path), reference.digest, &reference.grants),
+        };
+        buildpacks.push(Arc::new(loaded.map_err(|error| refused(&reference.path, error))?));
+    }
+    let order = if builder.order.is_empty() { one_group(&buildpacks) } else { builder.order };
+    Ok(Equipment { stack: Some(builder.stack), folder, buildpacks, order })
+}
+
+/// All of them in one group, each optional: whoever has something to do takes part.
+fn one_group(buildpacks: &[Arc<dyn Buildpack>]) -> Order {
+    let member = |buildpack: &Arc<dyn Buildpack>| {
+        let about = &buildpack.manifest().buildpack;
+        Member { id: about.id.clone(), version: Some(about.version.clone()), optional: buildpacks.len() > 1 }
+    };
+    vec![Group { group: buildpacks.iter().map(member).collect() }]
+}
+
+/// A buildpack that is not loaded, with the code that says what kind of refusal it is.
+pub(crate) fn refused(name: &str, error: LoadError) -> Exit {
+    let code = if is_other_contract(&error) { CONTRACT } else { REFUSED };
+    let hint = error.hint();
+    let exit = Exit::new(code, anyhow::Error::new(error).context(format!("could not load the buildpack {name}")));
+    match hint {
+        Some(hint) => exit.hint(hint),
+        None => exit,
+    }
+}
+
+fn is_other_contract(error: &LoadError) -> bool {
+    match error {
+        LoadError::Refused(refusal) => matches!(refusal, Refusal::Contract { .. }),
+        LoadError::Describe(error) => is_for_other_contract(error),
+        _ => false,
+    }
+}
+
+/// Whether a component's manifest names another contract than this program speaks.
+pub(crate) fn is_for_other_contract(error: &DescribeError) -> bool {
+    matches!(error, DescribeError::Manifest(ManifestError::Contract { .. }))
+}

@@ -1,0 +1,45 @@
+//! One file a command.
+
+mod build;
+mod buildpack;
+mod export;
+mod images;
+mod inspect;
+mod stack;
+
+use std::{io, sync::Arc};
+
+use clap::CommandFactory;
+use stave_lifecycle::port::cancel::Cancel;
+
+use crate::{
+    args::{BuildpackCommand, Cli, Command, StackCommand},
+    exit::{Exit, GENERAL},
+    interrupt,
+    ui::Ui,
+    workshop::Workshop,
+};
+
+/// Does what was typed.
+pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
+    // These need no folders and no network.
+    match &cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "stave", &mut io::stdout());
+            return Ok(());
+        }
+        Command::Buildpack(BuildpackCommand::Build(arguments)) => return buildpack::build(arguments, ui),
+        Command::Buildpack(BuildpackCommand::Inspect(arguments)) => return buildpack::inspect(arguments, ui),
+        _ => {}
+    }
+    interrupt::watch(cancel).map_err(|error| Exit::new(GENERAL, error))?;
+    let workshop = Workshop::open(&cli.global, Arc::clone(ui), cancel.clone())?;
+    match cli.command {
+        Command::Build(arguments) => build::run(&workshop, &arguments),
+        Command::Stack(StackCommand::Create(arguments)) => stack::create(&workshop, &arguments),
+        Command::Images(arguments) => images::run(&workshop, &arguments),
+        Command::Inspect(arguments) => inspect::run(&workshop, &arguments),
+        Command::Export(arguments) => export::run(&workshop, &arguments),
+        Command::Completions { .. } | Command::Buildpack(_) => Ok(()),
+    }
+}

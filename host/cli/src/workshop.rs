@@ -1,0 +1,99 @@
+//! The composition root: opens the stores, makes the client, the engine and the sources, once a run and only when asked.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use stave_engine::{Engine, compiled::CodeStore};
+use stave_lifecycle::port::{artifacts::ArtifactSource, cancel::Cancel, failure::PortError};
+use stave_oci::registry::{INSECURE_VARIABLE, Registries, credentials::Credentials};
+use stave_packages::{Packages, machine::Machine};
+use stave_store::{blobs::DiskBlobs, folders::Folder, images::ImageStore, results::DiskResults};
+use stave_transport::{
+    client::{Client, Options},
+    proxy::Proxies,
+};
+
+use crate::{
+    args::Global,
+    config::Config,
+    exit::{Exit, GENERAL},
+    ui::Ui,
+};
+
+/// Everything that the commands work with.
+pub(crate) struct Workshop {
+    /// Who talks to the person.
+    pub(crate) ui: Arc<Ui>,
+    /// Whether to stop.
+    pub(crate) cancel: Cancel,
+    /// The user's configuration.
+    pub(crate) config: Config,
+    /// Everything that can be made again.
+    pub(crate) cache: Folder,
+    /// Bytes by digest.
+    pub(crate) blobs: Arc<DiskBlobs>,
+    /// Results by key.
+    pub(crate) results: DiskResults,
+    /// Images by name.
+    pub(crate) images: ImageStore,
+    /// The way to the network.
+    pub(crate) client: Client,
+}
+
+impl Workshop {
+    /// Opens the user's folders; nothing is fetched or compiled yet.
+    pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel) -> Result<Self, Exit> {
+        let config = Config::read(global.config.as_ref())?;
+        let variable = |name: &str| std::env::var_os(name);
+        let cache = Folder::cache(variable).map_err(PortError::from)?;
+        let data = Folder::data(variable).map_err(PortError::from)?;
+        let blobs = DiskBlobs::open(&cache)?;
+        let client = Client::new(Options {
+            ca_bundles: config.ca_bundles.clone(),
+            proxies: Proxies::read(|name| std::env::var(name).ok()),
+            trusted_hosts: trusted_hosts(&config),
+            offline: global.offline,
+            ..Options::default()
+        });
+        Ok(Self {
+            results: DiskResults::open(&cache)?,
+            images: ImageStore::open(&data, Some(blobs.clone()))?,
+            blobs: Arc::new(blobs),
+            ui,
+            cancel,
+            config,
+            cache,
+            client,
+        })
+    }
+
+    /// The engine, with its store of compiled code.
+    pub(crate) fn engine(&self) -> Result<Engine, Exit> {
+        let folder = self.cache.within("code").map_err(PortError::from)?;
+        let code = CodeStore::open(folder.path()).map_err(|error| Exit::new(GENERAL, error))?;
+        Engine::new(stave_engine::Limits::default(), Some(code)).map_err(|error| Exit::new(GENERAL, error))
+    }
+
+    /// The way to image registries, with the logins that docker and podman keep.
+    pub(crate) fn registries(&self) -> Registries {
+        let listed = std::env::var(INSECURE_VARIABLE).unwrap_or_default();
+        let insecure = listed.split(',').map(str::to_owned).chain(self.config.insecure_registries.iter().cloned());
+        let credentials = Credentials::of_environment(|name| std::env::var_os(name));
+        Registries::new(self.client.clone(), credentials, insecure)
+    }
+
+    /// Where declared dependencies come from.
+    pub(crate) fn packages(&self) -> Arc<dyn ArtifactSource> {
+        Arc::new(Packages::new(
+            self.client.clone(),
+            self.config.registries.clone(),
+            Machine::current(),
+            self.blobs.clone(),
+        ))
+    }
+}
+
+/// Registries that the user named themselves may have private addresses.
+fn trusted_hosts(config: &Config) -> BTreeSet<String> {
+    let host = |registry: &String| registry.rsplit_once(':').map_or(registry.as_str(), |(host, _)| host).to_lowercase();
+    config.insecure_registries.iter().map(host).collect()
+}
