@@ -18,9 +18,9 @@ const IMAGE: &str = "spring-webdb";
 
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    step("set up: compiler targets, Java, a container runtime", || {
+    step("set up: compiler targets, Java, pip, a container runtime", || {
         setup::toolchain()?;
-        setup::packages(&[setup::JAVA, setup::CONTAINERS].concat())
+        setup::packages(&[setup::JAVA.as_slice(), setup::CONTAINERS.as_slice(), setup::PIP.as_slice()].concat())
     })?;
     let stave = step("build stave (the first time this compiles a WebAssembly engine: minutes)", build_stave)?;
     let jar = step("build the example app with Maven", example_jar)?;

@@ -13,13 +13,16 @@ pub(crate) type Need = (&'static str, &'static str);
 pub(crate) const JAVA: [Need; 2] = [("javac", "default-jdk-headless"), ("mvn", "maven")];
 /// For running an image.
 pub(crate) const CONTAINERS: [Need; 3] = [("podman", "podman"), ("runc", "runc"), ("newuidmap", "uidmap")];
+/// For fetching dependencies of buildpacks: pip knows where its packages are.
+pub(crate) const PIP: [Need; 1] = [("pip3", "python3-pip")];
 /// For everything: the tests compare with the field's own tools.
-pub(crate) const ALL: [Need; 9] = [
+pub(crate) const ALL: [Need; 10] = [
     JAVA[0],
     JAVA[1],
     CONTAINERS[0],
     CONTAINERS[1],
     CONTAINERS[2],
+    PIP[0],
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("docker-registry", "docker-registry"),
