@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The keys are missing.
-    #[error("could not find the keys for {url}, which {said_by} names")]
+    #[error("could not find the keys for {url}, named by {said_by}")]
     Keyring {
         /// The Release file.
         url: String,
@@ -38,7 +38,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// There is no Release file.
-    #[error("there is no suite `{suite}` at {url}, which {said_by} names")]
+    #[error("there is no suite `{suite}` at {url}, named by {said_by}")]
     Missing {
         /// The suite.
         suite: String,

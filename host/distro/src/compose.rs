@@ -112,6 +112,7 @@ impl ComposeError {
             Self::Archive(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
             Self::Resolve { .. } | Self::Lock(_) | Self::Rootfs(_) | Self::Package { .. } => Fault::InvalidInput,
+            Self::Layer { source: LayerError::Whiteout(_) | LayerError::Path(_), .. } => Fault::InvalidInput,
             Self::Layer { source: LayerError::Cancelled, .. } => Fault::Cancelled,
             Self::Scratch { .. } | Self::Layer { .. } => Fault::Io,
             Self::Port(error) => error.fault,

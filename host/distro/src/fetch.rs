@@ -27,7 +27,7 @@ use stave_transport::{
 use url::Url;
 
 /// How many files are fetched at once: enough to hide the waiting, few enough for a mirror.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// What reaches the world.
 #[derive(Clone, Copy)]
@@ -91,6 +91,11 @@ impl FetchError {
     /// What a person could do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Transport { source, .. } if source.status().is_some_and(is_missing) => Some(
+                "the archive may have moved on, or be incomplete: try again later, or another mirror; a lock that is too old \
+                 can only be made anew"
+                    .to_owned(),
+            ),
             Self::Transport { source, .. } => source.hint().map(str::to_owned),
             Self::Integrity { .. } => Some("the mirror is being updated, or is not to be trusted: try again later, or another one".to_owned()),
             Self::Store { source, .. } => source.hint.clone(),
@@ -102,6 +107,7 @@ impl FetchError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Transport { source, .. } if matches!(**source, fault::Error::Cancelled { .. }) => Fault::Cancelled,
+            Self::Transport { source, .. } if source.status().is_some_and(is_missing) => Fault::NotFound,
             Self::Transport { .. } => Fault::Network,
             Self::Integrity { .. } => Fault::Integrity,
             Self::Store { source, .. } => source.fault,
