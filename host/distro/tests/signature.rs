@@ -111,5 +111,21 @@ fn everything_else_is_refused_with_its_reason() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter("[0-9A-F]{40}", "KEY");
     let text: Vec<String> = cases.map(|(case, result)| format!("{case}: {}", result.unwrap_err())).into();
-    settings.bind(|| insta::assert_snapshot!(text.join("\n"), @""));
+    settings.bind(|| insta::assert_snapshot!(text.join("\n"), @"
+    MD5: none of its signatures is good by the keyring: one is made with MD5, which is weak
+    SHA-1: none of its signatures is good by the keyring: one is made with SHA1, which is weak
+    another text: none of its signatures is good by the keyring: the one by KEY does not fit the text
+    another key: none of its signatures is good by the keyring: no key for the one by KEY
+    from the future: none of its signatures is good by the keyring: one is dated in the future
+    a short-lived signature: none of its signatures is good by the keyring: one has expired
+    no signature: it is not a text with an OpenPGP signature
+    an expired key: none of its signatures is good by the keyring: key KEY has expired
+    a subkey of an expired key: none of its signatures is good by the keyring: key KEY has expired
+    a key that only certifies: none of its signatures is good by the keyring: key KEY is not for signing
+    a revoked key: none of its signatures is good by the keyring: key KEY is revoked
+    a subkey of a revoked key: none of its signatures is good by the keyring: key KEY is revoked
+    a revoked subkey: none of its signatures is good by the keyring: key KEY is revoked
+    a subkey that is not the owner's: none of its signatures is good by the keyring: key KEY is not bound to its owner
+    a key without a word of its own: none of its signatures is good by the keyring: key KEY has no valid signature by itself
+    "));
 }
