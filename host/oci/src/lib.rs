@@ -27,5 +27,10 @@ pub mod layout;
 pub mod manifest;
 mod meter;
 pub mod reference;
+pub mod registry;
+pub mod validate;
+
+pub use validate::validate;
+
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

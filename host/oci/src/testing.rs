@@ -1,6 +1,6 @@
 //! What tests of images and registries need: small real images, and a registry in this process.
 
-//pub mod registry;
+pub mod registry;
 
 use std::{path::Path, sync::{Arc, atomic::AtomicBool}};
 

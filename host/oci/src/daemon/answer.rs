@@ -150,7 +150,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n{\"stream\":\"Loaded image: app:latest\\n\"}\r\n".to_owned(),
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
             format!("{chunked}14\r\n{{\"stream\":\"Loaded\"}}\r\n0\r\n\r\n"),
-            format!("{chunked}3d\r\n{{\"stream\":\"a\"}}\n{{\"errorDetail\":{{\"message\":\"no space left\"}}}}\r\n0\r\n\r\n"),
+            format!("{chunked}3a\r\n{{\"stream\":\"a\"}}\n{{\"errorDetail\":{{\"message\":\"no space left\"}}}}\r\n0\r\n\r\n"),
             "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 22\r\n\r\n{\"message\":\"bad tar\"}\n".to_owned(),
             "HTTP/1.1 404 Not Found\r\n\r\npage not found".to_owned(),
         ];
@@ -158,7 +158,7 @@ mod tests {
         taken
         taken
         taken
-        the daemon's answer is not HTTP: a chunk has no size
+        200 no space left
         500 bad tar
         404 page not found
         ");

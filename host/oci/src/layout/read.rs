@@ -1,11 +1,6 @@
 //! Images out of a layout.
 
-use std::{
-    fs::File,
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fs::File, io, path::Path, sync::Arc};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
@@ -130,8 +125,8 @@ impl Layout {
         let wanted = |entry: &&Entry| self.place.name.is_none() || entry.name == self.place.name;
         let entries: Vec<Entry> = index.entries.iter().filter(wanted).cloned().collect();
         if let (Some(name), true) = (&self.place.name, entries.is_empty()) {
-            let names = index.entries.iter().filter_map(|entry| entry.name.as_deref());
-            let names: Vec<String> = names.take(20).map(|name| name.escape_debug().to_string()).collect();
+            let names: BTreeSet<&str> = index.entries.iter().filter_map(|entry| entry.name.as_deref()).collect();
+            let names: Vec<String> = names.into_iter().take(20).map(|name| name.escape_debug().to_string()).collect();
             let error = PortError::new(Fault::NotFound, format!("there is no image called `{}`", name.escape_debug()));
             return Err(if names.is_empty() { error } else { error.hint(format!("there are {}", names.join(", "))) });
         }

@@ -88,7 +88,7 @@ fn an_image_replaces_the_one_of_its_name_and_platform() {
     ");
     insta::assert_snapshot!(told(Some("three"), "linux/amd64"), @"
     there is no image called `three`
-    hint: there are two, one, one
+    hint: there are one, two
     ");
     insta::assert_snapshot!(told(Some("two"), "linux/arm64"), @"
     `oci:DIR:two` has no image for linux/arm64
@@ -242,5 +242,4 @@ fn indexes_may_lie_in_indexes_but_not_for_ever() {
     could not search `oci:DIR`
     caused by: its indexes lie too deep in one another
     ");
-
 }

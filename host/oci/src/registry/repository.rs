@@ -1,0 +1,272 @@
+//! One repository of a registry: addresses, and exchanges with credentials, retries and errors that say what happened.
+
+use std::{
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Deserialize;
+use stave_lifecycle::port::{
+    cancel::Cancel,
+    failure::{Fault, PortError},
+};
+use stave_transport::{
+    Client, Error, Request, Response,
+    fault::Kind,
+    request::Authorization,
+    retry::{Policy, retry},
+};
+use url::Url;
+
+use super::{
+    Registries,
+    auth::{self, AuthError, Challenge, Realm},
+    credentials::Credentials,
+};
+use crate::reference::Registry;
+
+/// How much of a refusal's body is read, in bytes.
+const MAX_REFUSAL: u64 = 16 * 1024;
+
+/// One repository, for one purpose: what may be done there is asked for once.
+#[derive(Debug, Clone)]
+pub(super) struct Repository {
+    pub(super) client: Client,
+    pub(super) registry: Registry,
+    pub(super) name: String,
+    pub(super) policy: Policy,
+    pub(super) cancel: Cancel,
+    base: Url,
+    scopes: Vec<String>,
+    credentials: Arc<Credentials>,
+    /// What the registry accepted last, shared by all threads.
+    authorization: Arc<Mutex<Option<Authorization>>>,
+}
+
+impl Repository {
+    /// The repository `name`; `actions` is `pull` or `pull,push`. `more` are repositories to be read from as well.
+    pub(super) fn new(
+        registries: &Registries,
+        registry: &Registry,
+        name: &str,
+        actions: &str,
+        more: &[String],
+        cancel: &Cancel,
+    ) -> Result<Self, PortError> {
+        let scheme = if registries.is_plain(registry) { "http" } else { "https" };
+        let base = format!("{scheme}://{registry}/v2/").parse().map_err(|error: url::ParseError| {
+            PortError::new(Fault::InvalidInput, format!("`{registry}` is not a registry")).caused_by(error)
+        })?;
+        let mut scopes = vec![format!("repository:{name}:{actions}")];
+        scopes.extend(more.iter().map(|other| format!("repository:{other}:pull")));
+        Ok(Self {
+            client: registries.client.clone(),
+            registry: registry.clone(),
+            name: name.to_owned(),
+            policy: registries.policy,
+            cancel: cancel.clone(),
+            base,
+            scopes,
+            credentials: Arc::clone(&registries.credentials),
+            authorization: Arc::default(),
+        })
+    }
+
+    /// `/v2/NAME/rest`. Every part of `rest` was checked: digests, tags, words of the protocol.
+    pub(super) fn url(&self, rest: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{}/{rest}", self.name));
+        url
+    }
+
+    /// Whether credentials for this repository may go to `url`.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// What the registry accepted last.
+    pub(super) fn authorization(&self) -> Option<Authorization> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends what `make` makes until the registry answers with a status of `accept`, refuses, or patience ends. Passing
+    /// faults are tried again; credentials are fetched when they are asked for, once for each attempt.
+    pub(super) fn exchange<'a>(
+        &self,
+        attempt: &str,
+        accept: &[u16],
+        make: impl FnMut() -> Result<Request<'a>, PortError>,
+    ) -> Result<Response, PortError> {
+        self.exchange_for(attempt, accept, make, Ok)
+    }
+
+    /// The same, with `take` as a part of each attempt: a body that breaks off is asked for again.
+    pub(super) fn exchange_for<'a, T>(
+        &self,
+        attempt: &str,
+        accept: &[u16],
+        mut make: impl FnMut() -> Result<Request<'a>, PortError>,
+        mut take: impl FnMut(Response) -> Result<T, Error>,
+    ) -> Result<T, PortError> {
+        let flag = self.cancel.flag();
+        let answered = retry(&self.policy, &flag, |_| {
+            let response = self.authorised(attempt, accept, &mut make);
+            match response.and_then(|response| take(response).map_err(Stop::Exchange)) {
+                Err(Stop::Exchange(error)) => Err(error),
+                Err(Stop::Lasting(error)) => Ok(Err(error)),
+                Ok(taken) => Ok(Ok(taken)),
+            }
+        });
+        answered.unwrap_or_else(|error| Err(self.failed(attempt, error)))
+    }
+
+    fn authorised<'a>(
+        &self,
+        attempt: &str,
+        accept: &[u16],
+        make: &mut impl FnMut() -> Result<Request<'a>, PortError>,
+    ) -> Result<Response, Stop> {
+        let mut refreshed = false;
+        loop {
+            self.cancel.check()?;
+            let used = self.authorization();
+            let request = make()?;
+            let request = match used.clone().filter(|_| self.is_own(request.url())) {
+                Some(authorization) => request.authorization(authorization),
+                None => request,
+            };
+            let response = self.client.send(request).map_err(Stop::Exchange)?;
+            match response.status() {
+                status if accept.contains(&status) => return Ok(response),
+                401 if !refreshed => {
+                    refreshed = true;
+                    self.authorise(attempt, &Challenge::of(&response.headers("www-authenticate")), used.as_ref())?;
+                }
+                _ => {
+                    let failure = response.failure();
+                    return Err(match failure.kind() {
+                        Kind::Passing { .. } => Stop::Exchange(failure),
+                        Kind::Lasting => self.refused(attempt, response).into(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Gets what the registry asks for, unless another thread got something newer than `used` meanwhile.
+    fn authorise(&self, attempt: &str, challenges: &[Challenge], used: Option<&Authorization>) -> Result<(), Stop> {
+        let mut current = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref() != used {
+            return Ok(());
+        }
+        let login = self.credentials.find(&self.registry, &self.name)?;
+        let realm = Realm { client: &self.client, base: &self.base, scopes: &self.scopes };
+        let got = auth::answer(&realm, challenges, login.as_ref()).map_err(|error| match error {
+            AuthError::Exchange(error) => Stop::Exchange(error),
+            other => {
+                let error = PortError::new(Fault::Denied, attempt.to_owned()).caused_by(other);
+                error.hint(self.login_hint(login.is_some())).into()
+            }
+        })?;
+        *current = Some(got);
+        Ok(())
+    }
+
+    fn login_hint(&self, has_login: bool) -> String {
+        let registry = &self.registry;
+        if has_login {
+            format!("the login kept for {registry} may not do this, or is no longer good: docker login {registry}")
+        } else {
+            format!("no login is kept for {registry}: docker login {registry}")
+        }
+    }
+
+    /// A refusal with the registry's own words.
+    pub(super) fn refused(&self, attempt: &str, response: Response) -> PortError {
+        let (status, failure) = (response.status(), response.failure());
+        let mut body = Vec::new();
+        let words = response.reader().ok().and_then(|reader| reader.take(MAX_REFUSAL).read_to_end(&mut body).ok());
+        let words = words.and_then(|_| words_of(&body)).map(|words| format!("{}: {words}", self.registry));
+        let fault = fault_of(status);
+        let error = PortError::new(fault, attempt.to_owned());
+        let error = match words {
+            Some(words) => error.caused_by(Refused { words, source: failure }),
+            None => error.caused_by(failure),
+        };
+        match fault {
+            Fault::Denied => error.hint(self.login_hint(self.authorization().is_some())),
+            _ => error,
+        }
+    }
+
+    /// A failed exchange.
+    pub(super) fn failed(&self, attempt: &str, error: Error) -> PortError {
+        if self.cancel.is_set() {
+            return PortError::cancelled();
+        }
+        let fault = match &error {
+            Error::Cancelled { .. } => Fault::Cancelled,
+            Error::TooLarge { .. } => Fault::TooLarge,
+            Error::Redirect { .. } => Fault::Denied,
+            other => other.status().map_or(Fault::Network, fault_of),
+        };
+        let hint = error.hint();
+        let failed = PortError::new(fault, attempt.to_owned()).caused_by(error);
+        match hint {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
+    }
+}
+
+/// Why an exchange ended without an answer.
+pub(super) enum Stop {
+    /// The network's or server's fault: trying again may help.
+    Exchange(Error),
+    /// It would be the same next time.
+    Lasting(PortError),
+}
+
+impl From<PortError> for Stop {
+    fn from(error: PortError) -> Self {
+        Self::Lasting(error)
+    }
+}
+
+/// A registry's refusal, in its words.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Refused {
+    words: String,
+    #[source]
+    source: Error,
+}
+
+/// The body of a refusal (OCI distribution spec, "Error Codes").
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<OneError>,
+}
+
+#[derive(Deserialize)]
+struct OneError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+fn words_of(body: &[u8]) -> Option<String> {
+    let errors: Errors = serde_json::from_slice(body).ok()?;
+    let first = errors.errors.into_iter().next()?;
+    let cut = |text: &str| text.chars().take(200).flat_map(char::escape_debug).collect::<String>();
+    Some(format!("{} ({})", cut(&first.message), cut(&first.code)))
+}
+
+fn fault_of(status: u16) -> Fault {
+    match status {
+        401 | 403 => Fault::Denied,
+        404 => Fault::NotFound,
+        _ => Fault::Network,
+    }
+}
