@@ -133,7 +133,9 @@ fn hash(path: &Path) -> io::Result<Digest> {
 /// its SHA-256 was just found to be the one noted when it was written; code of another version or for other settings is
 /// recognised by wasmtime, which is an error here and not unsound. The second holds because the folder lets nobody but the
 /// user in, the file is read-only, and nothing in this program opens it for writing: it is replaced by renaming, and a mapped
-/// file that is replaced or removed stays as it was. Who can act as the user could as well replace the program itself.
+/// file that is replaced or removed stays as it was. If another process of the user replaces it between the check and the
+/// mapping, what is mapped is what that process compiled and wrote, whole. Who can act as the user could as well replace the
+/// program itself.
 #[expect(unsafe_code, reason = "wasmtime cannot check native code; the paragraph above says why it is sound")]
 fn load(engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
     // SAFETY: see above.

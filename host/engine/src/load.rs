@@ -18,6 +18,9 @@ use crate::{
 };
 
 /// A checked and compiled buildpack: implements [`stave_lifecycle::port::buildpack::Buildpack`].
+///
+/// Its calls run on the thread that makes them, each in a sandbox of its own that nothing is carried over from, and any
+/// number beside each other. That thread must not be one of an asynchronous runtime: the call would panic.
 pub struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) description: Description,

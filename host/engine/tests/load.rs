@@ -63,6 +63,7 @@ fn other_files_are_refused_with_what_they_are() {
     let usual = Capabilities::usual();
     let good = guest("hostile");
     let newer = manifest("hostile").replace("contract = \"0.1\"", "contract = \"0.2\"");
+    let modest = manifest("hostile").replace("[\"layers\", \"overlay\"]", "[\"layers\"]");
     let all = [
         refused(b"#!/bin/sh", &usual),
         refused(&wat::parse_str("(module)").unwrap(), &usual),
@@ -80,6 +81,7 @@ fn other_files_are_refused_with_what_they_are() {
             &usual,
         ),
         refused(&component(&format!("(component {EXPORTS})")), &usual),
+        refused(&embed(&good, &modest).unwrap(), &usual),
         refused(&good, &Capabilities::default()),
         told(&engine().load(&good, Some(Digest::of(b"")), &usual).unwrap_err())
             .replace(&Digest::of(&good).hex(), "DIGEST"),
@@ -120,6 +122,9 @@ fn other_files_are_refused_with_what_they_are() {
     stave-tests/sockets@0.1.0 does not fit the contract as this version of stave knows it
     caused by: instance export `stave:buildpack/detection@0.1.0` does not have export `detect`
     hint: take another version of the buildpack, or of stave
+
+    stave-tests/hostile@0.1.0 imports stave:buildpack/overlay (add and leave out app files in the image), which its manifest does not ask for
+    hint: its author adds interfaces = ["overlay"] to `asks` in its buildpack.toml
 
     stave-tests/hostile@0.1.0 asks for what it is not granted: interfaces = ["layers", "overlay"], settings = ["BP_HOSTILE"]
     hint: whoever trusts it adds interfaces = ["layers", "overlay"], settings = ["BP_HOSTILE"] to its `grants` in the builder
