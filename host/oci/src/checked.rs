@@ -36,7 +36,12 @@ impl Content for Checked {
             return Err(mismatch(&self.promised));
         }
         let reader = self.content.open()?;
-        Ok(Box::new(CheckedReader { reader, hasher: Hasher::new(), left: self.promised.size, promised: &self.promised }))
+        Ok(Box::new(CheckedReader {
+            reader,
+            hasher: Hasher::new(),
+            left: self.promised.size,
+            promised: &self.promised,
+        }))
     }
 }
 

@@ -33,7 +33,8 @@ const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// How long the daemon may take nothing, or say nothing: unpacking a gigabyte on a slow disk takes minutes.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A daemon, and the names that the image gets there.
+/// A daemon, and the names that the image gets there. As a sink it answers with the configuration's digest, which is the
+/// image's id there: daemons of this kind know no manifest.
 #[derive(Debug, Clone)]
 pub struct Daemon {
     socket: PathBuf,
@@ -61,17 +62,16 @@ impl Daemon {
     /// whichever socket is there first. `names` are repository and tag.
     pub fn find(variable: impl Fn(&str) -> Option<OsString>, names: Vec<String>) -> Result<Self, PortError> {
         let host = variable("DOCKER_HOST").filter(|host| !host.is_empty());
-        let socket = match host.map(|host| host.to_string_lossy().into_owned()) {
-            Some(host) => socket_of(&host).map_err(|error| {
-                let hint = "unset it, or use --to docker-archive:FILE and load that file over there";
-                PortError::new(Fault::Unsupported, "could not choose a docker daemon").hint(hint).caused_by(error)
-            })?,
-            None => {
-                let podman = variable("XDG_RUNTIME_DIR").map(|folder| Path::new(&folder).join("podman/podman.sock"));
-                let usual = [Some(DOCKER_SOCKET.into()), podman, Some("/run/podman/podman.sock".into())];
-                usual.into_iter().flatten().find(|path: &PathBuf| path.exists()).unwrap_or_else(|| DOCKER_SOCKET.into())
-            }
+        let Some(host) = host else {
+            let podman = variable("XDG_RUNTIME_DIR").map(|folder| Path::new(&folder).join("podman/podman.sock"));
+            let usual = [Some(DOCKER_SOCKET.into()), podman, Some("/run/podman/podman.sock".into())];
+            let there = usual.into_iter().flatten().find(|path: &PathBuf| path.exists());
+            return Ok(Self { socket: there.unwrap_or_else(|| DOCKER_SOCKET.into()), names });
         };
+        let socket = socket_of(&host.to_string_lossy()).map_err(|error| {
+            let hint = "unset it, or use --to docker-archive:FILE and load that file over there";
+            PortError::new(Fault::Unsupported, "could not choose a docker daemon").hint(hint).caused_by(error)
+        })?;
         Ok(Self { socket, names })
     }
 
@@ -80,13 +80,18 @@ impl Daemon {
         let failed = |error| PortError::of_io(self.attempt(), Fault::Network, error);
         let stream = UnixStream::connect(&self.socket).map_err(|error| {
             let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => "you may not use its socket: join the group that may, or use another output",
+                io::ErrorKind::PermissionDenied => {
+                    "you may not use its socket: join the group that may, or use another output"
+                }
                 _ => "start it, or set DOCKER_HOST=unix:///PATH; --to docker-archive:FILE needs no daemon",
             };
             let attempt = format!("could not reach a docker daemon at {}", self.shown());
             PortError::new(Fault::Network, attempt).hint(hint).caused_by(error)
         })?;
-        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(failed)?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+            .map_err(failed)?;
         let sent = send(&stream, image, &self.names, meter, cancel);
         cancel.check()?;
         // A daemon that dislikes the request says so and closes: its words are better than a broken pipe.

@@ -29,7 +29,8 @@ use crate::{manifest, meter::Meter};
 /// The instant of every entry: 1980-01-01T00:00:01Z, as in layers.
 const MTIME: u64 = 315_532_801;
 
-/// An archive in a file.
+/// An archive in a file. As a sink it answers with the configuration's digest, which docker calls the image's id: the
+/// format knows no manifest. A killed process may leave `.stave-….partial` beside it, never half an archive under its name.
 #[derive(Debug, Clone)]
 pub struct ArchiveFile {
     path: PathBuf,
@@ -77,7 +78,7 @@ pub(crate) fn total(image: &Image) -> u64 {
 #[serde(rename_all = "PascalCase")]
 struct Listing<'a> {
     config: String,
-    repo_tags: &'a [String],
+    repo_tags: Vec<&'a str>,
     layers: Vec<String>,
 }
 
@@ -92,7 +93,8 @@ pub(crate) fn write(
     let mut archive = tar::Builder::new(out);
     let config = format!("{}.json", image.config_descriptor().digest.hex());
     let layers = image.layers.iter().map(|layer| layer_name(&layer.descriptor)).collect();
-    let listing = serde_json::to_vec(&[Listing { config: config.clone(), repo_tags: names, layers }])?;
+    let repo_tags = names.iter().filter_map(|name| tagged(name)).collect();
+    let listing = serde_json::to_vec(&[Listing { config: config.clone(), repo_tags, layers }])?;
     append(&mut archive, "manifest.json", listing.len() as u64, &listing[..])?;
     append(&mut archive, &config, image.config.len() as u64, &image.config[..])?;
     let mut written = BTreeSet::new();
@@ -104,6 +106,12 @@ pub(crate) fn write(
         append(&mut archive, &layer_name(&layer.descriptor), layer.descriptor.size, reader)?;
     }
     archive.into_inner()?.flush()
+}
+
+/// A name as an archive may have it: with a tag, and without a digest, which the image does not have there.
+fn tagged(name: &str) -> Option<&str> {
+    let name = name.split('@').next().unwrap_or(name);
+    name.rsplit('/').next().is_some_and(|last| last.contains(':')).then_some(name)
 }
 
 fn layer_name(layer: &Descriptor) -> String {
@@ -175,7 +183,7 @@ mod tests {
             let mut entry = entry.unwrap();
             let (name, header) = (entry.path().unwrap().display().to_string(), entry.header().clone());
             let mut text = String::new();
-            if name.ends_with(".json") {
+            if header.size().unwrap() > 200 {
                 entry.read_to_string(&mut text).unwrap();
             }
             format!("{name} {:o} {} {} {text}", header.mode().unwrap(), header.size().unwrap(), header.mtime().unwrap())
@@ -199,6 +207,18 @@ mod tests {
         205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa.tar.gz 644 105 315532801 
         feb067810d9e40a4eeb1a460ea82a23ab3dd9e31accfe02f6ba0477be4d58c8e.tar.gz 644 105 315532801
         "#);
+    }
+
+    #[test]
+    fn names_in_an_archive_are_tags() {
+        let cases = [
+            ("app:1", Some("app:1")),
+            ("localhost:5000/app:1@sha256:00", Some("localhost:5000/app:1")),
+            ("localhost:5000/app@sha256:00", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(tagged(name), expected);
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub fn assemble(
 ) -> Result<Image, PortError> {
     check(&manifest.config, &config)?;
     let facts = Config::parse(&config, manifest.layers.len());
-    let facts = facts.map_err(|error| PortError::new(Fault::InvalidInput, "could not use the image").caused_by(error))?;
+    let facts =
+        facts.map_err(|error| PortError::new(Fault::InvalidInput, "could not use the image").caused_by(error))?;
     let layers = manifest.layers.into_iter().zip(facts.diff_ids).map(|(descriptor, diff_id)| {
         let content = content(&descriptor)?;
         Ok(ImageLayer { descriptor, diff_id, content, origin: origin.map(str::to_owned) })

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn refuses_what_two_readers_could_read_differently() {
-        let cases = [r#"{"a":1,"a":2}"#, r#"{"x":[{"layers":1,"\u006cayers":2}]}"#, r#"{"a":1}{"#, "", r#"{"a":1e999}"#];
+        let cases =
+            [r#"{"a":1,"a":2}"#, r#"{"x":[{"layers":1,"\u006cayers":2}]}"#, r#"{"a":1}{"#, "", r#"{"a":1e999}"#];
         insta::assert_snapshot!(cases.map(refused).join("\n"), @"
         the key `a` is there twice at line 1 column 13
         the key `layers` is there twice at line 1 column 34

@@ -183,7 +183,8 @@ impl Document {
 fn media_type(value: &Value, outer: Option<&str>) -> Result<String, ManifestError> {
     let outer = outer.map(|text| text.split(';').next().unwrap_or(text).trim().to_ascii_lowercase());
     // What a server says about anything it does not know.
-    let outer = outer.filter(|text| !matches!(text.as_str(), "application/json" | "application/octet-stream" | "text/plain"));
+    let outer =
+        outer.filter(|text| !matches!(text.as_str(), "application/json" | "application/octet-stream" | "text/plain"));
     let inner = match value.get("mediaType") {
         None => None,
         Some(Value::String(text)) => Some(text.clone()),
@@ -204,7 +205,10 @@ impl Manifest {
         check_count("layers", value.get("layers"), MAX_LAYERS)?;
         let RawManifest { config, layers } = RawManifest::deserialize(value).map_err(malformed)?;
         if !matches!(config.media_type.as_str(), CONFIG | DOCKER_CONFIG) {
-            return Err(ManifestError::MediaType { what: "an image's configuration", media_type: cut(&config.media_type) });
+            return Err(ManifestError::MediaType {
+                what: "an image's configuration",
+                media_type: cut(&config.media_type),
+            });
         }
         check_size("the configuration", &config, MAX_DOCUMENT)?;
         for layer in &layers {

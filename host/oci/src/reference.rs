@@ -56,7 +56,9 @@ impl Registry {
     /// Whether it is this machine, which is spoken to without encryption.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
-        host == "localhost" || host == "[::1]" || (host.starts_with("127.") && host.parse::<std::net::Ipv4Addr>().is_ok())
+        host == "localhost"
+            || host == "[::1]"
+            || (host.starts_with("127.") && host.parse::<std::net::Ipv4Addr>().is_ok())
     }
 }
 
@@ -110,6 +112,7 @@ impl Reference {
     }
 
     /// The same image by its digest.
+    #[must_use]
     pub fn pinned(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
@@ -195,7 +198,11 @@ fn check_repository(repository: &str) -> Result<(), &'static str> {
             && ends(bytes.last())
             && part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).all(is_separator)
     });
-    if good { Ok(()) } else { Err("a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them") }
+    if good {
+        Ok(())
+    } else {
+        Err("a repository has lower-case letters and digits, and `.`, `_`, `__` or `-` between them")
+    }
 }
 
 fn is_separator(text: &str) -> bool {
@@ -238,10 +245,29 @@ mod tests {
     fn refuses_the_rest_and_says_why() {
         let long = "a/".repeat(130);
         let texts = [
-            "", "App", ":tag", "app:", "app:-x", "a.example.com/", "a.example.com//app", "a..example.com/app",
-            "a.example.com:port/app", "a.example.com:99999/app", "a.example.com:+80/app", "../../etc/passwd", "a/../b", "app ",
-            "app@sha256:../../x", "app@md5:00", "-app", "app_", "a___b", "[::z]/app", "http://a.example.com/app",
-            "app\u{1b}[31m", &long,
+            "",
+            "App",
+            ":tag",
+            "app:",
+            "app:-x",
+            "a.example.com/",
+            "a.example.com//app",
+            "a..example.com/app",
+            "a.example.com:port/app",
+            "a.example.com:99999/app",
+            "a.example.com:+80/app",
+            "../../etc/passwd",
+            "a/../b",
+            "app ",
+            "app@sha256:../../x",
+            "app@md5:00",
+            "-app",
+            "app_",
+            "a___b",
+            "[::z]/app",
+            "http://a.example.com/app",
+            "app\u{1b}[31m",
+            &long,
         ];
         let shown: Vec<String> = texts.iter().map(|text| text.parse::<Reference>().unwrap_err().to_string()).collect();
         insta::assert_snapshot!(shown.join("\n"), @r"

@@ -46,7 +46,8 @@ impl Registries {
     /// Registries reached through `client`. Those listed in `insecure` (host, or host and port) are spoken to without
     /// encryption, as those of this machine always are.
     pub fn new(client: Client, credentials: Credentials, insecure: impl IntoIterator<Item = String>) -> Self {
-        let insecure = insecure.into_iter().map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        let insecure =
+            insecure.into_iter().map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
         let (insecure, policy) = (Arc::new(insecure.collect()), Policy::default());
         Self { client, credentials: Arc::new(credentials), insecure, policy }
     }
@@ -67,7 +68,8 @@ impl Registries {
 fn registry_of<'a>(reference: &'a Reference, verb: &str) -> Result<&'a Registry, PortError> {
     reference.registry.as_ref().ok_or_else(|| {
         let hint = format!("name the registry, as in registry.example.com/{}", reference.repository);
-        PortError::new(Fault::InvalidInput, format!("could not {verb} `{reference}`: the name says no registry")).hint(hint)
+        PortError::new(Fault::InvalidInput, format!("could not {verb} `{reference}`: the name says no registry"))
+            .hint(hint)
     })
 }
 

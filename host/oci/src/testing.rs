@@ -2,7 +2,10 @@
 
 pub mod registry;
 
-use std::{path::Path, sync::{Arc, atomic::AtomicBool}};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use serde_json::json;
 use stave_archive::{

@@ -127,15 +127,15 @@ impl Folder {
         let error = PortError::new(Fault::Io, attempt);
         let (folder, variable) = (self.path.display().to_string().escape_debug().to_string(), self.variable);
         let error = match kind {
-            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                error.hint(format!("the disk is full: make room where `{folder}` is, or set {variable} to a folder elsewhere"))
-            }
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error.hint(format!(
+                "the disk is full: make room where `{folder}` is, or set {variable} to a folder elsewhere"
+            )),
             Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
                 error.hint(format!("make `{folder}` writable, or set {variable} to a folder that is"))
             }
-            Some(io::ErrorKind::Unsupported) => {
-                error.hint(format!("the file system of `{folder}` has no locks: set {variable} to a folder on a local disk"))
-            }
+            Some(io::ErrorKind::Unsupported) => error.hint(format!(
+                "the file system of `{folder}` has no locks: set {variable} to a folder on a local disk"
+            )),
             _ => error,
         };
         error.caused_by(cause)

@@ -111,7 +111,13 @@ impl ImageStore {
     }
 
     /// Stores an image under `name`. It replaces the one of the same name and platform.
-    pub fn put(&self, name: &str, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Digest, PortError> {
+    pub fn put(
+        &self,
+        name: &str,
+        image: &Image,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<Digest, PortError> {
         check_name(name)?;
         let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, observer, cancel)?;
         let mut index = self.index()?;
@@ -273,7 +279,9 @@ impl ImageStore {
             staged.write_all(bytes)?;
             staged.publish(&self.folder.path().join(name), 0o644)
         };
-        write().map(drop).map_err(|error| self.folder.failed(format!("could not write {name} of the image store"), error))
+        write()
+            .map(drop)
+            .map_err(|error| self.folder.failed(format!("could not write {name} of the image store"), error))
     }
 
     fn index(&self) -> Result<Index, PortError> {

@@ -25,7 +25,8 @@ struct Message {
     error: Option<String>,
     #[serde(rename = "errorDetail")]
     detail: Option<Detail>,
-    message: Option<String>,
+    #[serde(rename = "message")]
+    words: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,10 +50,13 @@ impl Answer {
                 if n == MAX_LINES {
                     return Err(invalid("its head has too many lines"));
                 }
-                let (name, value) = line.split_once(':').ok_or_else(|| invalid("its head has a line without a colon"))?;
+                let (name, value) =
+                    line.split_once(':').ok_or_else(|| invalid("its head has a line without a colon"))?;
                 match name.to_ascii_lowercase().as_str() {
                     "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
-                    "content-length" => length = value.trim().parse().map_err(|_| invalid("its length is no number"))?,
+                    "content-length" => {
+                        length = value.trim().parse().map_err(|_| invalid("its length is no number"))?;
+                    }
                     _ => {}
                 }
             }
@@ -74,7 +78,7 @@ impl Answer {
         let messages = serde_json::Deserializer::from_slice(&self.body).into_iter::<Message>().map_while(Result::ok);
         let error = messages.filter_map(|message| {
             let detail = message.detail.and_then(|detail| detail.message);
-            detail.or(message.error).or(message.message.filter(|_| self.status >= 400))
+            detail.or(message.error).or(message.words.filter(|_| self.status >= 400))
         });
         match error.last() {
             Some(error) => Err((self.status, cut(&error))),
@@ -150,7 +154,9 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\r\n{\"stream\":\"Loaded image: app:latest\\n\"}\r\n".to_owned(),
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
             format!("{chunked}14\r\n{{\"stream\":\"Loaded\"}}\r\n0\r\n\r\n"),
-            format!("{chunked}3a\r\n{{\"stream\":\"a\"}}\n{{\"errorDetail\":{{\"message\":\"no space left\"}}}}\r\n0\r\n\r\n"),
+            format!(
+                "{chunked}3a\r\n{{\"stream\":\"a\"}}\n{{\"errorDetail\":{{\"message\":\"no space left\"}}}}\r\n0\r\n\r\n"
+            ),
             "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 22\r\n\r\n{\"message\":\"bad tar\"}\n".to_owned(),
             "HTTP/1.1 404 Not Found\r\n\r\npage not found".to_owned(),
         ];

@@ -114,7 +114,10 @@ fn no_daemon_is_said_plainly() {
 #[test]
 fn docker_host_decides() {
     let find = |host: &'static str| Daemon::find(move |name| (name == "DOCKER_HOST").then(|| host.into()), Vec::new());
-    assert_eq!(find("unix:///run/user/1000/podman/podman.sock").unwrap().socket, Path::new("/run/user/1000/podman/podman.sock"));
+    assert_eq!(
+        find("unix:///run/user/1000/podman/podman.sock").unwrap().socket,
+        Path::new("/run/user/1000/podman/podman.sock")
+    );
     let error = find("tcp://example.com:2375").unwrap_err();
     insta::assert_snapshot!(told(&error, Path::new("/nowhere")), @"
     could not choose a docker daemon

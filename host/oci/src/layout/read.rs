@@ -67,7 +67,8 @@ impl Layout {
         let marker = read(&root, "oci-layout").and_then(|bytes| {
             json::parse::<Marker>(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
         });
-        let marker = marker.map_err(|error| refused(Fault::InvalidInput, error).hint("a layout has a file `oci-layout`"))?;
+        let marker =
+            marker.map_err(|error| refused(Fault::InvalidInput, error).hint("a layout has a file `oci-layout`"))?;
         if marker.image_layout_version != VERSION {
             let cause = io::Error::other(format!("its version is not {VERSION}"));
             return Err(refused(Fault::Unsupported, cause));

@@ -73,7 +73,9 @@ fn an_image_replaces_the_one_of_its_name_and_platform() {
     let images = ["1", "2", "3"].map(|text| image("amd64", vec![layer(&[("a", text)])]));
     let arm = image("arm64", vec![layer(&[("a", "4")])]);
     put(temp.path(), Some("one"), &images[0]).unwrap();
+    fs::write(temp.path().join("blobs/sha256/.stave-killed.partial"), "half").unwrap();
     put(temp.path(), Some("two"), &images[1]).unwrap();
+    assert!(!temp.path().join("blobs/sha256/.stave-killed.partial").exists());
     put(temp.path(), Some("one"), &arm).unwrap();
     put(temp.path(), Some("one"), &images[2]).unwrap();
     let digest = |name, platform| get(temp.path(), name, platform).map(|image| image.digest());
@@ -126,7 +128,8 @@ fn a_folder_of_something_else_is_left_alone() {
 
 #[test]
 fn a_layout_in_bad_shape_is_refused() {
-    let damages: [(&str, fn(&Path, &Image)); 8] = [
+    type Damage = fn(&Path, &Image);
+    let damages: [(&str, Damage); 8] = [
         ("no such folder", |folder, _| fs::remove_dir_all(folder).unwrap()),
         ("no marker", |folder, _| fs::remove_file(folder.join("oci-layout")).unwrap()),
         ("index is a folder", |folder, _| {

@@ -23,6 +23,10 @@ use stave_model::target::Platform;
 use super::{NAME, Place, VERSION, read};
 use crate::{checked::Checked, docker_archive::total, json as strict, meter::Meter};
 
+/// How files are called that have no name yet.
+const PREFIX: &str = ".stave-";
+const SUFFIX: &str = ".partial";
+
 /// A layout as the place where an image goes. A new one appears whole; in one that is there, the image replaces the one
 /// of the same name and platform, and the index changes last.
 #[derive(Debug, Clone)]
@@ -38,9 +42,10 @@ impl LayoutFolder {
 
     /// Makes a whole layout beside the place, then gives it its name.
     fn create(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
-        let parent = self.place.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            self.place.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
-        let aside = tempfile::Builder::new().prefix(".stave-").suffix(".partial").tempdir_in(parent)?;
+        let aside = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempdir_in(parent)?;
         fs::set_permissions(aside.path(), fs::Permissions::from_mode(0o755))?;
         fill(aside.path(), image, self.place.name.as_deref(), meter, cancel)?;
         // An empty folder that was there gives way to the full one.
@@ -54,6 +59,8 @@ impl LayoutFolder {
     fn extend(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
         let folder = File::open(&self.place.folder)?;
         flock(&folder, FlockOperation::LockExclusive)?;
+        sweep(&self.place.folder);
+        sweep(&self.place.folder.join("blobs/sha256"));
         fill(&self.place.folder, image, self.place.name.as_deref(), meter, cancel)
     }
 }
@@ -71,11 +78,24 @@ impl Sink for LayoutFolder {
             State::Layout => self.extend(image, &mut meter, cancel),
             State::Other => {
                 let error = PortError::new(Fault::InvalidInput, attempt());
-                return Err(error.caused_by("something is there that is not an image layout").hint("name a new folder"));
+                return Err(error
+                    .caused_by("something is there that is not an image layout")
+                    .hint("name a new folder"));
             }
         };
         written.map_err(|error| PortError::of_io(attempt(), Fault::Io, error))?;
         Ok(Stored { digest: image.digest() })
+    }
+}
+
+/// Removes what killed processes left in a folder that is locked. Failing to is no reason to stop.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -195,7 +215,7 @@ fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn partial(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(".stave-").suffix(".partial").tempfile_in(folder)
+    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)
 }
 
 fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {

@@ -44,7 +44,10 @@ fn refusal(value: &Value, outer: Option<&str>) -> String {
 #[test]
 fn reads_both_families() {
     assert!(matches!(parse(&manifest(), None), Ok(Document::Manifest(_))));
-    assert!(matches!(parse(&manifest(), Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")), Ok(Document::Manifest(_))));
+    assert!(matches!(
+        parse(&manifest(), Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")),
+        Ok(Document::Manifest(_))
+    ));
     assert!(matches!(parse(&manifest(), Some("application/json")), Ok(Document::Manifest(_))));
     let mut untyped = manifest();
     untyped.as_object_mut().unwrap().remove("mediaType");

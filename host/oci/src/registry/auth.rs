@@ -161,8 +161,8 @@ fn service(base: &Url, text: &str) -> Result<Url, AuthError> {
     }
 }
 
-/// Asks for a token: with a password or without by `GET`, with an identity token by `POST` (docker's "OAuth2 Token
-/// Authentication").
+/// Asks for a token: with a password or without by `GET`, with an identity token by `POST` (docker's
+/// protocol for refresh tokens).
 fn token(realm: &Realm<'_>, challenge: &Challenge, login: Option<&Login>) -> Result<String, AuthError> {
     #[derive(Deserialize)]
     struct Tokens {
@@ -219,12 +219,14 @@ mod tests {
     fn challenges_are_read_as_servers_write_them() {
         let shown = |header: &str| {
             let shown = Challenge::of(&[header]).into_iter().map(|Challenge { scheme, parameters }| {
-                let parameters: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let parameters: Vec<String> =
+                    parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 format!("{scheme}({})", parameters.join(";"))
             });
             shown.collect::<Vec<_>>().join(" ")
         };
-        let bearer = r#"Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a:pull,push""#;
+        let bearer =
+            r#"Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a:pull,push""#;
         let cases = [
             (bearer, "bearer(realm=https://auth.example.com/token;service=registry;scope=repository:a:pull,push)"),
             (r#"Basic realm="Registry Realm""#, "basic(realm=Registry Realm)"),

@@ -67,7 +67,8 @@ struct File {
 
 #[derive(Deserialize)]
 struct Auth {
-    auth: Option<String>,
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     username: Option<String>,
     password: Option<String>,
     #[serde(rename = "identitytoken")]
@@ -114,10 +115,10 @@ impl Credentials {
     fn search(&self, file: &File, registry: &Registry, repository: &str) -> io::Result<Option<Login>> {
         let host = registry.as_str();
         let helper = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
-        if let Some(helper) = helper.or(file.creds_store.as_ref()).filter(|helper| !helper.is_empty()) {
-            if let Some(login) = helper::ask(helper, host, &self.path)? {
-                return Ok(Some(login));
-            }
+        let helper = helper.or(file.creds_store.as_ref()).filter(|helper| !helper.is_empty());
+        let login = helper.map(|helper| helper::ask(helper, host, &self.path)).transpose()?.flatten();
+        if login.is_some() {
+            return Ok(login);
         }
         match best(&file.auths, host, repository) {
             Some(auth) => login_of(auth),
@@ -129,7 +130,9 @@ impl Credentials {
 fn read(path: &Path) -> io::Result<Option<File>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
@@ -171,7 +174,7 @@ fn login_of(auth: &Auth) -> io::Result<Option<Login>> {
     if let (Some(user), Some(password)) = (auth.username.clone(), auth.password.clone()) {
         return Ok(Some(Login::Password { user, password }));
     }
-    let Some(encoded) = auth.auth.as_deref().map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(encoded) = auth.encoded.as_deref().map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "an `auth` in it is not user:password in base64");
     let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| invalid())?;
     let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;

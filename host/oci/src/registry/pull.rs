@@ -129,7 +129,8 @@ impl RegistryImage {
             Ok((header("content-type"), header("docker-content-digest"), response.bytes()?))
         })?;
         let digest = Digest::of(&bytes);
-        let right = wanted.is_none_or(|wanted| wanted == digest) && promised.is_none_or(|said| said == digest.to_string());
+        let right =
+            wanted.is_none_or(|wanted| wanted == digest) && promised.is_none_or(|said| said == digest.to_string());
         if !right {
             let cause = "the manifest's digest is not the one that was asked for, or that the registry named";
             return Err(PortError::new(Fault::Integrity, attempt).caused_by(cause));

@@ -205,9 +205,9 @@ impl Push<'_> {
             Ok(request.body(Body::Bytes(image.manifest.clone())))
         })?;
         self.compare(&attempt, image, &put)?;
-        let head = self.repository.exchange(&attempt, &[200], || {
-            Ok(Request::head(url()).header("accept", &image.media_type))
-        })?;
+        let head = self
+            .repository
+            .exchange(&attempt, &[200], || Ok(Request::head(url()).header("accept", &image.media_type)))?;
         self.compare(&attempt, image, &head)?;
         Ok(Stored { digest: image.digest() })
     }

@@ -164,8 +164,9 @@ impl Repository {
         let got = auth::answer(&realm, challenges, login.as_ref()).map_err(|error| match error {
             AuthError::Exchange(error) => Stop::Exchange(error),
             other => {
+                let helps = matches!(other, AuthError::NoLogin | AuthError::Refused(_));
                 let error = PortError::new(Fault::Denied, attempt.to_owned()).caused_by(other);
-                error.hint(self.login_hint(login.is_some())).into()
+                if helps { error.hint(self.login_hint(login.is_some())) } else { error }.into()
             }
         })?;
         *current = Some(got);

@@ -106,7 +106,8 @@ impl TestRegistry {
 fn token(asked: &Asked, guard: Guard) -> Reply {
     match guard {
         Guard::Bearer(user) if user.is_empty() || asked.header("authorization") == Some(&format!("Basic {user}")) => {
-            let scopes: Vec<String> = pairs(&asked.path).filter(|(name, _)| name == "scope").map(|(_, value)| value).collect();
+            let scopes: Vec<String> =
+                pairs(&asked.path).filter(|(name, _)| name == "scope").map(|(_, value)| value).collect();
             Reply::ok(format!("{{\"token\":\"T:{}\",\"expires_in\":60}}", scopes.join(";")))
         }
         Guard::Bearer(_) => Reply::new(401, "no"),
@@ -173,7 +174,8 @@ impl Shelves {
         match (asked.method.as_str(), session) {
             ("POST", "") => {
                 let mount = query(&asked.path, "mount").zip(query(&asked.path, "from"));
-                let lent = mount.and_then(|(digest, from)| Some((self.blobs.get(&(from, digest.clone()))?.clone(), digest)));
+                let lent =
+                    mount.and_then(|(digest, from)| Some((self.blobs.get(&(from, digest.clone()))?.clone(), digest)));
                 if let Some((bytes, digest)) = lent {
                     self.blobs.insert((name.to_owned(), digest), bytes);
                     return Reply::new(201, "");
@@ -197,9 +199,13 @@ impl Shelves {
         if asked.method == "PUT" {
             let digest = Digest::of(&asked.body).to_string();
             let media_type = asked.header("content-type").unwrap_or_default().to_owned();
-            let missing = digests_in(&asked.body).into_iter().any(|blob| !self.blobs.contains_key(&(name.to_owned(), blob)));
+            let missing =
+                digests_in(&asked.body).into_iter().any(|blob| !self.blobs.contains_key(&(name.to_owned(), blob)));
             if missing {
-                return Reply::new(400, r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#);
+                return Reply::new(
+                    400,
+                    r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#,
+                );
             }
             for key in [target.to_owned(), digest.clone()] {
                 self.manifests.insert((name.to_owned(), key), (media_type.clone(), asked.body.clone()));

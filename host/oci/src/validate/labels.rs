@@ -38,7 +38,8 @@ fn check_metadata(metadata: &LifecycleMetadata, config: &Value, image: &Image, f
         layers.map(|(name, entry)| (format!("{}:{name}", buildpack.key), entry.sha.clone()))
     });
     let app = metadata.app.iter().map(|layer| ("app".to_owned(), layer.sha.clone()));
-    let parts = [("config", &metadata.config), ("launcher", &metadata.launcher), ("process-types", &metadata.process_types)];
+    let parts =
+        [("config", &metadata.config), ("launcher", &metadata.launcher), ("process-types", &metadata.process_types)];
     // An image without processes has no layer of them.
     let parts = parts.into_iter().filter(|(name, layer)| *name != "process-types" || !layer.sha.is_empty());
     let parts = parts.map(|(name, layer)| (name.to_owned(), layer.sha.clone()));

@@ -60,22 +60,25 @@ impl Root {
                 continue;
             }
             if let Some(parent) = self.obstacle(&path).filter(|_| is_ours) {
-                findings.add(part, format!("`{}` lies below `{}`, which is no folder", path.escape_debug(), parent.escape_debug()));
+                findings.add(
+                    part,
+                    format!("`{}` lies below `{}`, which is no folder", path.escape_debug(), parent.escape_debug()),
+                );
             }
             self.put(part, path, kind, findings);
         }
     }
 
     fn put(&mut self, part: &str, path: String, kind: Kind, findings: &mut Findings) {
-        let kind = match kind {
-            Kind::HardLink(target) => match normal(&target).and_then(|target| self.0.get(&target).cloned()) {
-                Some(there @ (Kind::File { .. } | Kind::Link(_))) => there,
-                _ => {
-                    let (path, target) = (path.escape_debug().to_string(), target.escape_debug().to_string());
-                    return findings.add(part, format!("`{path}` is a hard link to `{target}`, which is no file there"));
-                }
-            },
-            other => other,
+        let kind = if let Kind::HardLink(target) = &kind {
+            let there = normal(target).and_then(|target| self.0.get(&target).cloned());
+            let Some(there) = there.filter(|there| *there != Kind::Folder) else {
+                let (path, target) = (path.escape_debug(), target.escape_debug());
+                return findings.add(part, format!("`{path}` is a hard link to `{target}`, which is no file there"));
+            };
+            there
+        } else {
+            kind
         };
         if kind != Kind::Folder {
             self.remove_below(&path);

@@ -15,6 +15,8 @@ fn told(image: &Image) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
+type Change = fn(&mut Image);
+
 /// Kind, name, link text, mode, time.
 type Member<'a> = (tar::EntryType, &'a str, &'a str, u32, u64);
 
@@ -79,7 +81,7 @@ fn good_images_pass() {
 #[test]
 fn documents_that_do_not_agree_are_found() {
     let good = || image("amd64", vec![layer(&[("a", "1")])]);
-    let changes: [(&str, fn(&mut Image)); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("config", |image| image.config.push(b' ')),
         ("layer", |image| image.layers.clear()),
         ("platform", |image| image.platform = Platform::linux("arm64")),

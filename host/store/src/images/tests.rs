@@ -131,7 +131,8 @@ fn many_writers_lose_nothing() {
             scope.spawn(move || {
                 let store = home.store();
                 for round in 0..10 {
-                    put(&store, &format!("app-{writer}"), &image("amd64", &["base", &format!("{writer} {round}")])).unwrap();
+                    put(&store, &format!("app-{writer}"), &image("amd64", &["base", &format!("{writer} {round}")]))
+                        .unwrap();
                     store.get("app-0", &Platform::linux("amd64")).unwrap();
                 }
             });

@@ -39,7 +39,8 @@ fn ask_within(name: &str, host: &str, path: &OsStr, patience: Duration) -> io::R
     let shown = name.chars().take(100).flat_map(char::escape_debug).collect::<String>();
     let failed = |why: &str| io::Error::other(format!("the credential helper docker-credential-{shown} {why}"));
     let program = find(name, path).ok_or_else(|| failed("is not in PATH"))?;
-    let mut child = Command::new(program).arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut child =
+        Command::new(program).arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not read has its reasons, and its answer counts.
         let _ = stdin.write_all(host.as_bytes());
@@ -82,7 +83,8 @@ fn ask_within(name: &str, host: &str, path: &OsStr, patience: Duration) -> io::R
 fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     let good = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let file = Some(format!("docker-credential-{name}")).filter(|_| good)?;
-    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|at| at.is_file() && at.permissions().mode() & 0o111 != 0);
+    let is_program =
+        |path: &PathBuf| path.metadata().is_ok_and(|at| at.is_file() && at.permissions().mode() & 0o111 != 0);
     std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(&file)).find(is_program)
 }
 

@@ -32,7 +32,9 @@ fn a_login_is_for_its_registry_alone() {
     assert_eq!(user("registry.example.com", "teams").as_deref(), Some("me:pa:ss"));
     assert_eq!(user("old.example.com", "app").as_deref(), Some("old:p"));
     assert_eq!(user("token.example.com", "app").as_deref(), Some("t"));
-    for other in ["registry.example.com:5000", "example.com", "registry.example.com.evil.example.org", "empty.example.com"] {
+    for other in
+        ["registry.example.com:5000", "example.com", "registry.example.com.evil.example.org", "empty.example.com"]
+    {
         assert_eq!(user(other, "app"), None, "{other}");
     }
 }
@@ -55,7 +57,8 @@ fn files_are_looked_for_where_tools_keep_them() {
         found.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(files(&[("HOME", "/h")]), "/h/.config/containers/auth.json /h/.docker/config.json");
-    let all = [("HOME", "/h"), ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "/r.json"), ("XDG_RUNTIME_DIR", "/run/1")];
+    let all =
+        [("HOME", "/h"), ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "/r.json"), ("XDG_RUNTIME_DIR", "/run/1")];
     assert_eq!(files(&all), "/r.json /run/1/containers/auth.json /h/.config/containers/auth.json /d/config.json");
     assert_eq!(files(&[]), "");
 }
