@@ -65,6 +65,14 @@ pub enum ArchiveError {
         #[source]
         source: ReleaseError,
     },
+    /// No archive is for an architecture.
+    #[error("no archive with suite `{suite}` is known for {architecture}")]
+    Architecture {
+        /// The suite.
+        suite: String,
+        /// The architecture.
+        architecture: String,
+    },
     /// A package index is not what it should be.
     #[error("could not read the packages of {url}")]
     Packages {
@@ -89,7 +97,12 @@ pub struct Suite {
 ///
 /// Where the configuration names several mirrors without saying what each one carries, the first one that has a suite
 /// serves for it, and one that fails is only an error if no other one has the suite.
-pub fn open(definition: &Definition, sources: Vec<Source>, settings: &Settings, ports: Ports) -> Result<Vec<Suite>, ArchiveError> {
+pub fn open(
+    definition: &Definition,
+    sources: Vec<Source>,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Vec<Suite>, ArchiveError> {
     let mut suites: Vec<Suite> = Vec::new();
     let mut failures: Vec<(String, ArchiveError)> = Vec::new();
     for source in sources {
@@ -104,16 +117,16 @@ pub fn open(definition: &Definition, sources: Vec<Source>, settings: &Settings, 
         }
     }
     let is_open = |name: &String| suites.iter().any(|suite| suite.source.suite == *name);
-    failures.retain(|(name, error)| !is_open(name) && (*name == definition.suite || !matches!(error, ArchiveError::Missing { .. })));
-    match failures.into_iter().next() {
-        Some((_, error)) => Err(error),
-        None => {
-            for name in definition.suites().iter().filter(|name| !is_open(name)) {
-                ports.warn(format!("no archive with `{name}` is known: packages come without what it would have newer"));
-            }
-            Ok(suites)
-        }
+    failures.retain(|(name, error)| {
+        !is_open(name) && (*name == definition.suite || !matches!(error, ArchiveError::Missing { .. }))
+    });
+    if let Some((_, error)) = failures.into_iter().next() {
+        return Err(error);
     }
+    for name in definition.suites().iter().filter(|name| !is_open(name)) {
+        ports.warn(format!("no archive with `{name}` is known: packages come without what it would have newer"));
+    }
+    Ok(suites)
 }
 
 fn open_one(definition: &Definition, source: Source, settings: &Settings, ports: Ports) -> Result<Suite, ArchiveError> {
@@ -142,7 +155,16 @@ fn open_one(definition: &Definition, source: Source, settings: &Settings, ports:
 }
 
 /// Everything that the suites offer for one architecture.
-pub fn offers(suites: &[Suite], architecture: &str, ports: Ports) -> Result<Universe, ArchiveError> {
+pub fn offers(
+    definition: &Definition,
+    suites: &[Suite],
+    architecture: &str,
+    ports: Ports,
+) -> Result<Universe, ArchiveError> {
+    if !suites.iter().any(|suite| suite.source.suite == definition.suite && suite.serves(architecture)) {
+        let (suite, architecture) = (definition.suite.clone(), architecture.to_owned());
+        return Err(ArchiveError::Architecture { suite, architecture });
+    }
     let mut indexes = Vec::new();
     let mut wanted = Vec::new();
     for (number, suite) in suites.iter().enumerate().filter(|(_, suite)| suite.serves(architecture)) {

@@ -15,7 +15,10 @@ use stave_archive::{
 };
 use stave_lifecycle::{
     image::{Descriptor, Image, ImageLayer},
-    port::{failure::{Fault, PortError}, observer::{Event, Level, Made}},
+    port::{
+        failure::{Fault, PortError},
+        observer::{Event, Level, Made},
+    },
 };
 use stave_model::target::Platform;
 use url::Url;
@@ -111,8 +114,11 @@ impl ComposeError {
             Self::Sources(_) => Fault::NotFound,
             Self::Archive(error) => error.fault(),
             Self::Fetch(error) => error.fault(),
-            Self::Resolve { .. } | Self::Lock(_) | Self::Rootfs(_) | Self::Package { .. } => Fault::InvalidInput,
-            Self::Layer { source: LayerError::Whiteout(_) | LayerError::Path(_), .. } => Fault::InvalidInput,
+            Self::Resolve { .. }
+            | Self::Lock(_)
+            | Self::Rootfs(_)
+            | Self::Package { .. }
+            | Self::Layer { source: LayerError::Whiteout(_) | LayerError::Path(_), .. } => Fault::InvalidInput,
             Self::Layer { source: LayerError::Cancelled, .. } => Fault::Cancelled,
             Self::Scratch { .. } | Self::Layer { .. } => Fault::Io,
             Self::Port(error) => error.fault,
@@ -125,6 +131,10 @@ impl ArchiveError {
         match self {
             Self::Keyring { source, .. } => source.hint(),
             Self::Fetch(error) => error.hint(),
+            Self::Architecture { architecture, .. } => Some(format!(
+                "apt's sources here are for other architectures: name an archive with {architecture} as `mirrors` in Stave's \
+                 configuration, or leave {architecture} out of the stack's `architectures`"
+            )),
             Self::Signature { .. } => Some(
                 "if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration"
                     .to_owned(),
@@ -135,7 +145,9 @@ impl ArchiveError {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Keyring { source: KeyringError::None { .. }, .. } | Self::Missing { .. } => Fault::NotFound,
+            Self::Keyring { source: KeyringError::None { .. }, .. }
+            | Self::Missing { .. }
+            | Self::Architecture { .. } => Fault::NotFound,
             Self::Keyring { .. } => Fault::Io,
             Self::Fetch(error) => error.fault(),
             Self::Signature { .. } | Self::Release { .. } => Fault::Integrity,
@@ -177,7 +189,7 @@ pub fn compose(definition: &Definition, settings: &Settings, ports: Ports) -> Re
     let suites = archive::open(definition, sources, settings, ports)?;
     let mut stack = Stack { images: Vec::new(), lock: Lock::new(&definition.id) };
     for architecture in &definition.architectures {
-        let universe = archive::offers(&suites, architecture, ports)?;
+        let universe = archive::offers(definition, &suites, architecture, ports)?;
         let request = Request { packages: &definition.packages, exclude: &definition.exclude };
         let choices = resolve::resolve(&universe, &request)
             .map_err(|source| ComposeError::Resolve { architecture: architecture.clone(), source })?;
@@ -193,7 +205,12 @@ pub fn compose(definition: &Definition, settings: &Settings, ports: Ports) -> Re
 
 /// Composes a stack again from the packages of its lock, wherever the archives still have them. No index is read: the
 /// lock's digests say what is right.
-pub fn compose_locked(definition: &Definition, lock: &Lock, settings: &Settings, ports: Ports) -> Result<Stack, ComposeError> {
+pub fn compose_locked(
+    definition: &Definition,
+    lock: &Lock,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<Stack, ComposeError> {
     let sources = sources::find(definition, &settings.mirrors, &settings.root)?;
     let mut stack = Stack { images: Vec::new(), lock: Lock::new(&definition.id) };
     for architecture in &definition.architectures {
@@ -292,7 +309,11 @@ fn write(tree: &Tree, holds: &'static str, architecture: &str, ports: Ports) -> 
     let place = Place::root().relative();
     let written = layer::write(tree, &place, Packing::Gzip, &ports.cancel.flag(), &mut blob).map_err(failed)?;
     let content = blob.keep(&written.digest)?;
-    ports.observer.observe(Event::Layer { what: format!("{holds} for {architecture}"), how: Made::Written, size: written.size });
+    ports.observer.observe(Event::Layer {
+        what: format!("{holds} for {architecture}"),
+        how: Made::Written,
+        size: written.size,
+    });
     let descriptor =
         Descriptor { media_type: written.media_type.to_owned(), digest: written.digest, size: written.size };
     Ok(ImageLayer { descriptor, diff_id: written.diff_id, content: Arc::new(content), origin: None })

@@ -141,7 +141,8 @@ impl Definition {
     pub fn omits(&self, path: &TreePath) -> bool {
         let path = path.as_str();
         let copyright = path.starts_with("usr/share/doc/") && path.ends_with("/copyright");
-        let within = |folder: &String| path.strip_prefix(folder.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+        let within =
+            |folder: &String| path.strip_prefix(folder.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
         !copyright && self.omit.iter().any(within)
     }
 
@@ -159,7 +160,9 @@ impl Definition {
         check("exclude", &self.exclude, is_package_name, "it is not a package's name")?;
         let named: BTreeSet<&String> = self.packages.iter().collect();
         check("exclude", &self.exclude, |text| !named.contains(&text.to_owned()), "it is named in `packages` as well")?;
-        for (key, list) in [("components", &self.components), ("architectures", &self.architectures), ("packages", &self.packages)] {
+        for (key, list) in
+            [("components", &self.components), ("architectures", &self.architectures), ("packages", &self.packages)]
+        {
             check(key, [""].iter().filter(|_| list.is_empty()), |_| false, "at least one is needed")?;
         }
         for (key, list) in [("architectures", &self.architectures), ("packages", &self.packages)] {
@@ -178,7 +181,8 @@ impl Definition {
     }
 
     fn check_image(&self) -> Result<(), DefinitionError> {
-        let user = |text: &str| text.len() <= 32 && is_word(text, b"-_") && !text.starts_with(|c: char| c.is_ascii_digit());
+        let user =
+            |text: &str| text.len() <= 32 && is_word(text, b"-_") && !text.starts_with(|c: char| c.is_ascii_digit());
         check("user.name", [&self.user.name], user, "it is not a user's name")?;
         check("user.name", [&self.user.name], |text| text != "root", "an app does not run as root")?;
         let number = |id: u32| (1..=MAX_ID).contains(&id);

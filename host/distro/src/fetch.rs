@@ -170,7 +170,9 @@ impl Ports<'_> {
         let next = AtomicUsize::new(0);
         let failed = || results.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().any(Result::is_err);
         let work = || {
-            while let Some((number, one)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, wanted.get(n)?))) {
+            while let Some((number, one)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, wanted.get(n)?)))
+            {
                 if failed() {
                     return;
                 }
@@ -196,7 +198,8 @@ impl Ports<'_> {
     fn fetch(&self, wanted: &Wanted, url: &Url, progress: &mut dyn FnMut(u64)) -> Result<Span, FetchError> {
         let what = || wanted.what.clone();
         let store = |source| FetchError::Store { what: what(), source };
-        let mut incoming = Incoming { blobs: self.blobs, blob: self.blobs.create().map_err(store)?, hasher: Hasher::new(), size: 0 };
+        let mut incoming =
+            Incoming { blobs: self.blobs, blob: self.blobs.create().map_err(store)?, hasher: Hasher::new(), size: 0 };
         let request = Request::get(url.clone()).cap(wanted.size);
         let mut told = |done: u64, _: Option<u64>| progress(done);
         let cancel = self.cancel.flag();
@@ -208,7 +211,14 @@ impl Ports<'_> {
             return blob.keep(&got).map_err(store);
         }
         let url = url.to_string();
-        Err(FetchError::Integrity { what: what(), url, expected: wanted.digest, size: wanted.size, got, got_size: size })
+        Err(FetchError::Integrity {
+            what: what(),
+            url,
+            expected: wanted.digest,
+            size: wanted.size,
+            got,
+            got_size: size,
+        })
     }
 }
 

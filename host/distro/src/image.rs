@@ -29,7 +29,8 @@ pub fn config(
     parts: &[Part],
     created: &str,
 ) -> Vec<u8> {
-    let history = |part: &Part| json!({ "created": created, "created_by": format!("stave stack create: {}", part.holds) });
+    let history =
+        |part: &Part| json!({ "created": created, "created_by": format!("stave stack create: {}", part.holds) });
     let config = json!({
         "architecture": architecture,
         "os": "linux",
@@ -51,7 +52,11 @@ fn env(definition: &Definition) -> Vec<String> {
     let mut env = BTreeMap::from([("PATH", PATH)]);
     env.extend(definition.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let (uid, gid) = (definition.user.uid.to_string(), definition.user.gid.to_string());
-    env.extend([("CNB_USER_ID", uid.as_str()), ("CNB_GROUP_ID", gid.as_str()), ("CNB_STACK_ID", definition.id.as_str())]);
+    env.extend([
+        ("CNB_USER_ID", uid.as_str()),
+        ("CNB_GROUP_ID", gid.as_str()),
+        ("CNB_STACK_ID", definition.id.as_str()),
+    ]);
     env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
@@ -118,6 +123,43 @@ mod tests {
         let definition = Definition::parse(text).unwrap();
         let config = config(&definition, "arm64", Some(&distro), &parts, "1980-01-01T00:00:01Z");
         let value: Value = serde_json::from_slice(&config).unwrap();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap(), @r#"
+        {
+          "architecture": "arm64",
+          "config": {
+            "Env": [
+              "CNB_GROUP_ID=567",
+              "CNB_STACK_ID=x.tiny",
+              "CNB_USER_ID=1234",
+              "LANG=C.UTF-8",
+              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+            ],
+            "Labels": {
+              "io.buildpacks.base.description": "A base.",
+              "io.buildpacks.base.distro.name": "debian",
+              "io.buildpacks.base.distro.version": "12",
+              "io.buildpacks.base.id": "x.tiny",
+              "io.buildpacks.rebasable": "true",
+              "io.buildpacks.stack.id": "x.tiny",
+              "org.example": "y"
+            },
+            "User": "1234:567"
+          },
+          "created": "1980-01-01T00:00:01Z",
+          "history": [
+            {
+              "created": "1980-01-01T00:00:01Z",
+              "created_by": "stave stack create: packages"
+            }
+          ],
+          "os": "linux",
+          "rootfs": {
+            "diff_ids": [
+              "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            ],
+            "type": "layers"
+          }
+        }
+        "#);
     }
 }

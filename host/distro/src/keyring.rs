@@ -100,10 +100,13 @@ mod tests {
     fn what_is_missing_is_said_with_what_to_do() {
         let root = Path::new("/nowhere");
         let error = load(&Keys::OfDistribution, "debian", root).unwrap_err();
-        insta::assert_snapshot!(format!("{error}\n{}", error.hint().unwrap()), @"");
+        insta::assert_snapshot!(format!("{error}\n{}", error.hint().unwrap()), @"
+        there is no keyring of debian on this machine: looked for /nowhere/usr/share/keyrings/debian-archive-keyring.gpg
+        install the package `debian-archive-keyring`, or name a file with the keys as `signed-by` of `mirrors.debian` in Stave's configuration
+        ");
         let error = load(&Keys::Files(vec!["/k/x.gpg".into()]), "debian", root).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"could not read the keyring /nowhere/k/x.gpg");
         let error = load(&Keys::Text("nonsense".to_owned()), "debian", root).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"the key in apt's source holds no OpenPGP key");
     }
 }

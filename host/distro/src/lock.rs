@@ -99,7 +99,11 @@ impl Lock {
     pub fn packages(&self, definition: &Definition, architecture: &str) -> Result<&[Locked], LockError> {
         if self.stack != definition.id {
             let own: String = self.stack.chars().take(100).collect();
-            return Err(LockError::Refused(format!("it is of stack `{}`, not of `{}`", own.escape_debug(), definition.id)));
+            return Err(LockError::Refused(format!(
+                "it is of stack `{}`, not of `{}`",
+                own.escape_debug(),
+                definition.id
+            )));
         }
         let missing = || LockError::Refused(format!("it has no packages for {architecture}"));
         self.architectures.get(architecture).map(Vec::as_slice).ok_or_else(missing)
@@ -148,7 +152,8 @@ mod tests {
     #[test]
     fn is_only_for_its_own_stack_and_only_whole() {
         let definition = |id: &str| {
-            Definition::parse(&format!("id = '{id}'\ndistribution = 'debian'\nsuite = 's'\npackages = ['libc6']")).unwrap()
+            Definition::parse(&format!("id = '{id}'\ndistribution = 'debian'\nsuite = 's'\npackages = ['libc6']"))
+                .unwrap()
         };
         assert_eq!(lock().packages(&definition("x"), "amd64").unwrap().len(), 1);
         let text = lock().to_json();
@@ -161,6 +166,13 @@ mod tests {
             Lock::parse(&text.replace("\"libc6\"", "\"../\\u001b\"")).unwrap_err(),
         ]
         .map(|error| error.to_string());
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        the stack's lock is refused: it is of stack `x`, not of `y`
+        the stack's lock is refused: it has no packages for arm64
+        could not read the stack's lock
+        the stack's lock is refused: its format is 2, and only 1 is known
+        the stack's lock is refused: its entry `libc6` is not one of a package
+        the stack's lock is refused: its entry `../\u{1b}` is not one of a package
+        ");
     }
 }

@@ -153,7 +153,10 @@ impl Universe {
         let numbers = self.provided.get(name).map_or(&[][..], Vec::as_slice);
         let mut found: Vec<&Package> = numbers.iter().map(|(number, _)| &self.packages[*number]).collect();
         found.sort_by(|a, b| {
-            (a.priority, &a.name).cmp(&(b.priority, &b.name)).then(b.version.cmp(&a.version)).then(a.archive.cmp(&b.archive))
+            (a.priority, &a.name)
+                .cmp(&(b.priority, &b.name))
+                .then(b.version.cmp(&a.version))
+                .then(a.archive.cmp(&b.archive))
         });
         found
     }
@@ -166,9 +169,10 @@ impl Universe {
             (Some((compare, named)), Some(version)) => compare.holds(version, named),
             (Some(_), None) => false,
         };
-        let here = relation.qualifier.as_deref().is_none_or(|word| {
-            word == "any" || word == "native" || word == package.architecture
-        });
+        let here = relation
+            .qualifier
+            .as_deref()
+            .is_none_or(|word| word == "any" || word == "native" || word == package.architecture);
         let provided = || {
             let all = self.provided.get(&relation.name).map_or(&[][..], Vec::as_slice);
             let own = all.iter().filter(|(number, _)| std::ptr::eq(&raw const self.packages[*number], package));
@@ -214,7 +218,8 @@ fn parse(fields: &Paragraph, offer: &Offer) -> Result<Package, PackagesError> {
     if !is_package_name(name) {
         return Err(missing("Package"));
     }
-    let architecture = fields.get("Architecture").filter(|word| is_package_name(word)).ok_or_else(|| missing("Architecture"))?;
+    let architecture =
+        fields.get("Architecture").filter(|word| is_package_name(word)).ok_or_else(|| missing("Architecture"))?;
     let filename = fields.get("Filename").filter(|path| is_plain_path(path)).ok_or_else(|| missing("Filename"))?;
     let version = fields.get("Version").and_then(|text| text.parse().ok()).ok_or_else(|| missing("Version"))?;
     let size = fields.get("Size").and_then(|text| text.parse().ok()).filter(|size| *size <= MAX_DEB);
@@ -254,7 +259,9 @@ mod tests {
 
     fn entry(name: &str, version: &str, more: &str) -> String {
         let hash = "0".repeat(64);
-        format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}.deb\nSize: 9\nSHA256: {hash}\n{more}\n")
+        format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}.deb\nSize: 9\nSHA256: {hash}\n{more}\n"
+        )
     }
 
     fn universe(entries: &[String]) -> Result<Universe, PackagesError> {
@@ -267,7 +274,8 @@ mod tests {
     fn the_newest_version_is_first_and_other_architectures_are_passed_over() {
         let other = entry("pkg", "9", "").replace("amd64", "i386");
         let all = entry("pkg", "1.5", "").replace("amd64", "all");
-        let universe = universe(&[entry("pkg", "1.9", ""), entry("pkg", "1.10", "X-Unknown: x\n"), all, other]).unwrap();
+        let universe =
+            universe(&[entry("pkg", "1.9", ""), entry("pkg", "1.10", "X-Unknown: x\n"), all, other]).unwrap();
         let versions: Vec<String> = universe.versions("pkg").iter().map(|p| p.version.to_string()).collect();
         assert_eq!(versions, ["1.10", "1.9", "1.5"]);
         assert!(universe.versions("b").is_empty());

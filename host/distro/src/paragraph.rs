@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn what_two_readers_could_read_differently_is_refused() {
         let long = format!("A: {}", "x".repeat(1 << 20));
-        let many: String = (0..257).map(|n| format!("F{n}: x\n")).collect();
+        let many: String = (0..257).map(|n| format!("F{n}: x\n")).collect::<Vec<_>>().concat();
         let cases = [
             ("A: 1\na: 2\n", "line 2 is refused: its field stands twice in one paragraph"),
             (" a\n", "line 1 is refused: it continues a field, but there is none above it"),
@@ -217,7 +217,10 @@ mod tests {
     fn a_single_paragraph_is_exactly_one() {
         assert_eq!(single("A: 1\n\n").unwrap().get("A"), Some("1"));
         assert_eq!(single("\n").unwrap_err().to_string(), "line 2 is refused: there is no field");
-        assert_eq!(single("A: 1\n\nB: 2\n").unwrap_err().to_string(), "line 4 is refused: a second paragraph ends above it");
+        assert_eq!(
+            single("A: 1\n\nB: 2\n").unwrap_err().to_string(),
+            "line 4 is refused: a second paragraph ends above it"
+        );
     }
 
     #[test]

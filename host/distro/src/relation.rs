@@ -112,7 +112,8 @@ fn refuse(text: &str, rule: &'static str) -> InvalidRelation {
 }
 
 fn parse_clause(text: &str) -> Result<Clause, InvalidRelation> {
-    let alternatives: Vec<Relation> = text.split('|').take(MAX_RELATIONS).map(parse_relation).collect::<Result<_, _>>()?;
+    let alternatives: Vec<Relation> =
+        text.split('|').take(MAX_RELATIONS).map(parse_relation).collect::<Result<_, _>>()?;
     Ok(Clause(alternatives))
 }
 
@@ -157,10 +158,16 @@ mod tests {
 
     #[test]
     fn reads_what_packages_say() {
-        let field = "libc6 (>= 2.34), debconf (>= 0.5) | debconf-2.0,\n python3:any (<< 3.12), perl:amd64, x (=1:2-3~),";
+        let field =
+            "libc6 (>= 2.34), debconf (>= 0.5) | debconf-2.0,\n python3:any (<< 3.12), perl:amd64, x (=1:2-3~),";
         let clauses: Vec<String> = parse(field).unwrap().iter().map(ToString::to_string).collect();
-        let expected =
-            ["libc6 (>= 2.34)", "debconf (>= 0.5) | debconf-2.0", "python3:any (<< 3.12)", "perl:amd64", "x (= 1:2-3~)"];
+        let expected = [
+            "libc6 (>= 2.34)",
+            "debconf (>= 0.5) | debconf-2.0",
+            "python3:any (<< 3.12)",
+            "perl:amd64",
+            "x (= 1:2-3~)",
+        ];
         assert_eq!(clauses, expected);
         assert_eq!(parse("").unwrap(), []);
     }
@@ -185,7 +192,10 @@ mod tests {
             }
         }
         assert!(Compare::Equal.holds(&version("0:1.0-0"), &version("1.0")));
-        assert!(Compare::EarlierOrEqual.holds(&version("1"), &version("1")) && !Compare::Later.holds(&version("1"), &version("1")));
+        assert!(
+            Compare::EarlierOrEqual.holds(&version("1"), &version("1"))
+                && !Compare::Later.holds(&version("1"), &version("1"))
+        );
     }
 
     #[test]

@@ -281,7 +281,10 @@ mod tests {
     #[test]
     fn an_index_is_taken_in_its_smallest_form_and_by_hash() {
         let plain = Release::parse(&text("")).unwrap().indexes("main", "amd64").unwrap();
-        assert_eq!((plain[0].paths[0].as_str(), plain[0].size, plain[0].packing), ("main/binary-amd64/Packages.xz", 7, Packing::Xz));
+        assert_eq!(
+            (plain[0].paths[0].as_str(), plain[0].size, plain[0].packing),
+            ("main/binary-amd64/Packages.xz", 7, Packing::Xz)
+        );
         assert_eq!(plain.len(), 1);
         let more = "Acquire-By-Hash: yes\nArchitectures: all amd64\n";
         let by_hash = Release::parse(&text(more)).unwrap().indexes("updates/main", "amd64").unwrap();

@@ -99,7 +99,9 @@ pub fn resolve<'a>(universe: &'a Universe, request: &Request) -> Result<Vec<Choi
     let mut next = 0;
     while next < selection.chosen.len() {
         let package = selection.chosen[next].package;
-        for clause in package.depends.iter().map(|field| clauses(package, field)).collect::<Result<Vec<_>, _>>()?.concat() {
+        for clause in
+            package.depends.iter().map(|field| clauses(package, field)).collect::<Result<Vec<_>, _>>()?.concat()
+        {
             selection.meet(&clause, next)?;
         }
         next += 1;
@@ -225,7 +227,8 @@ impl<'a> Selection<'a, '_> {
 
 /// What a package does not go together with. A package that provides what it refuses does not refuse itself.
 fn refused(package: &Package) -> Result<Vec<Relation>, ResolveError> {
-    let clauses = package.conflicts.iter().map(|field| clauses(package, field)).collect::<Result<Vec<_>, _>>()?.concat();
+    let clauses =
+        package.conflicts.iter().map(|field| clauses(package, field)).collect::<Result<Vec<_>, _>>()?.concat();
     Ok(clauses.into_iter().flat_map(|clause| clause.0).collect())
 }
 
@@ -241,9 +244,11 @@ mod tests {
             let mut parts = line.trim().split(" ; ");
             let (name, version) = parts.next().unwrap().split_once(' ').unwrap();
             let hash = "0".repeat(64);
-            text += &format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: f\nSize: 1\nSHA256: {hash}\n");
-            text += &parts.map(|field| format!("{field}\n")).collect::<String>();
-            text += "\n";
+            let own = format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: f\nSize: 1\nSHA256: {hash}"
+            );
+            let fields: Vec<&str> = std::iter::once(own.as_str()).chain(parts).collect();
+            text += &(fields.join("\n") + "\n\n");
         }
         let mut universe = Universe::new();
         universe.read(text.as_bytes(), &Offer { architecture: "amd64", suite: "test", archive: 0 }).unwrap();

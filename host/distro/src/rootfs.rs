@@ -6,11 +6,7 @@
 //! they are equal or one of the packages says that it replaces the other (Debian Policy 7.6.1). Set-user-id and
 //! set-group-id bits are taken away: an app that does not run as root has no use for a way to become it.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use debversion::Version;
 use stave_archive::{
@@ -99,7 +95,9 @@ impl Unpacked {
     /// Takes an opened package that must be the one named.
     pub fn new(deb: Deb, name: &str, version: &str) -> Result<Self, RootfsError> {
         let refuse = |rule| RootfsError::Control { package: name.to_owned(), rule };
-        let Some(Node::File(_, content)) = deb.control.get("control") else { return Err(refuse("it has no control file")) };
+        let Some(Node::File(_, content)) = deb.control.get("control") else {
+            return Err(refuse("it has no control file"));
+        };
         let bytes = content.bytes(MAX_CONTROL).map_err(|_| refuse("its control file is longer than 1 MiB"))?;
         let text = String::from_utf8_lossy(&bytes);
         let control =
@@ -184,7 +182,9 @@ impl Rootfs<'_> {
             Node::Folder(_) if self.links.contains_key(path.as_str()) || self.tree.get(path.as_str()).is_some() => {
                 return Ok(());
             }
-            Node::File(access, content) => Node::File(Access { mode: access.mode & 0o1777, ..*access }, Arc::clone(content)),
+            Node::File(access, content) => {
+                Node::File(Access { mode: access.mode & 0o1777, ..*access }, Arc::clone(content))
+            }
             other => other.clone(),
         };
         if let Some(other) = self.owners.get(&path).copied() {
@@ -198,7 +198,8 @@ impl Rootfs<'_> {
             }
         }
         let is_folder = matches!(node, Node::Folder(_));
-        if is_folder { self.tree.insert(path.clone(), node) } else { self.tree.replace(path.clone(), node) }.map_err(failed)?;
+        if is_folder { self.tree.insert(path.clone(), node) } else { self.tree.replace(path.clone(), node) }
+            .map_err(failed)?;
         if !is_folder {
             self.owners.insert(path, number);
         }
@@ -278,5 +279,118 @@ fn put(tree: &mut Tree, path: &str, node: Node) -> Result<(), TreeError> {
     match node {
         Node::Folder(_) => tree.insert(path, node),
         node => tree.replace(path, node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, fields: &str, files: &[(&str, &str)]) -> Unpacked {
+        let mut tree = Tree::new();
+        for (path, content) in files {
+            let node = match content.strip_prefix("-> ") {
+                Some(text) => Node::Link(text.to_owned()),
+                None => Node::file(Arc::new(Bytes::new(content.as_bytes())), false),
+            };
+            tree.insert(path.parse().unwrap(), node).unwrap();
+        }
+        let control = format!("Package: {name}\nVersion: 1\n{fields}");
+        let file = Node::file(Arc::new(Bytes::new(control.as_bytes())), false);
+        let mut control = Tree::new();
+        control.insert("control".parse().unwrap(), file).unwrap();
+        Unpacked::new(Deb { control, data: tree }, name, "1").unwrap()
+    }
+
+    /// What the packages come to, without what is always there.
+    fn merged_tree(packages: &[Unpacked]) -> Result<Vec<String>, String> {
+        let text = "id = 'x'\ndistribution = 'debian'\nsuite = 's'\npackages = ['a1']";
+        let tree = merge(packages, &Definition::parse(text).unwrap()).map_err(|error| error.to_string())?;
+        let line = |(path, node): (&TreePath, &Node)| match node {
+            Node::Link(text) if !text.starts_with("usr/") => Some(format!("{path} -> {text}")),
+            Node::File(_, content) if !path.as_str().starts_with(STATUS) => {
+                Some(format!("{path} = {}", String::from_utf8_lossy(&content.bytes(100).unwrap())))
+            }
+            _ => None,
+        };
+        Ok(tree.iter().filter_map(line).collect())
+    }
+
+    #[test]
+    fn old_paths_come_below_usr_and_links_stay() {
+        let packages = [
+            package(
+                "a1",
+                "",
+                &[("lib/one", "1"), ("usr/lib/two", "2"), ("var/run/a1/pid", "3"), ("sbin/x", "-> ../bin/y")],
+            ),
+            package("z1", "", &[("var/run", "-> /run"), ("run/z1", "4"), ("usr/share/up", "-> ../../../../etc")]),
+        ];
+        let expected = [
+            "run/a1/pid = 3",
+            "run/z1 = 4",
+            "usr/lib/one = 1",
+            "usr/lib/two = 2",
+            "usr/sbin/x -> ../bin/y",
+            "usr/share/up -> ../../../../etc",
+            "var/run -> /run",
+        ];
+        assert_eq!(merged_tree(&packages).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_of_two_packages_needs_a_reason() {
+        let file = |name: &str, fields: &str, content: &str| package(name, fields, &[("lib/x", content)]);
+        let merged = |a: Unpacked, b: Unpacked| merged_tree(&[a, b]);
+        let collision = Err("`/usr/lib/x` is in package `a1` and in package `b1`".to_owned());
+        assert_eq!(merged(file("a1", "", "1"), file("b1", "", "2")), collision);
+        assert_eq!(merged(file("a1", "", "1"), file("b1", "", "1")).unwrap(), ["usr/lib/x = 1"]);
+        assert_eq!(merged(file("a1", "", "1"), file("b1", "Replaces: a1\n", "2")).unwrap(), ["usr/lib/x = 2"]);
+        assert_eq!(
+            merged(file("a1", "Replaces: c1, b1 (<= 1)\n", "1"), file("b1", "", "2")).unwrap(),
+            ["usr/lib/x = 1"]
+        );
+        assert_eq!(merged(file("a1", "Replaces: b1 (<< 1)\n", "1"), file("b1", "", "2")), collision);
+        let other_place = package("b1", "", &[("usr/lib/x", "2")]);
+        assert_eq!(merged(file("a1", "", "1"), other_place), collision, "both names are one place");
+    }
+
+    #[test]
+    fn links_are_followed_within_the_root_and_not_for_ever() {
+        let links = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let landed = |pairs: &[(&str, &str)], path: &str| {
+            land(&links(pairs), &path.parse().unwrap())
+                .map(|path| path.as_str().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(landed(&[("a", "b"), ("b", "/c/d")], "a/x").unwrap(), "c/d/x");
+        assert_eq!(landed(&[("a", "../../..")], "a/x").unwrap(), "x", "nothing leads above the root");
+        assert_eq!(landed(&[("a", "b")], "a").unwrap(), "a", "the last name is not followed");
+        assert_eq!(landed(&[("a", "a")], "a/x").unwrap_err(), "`a/x` follows more than 40 symbolic links");
+        assert!(landed(&[("a", &"b/".repeat(300))], "a/x").is_err());
+    }
+
+    #[test]
+    fn a_control_file_is_the_packages_own() {
+        let deb = |text: &str| {
+            let mut control = Tree::new();
+            control
+                .insert("control".parse().unwrap(), Node::file(Arc::new(Bytes::new(text.as_bytes())), false))
+                .unwrap();
+            Deb { control, data: Tree::new() }
+        };
+        let refused = |deb: Deb| Unpacked::new(deb, "a1", "1.0-1").unwrap_err().to_string();
+        let messages = [
+            refused(Deb { control: Tree::new(), data: Tree::new() }),
+            refused(deb("Package: b1\nVersion: 1.0-1\n")),
+            refused(deb("Package: a1\nVersion: 1.0-2\n")),
+            refused(deb("nonsense\n")),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @"
+        package `a1` is refused: it has no control file
+        package `a1` is refused: its control file is that of another package or version
+        package `a1` is refused: its control file is that of another package or version
+        could not read the control file of package `a1`
+        ");
     }
 }

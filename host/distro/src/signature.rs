@@ -1,4 +1,4 @@
-//! Is this text signed by a key that this machine trusts? OpenPGP's cleartext signatures (RFC 9580, 7), as `InRelease`
+//! Is this text signed by a key that this machine trusts? the cleartext signatures of `OpenPGP` (RFC 9580, 7), as `InRelease`
 //! files carry them, against a distribution's keyring.
 //!
 //! One good signature of one usable key is enough: an archive signs with its old and its new key while it changes them.
@@ -67,7 +67,8 @@ impl Keyring {
         if bytes.len() > MAX_KEYRING {
             return Err(no_key());
         }
-        let parsed = <SignedPublicKey as pgp::composed::Deserializable>::from_reader_many(bytes).map_err(|_| no_key())?;
+        let parsed =
+            <SignedPublicKey as pgp::composed::Deserializable>::from_reader_many(bytes).map_err(|_| no_key())?;
         let keys: Vec<SignedPublicKey> = parsed.0.take(MAX_KEYS).filter_map(Result::ok).collect();
         if keys.is_empty() { Err(no_key()) } else { Ok(Self { name: name.to_owned(), keys }) }
     }
@@ -120,42 +121,43 @@ fn verify_one(signature: &Signature, text: &str, keyring: &Keyring, now: u64) ->
     let mut fault = format!("no key for the one by {}", issuer(signature));
     for key in &keyring.keys {
         match key_that_made(signature, text, key) {
-            Made::ByPrimary => match primary_fault(key, now) {
+            Made::Primary => match primary_fault(key, now) {
                 None => return Ok(fingerprint(&key.primary_key)),
                 Some(found) => fault = format!("key {} {found}", fingerprint(&key.primary_key)),
             },
-            Made::BySubkey(subkey) => match primary_fault_as_owner(key, now).or_else(|| subkey_fault(key, subkey, now)) {
+            Made::Subkey(subkey) => match primary_fault_as_owner(key, now).or_else(|| subkey_fault(key, subkey, now)) {
                 None => return Ok(fingerprint(&subkey.key)),
                 Some(found) => fault = format!("key {} {found}", fingerprint(&subkey.key)),
             },
-            Made::ByIssuerOtherwise(id) => fault = format!("the one by {id} does not fit the text"),
-            Made::BySomeoneElse => {}
+            Made::Wrongly(id) => fault = format!("the one by {id} does not fit the text"),
+            Made::Elsewhere => {}
         }
     }
     Err(fault)
 }
 
+/// Which part of a key made a signature.
 enum Made<'a> {
-    ByPrimary,
-    BySubkey(&'a SignedPublicSubKey),
+    Primary,
+    Subkey(&'a SignedPublicSubKey),
     /// The signature names this key, but it is not good.
-    ByIssuerOtherwise(String),
-    BySomeoneElse,
+    Wrongly(String),
+    Elsewhere,
 }
 
 fn key_that_made<'a>(signature: &Signature, text: &str, key: &'a SignedPublicKey) -> Made<'a> {
     if signature.verify(&key.primary_key, text.as_bytes()).is_ok() {
-        return Made::ByPrimary;
+        return Made::Primary;
     }
     if let Some(subkey) = key.public_subkeys.iter().find(|sub| signature.verify(&sub.key, text.as_bytes()).is_ok()) {
-        return Made::BySubkey(subkey);
+        return Made::Subkey(subkey);
     }
-    let names = |candidate: &dyn KeyDetails| {
+    let is_named = |candidate: &dyn KeyDetails| {
         signature.issuer_fingerprint().contains(&&candidate.fingerprint())
             || signature.issuer_key_id().contains(&&candidate.legacy_key_id())
     };
-    let named = names(&key.primary_key) || key.public_subkeys.iter().any(|subkey| names(&subkey.key));
-    if named { Made::ByIssuerOtherwise(issuer(signature)) } else { Made::BySomeoneElse }
+    let named = is_named(&key.primary_key) || key.public_subkeys.iter().any(|subkey| is_named(&subkey.key));
+    if named { Made::Wrongly(issuer(signature)) } else { Made::Elsewhere }
 }
 
 /// Why the primary key may not sign texts, if so.
@@ -179,7 +181,8 @@ fn primary_fault_as_owner(key: &SignedPublicKey, now: u64) -> Option<&'static st
 
 fn newest_self_signature(key: &SignedPublicKey) -> Option<&Signature> {
     let primary = &key.primary_key;
-    let users = key.details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (user, signature)));
+    let users =
+        key.details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (user, signature)));
     let on_users = users
         .filter(|(_, signature)| signature.is_certification())
         .filter(|(user, signature)| signature.verify_certification(primary, Tag::UserId, &user.id).is_ok())
@@ -199,7 +202,7 @@ fn subkey_fault(key: &SignedPublicKey, subkey: &SignedPublicSubKey, now: u64) ->
         return Some("is not bound to its owner");
     };
     let back = binding.embedded_signature();
-    if !back.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok()) {
+    if back.is_none_or(|back| back.verify_primary_key_binding(&subkey.key, &key.primary_key).is_err()) {
         return Some("has not agreed to its owner");
     }
     if !binding.key_flags().sign() {

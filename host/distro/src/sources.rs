@@ -170,7 +170,9 @@ fn configured(definition: &Definition, mirrors: &[Mirror]) -> Result<Vec<Source>
     for mirror in mirrors.iter().take(MAX_SOURCES) {
         let described = match mirror {
             Mirror::Described(described) => described.clone(),
-            Mirror::Address(url) => Described { url: url.clone(), suites: None, signed_by: None, check_valid_until: true },
+            Mirror::Address(url) => {
+                Described { url: url.clone(), suites: None, signed_by: None, check_valid_until: true }
+            }
         };
         let url = archive_url(&described.url).ok_or_else(|| SourcesError::Address {
             distribution: definition.distribution.clone(),
@@ -199,9 +201,10 @@ fn of_apt(definition: &Definition, root: &Path) -> Result<Vec<Source>, SourcesEr
     let mut found = Vec::new();
     for path in files_of_apt(&root.join("etc/apt"))? {
         let text = read_text(&path)?;
-        let stanzas = match path.extension().is_some_and(|end| end == "sources") {
-            true => deb822(&text).map_err(|source| SourcesError::Text { path: path.clone(), source })?,
-            false => text.lines().filter_map(one_line).collect(),
+        let stanzas = if path.extension().is_some_and(|end| end == "sources") {
+            deb822(&text).map_err(|source| SourcesError::Text { path: path.clone(), source })?
+        } else {
+            text.lines().filter_map(one_line).collect()
         };
         for stanza in stanzas {
             found.extend(stanza.sources(definition, root, &path));
@@ -309,7 +312,7 @@ impl Stanza {
         if components.is_empty() {
             return Vec::new();
         }
-        let addresses = self.addresses.iter().flat_map(|address| expand(address, root));
+        let addresses = self.addresses.iter().filter_map(|address| expand(address, root));
         let urls: Vec<Url> = addresses.filter_map(|address| archive_url(&address)).collect();
         let here = wanted.iter().filter(|suite| self.suites.contains(suite));
         let source = |(suite, url): (&String, &Url)| Source {
@@ -365,7 +368,10 @@ mod tests {
     use super::*;
 
     fn definition(more: &str) -> Definition {
-        Definition::parse(&format!("id = 'x'\ndistribution = 'debian'\nsuite = 'bookworm'\npackages = ['libc6']\n{more}")).unwrap()
+        Definition::parse(&format!(
+            "id = 'x'\ndistribution = 'debian'\nsuite = 'bookworm'\npackages = ['libc6']\n{more}"
+        ))
+        .unwrap()
     }
 
     /// The sources that a machine with these files comes to, one a line.
@@ -451,7 +457,8 @@ mod tests {
         "#;
         let mirrors = toml::from_str::<Configuration>(text).unwrap().mirrors;
         let found = find(&definition("pockets = ['security']"), &mirrors, Path::new("/nowhere")).unwrap();
-        let lines: Vec<String> = found.iter().map(|s| format!("{} {} {} {:?}", s.url, s.suite, s.optional, s.keys)).collect();
+        let lines: Vec<String> =
+            found.iter().map(|s| format!("{} {} {} {:?}", s.url, s.suite, s.optional, s.keys)).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         https://a.example.com/debian/ bookworm true OfDistribution
         https://a.example.com/debian/ bookworm-security true OfDistribution

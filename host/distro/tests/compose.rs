@@ -1,6 +1,6 @@
 //! A whole stack from a signed archive on loopback: what comes out, and what is refused with which words.
 
-#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic_in_result_fn, clippy::print_stdout, missing_docs, reason = "a test")]
 
 mod support;
 
@@ -277,99 +277,123 @@ fn a_lock_gives_the_same_stack_when_the_archive_has_moved_on() {
     assert_ne!(new.compose(DEFINITION).unwrap().images[0].image.digest(), stack.images[0].image.digest());
 }
 
-#[test]
-fn what_is_refused_says_why() {
+/// The reports of several failures under their names.
+fn reports<const N: usize>(cases: [(&str, String); N]) -> String {
+    cases.map(|(case, text)| format!("{case}:\n{text}")).join("\n")
+}
+
+fn failure(files: BTreeMap<String, Vec<u8>>, signer: &Signer) -> String {
+    Machine::new(files, signer).failure(DEFINITION)
+}
+
+fn edited(path: &str, edit: impl FnOnce(&mut Vec<u8>)) -> String {
     let signer = Signer::new(1);
-    let failure = |files: BTreeMap<String, Vec<u8>>| Machine::new(files, &signer).failure(DEFINITION);
-    let edited = |path: &str, edit: &dyn Fn(&mut Vec<u8>)| {
-        let mut files = published(&signer).files;
-        edit(files.get_mut(path).unwrap());
-        failure(files)
-    };
-    let dated = |fields: &str| {
+    let mut files = published(&signer).files;
+    edit(files.get_mut(path).unwrap());
+    failure(files, &signer)
+}
+
+fn without(start: &str) -> String {
+    let signer = Signer::new(1);
+    let mut files = published(&signer).files;
+    files.retain(|path, _| !path.starts_with(start));
+    failure(files, &signer)
+}
+
+#[test]
+fn an_archive_that_is_not_what_it_should_be_is_refused() {
+    let signer = Signer::new(1);
+    let dated = |signer: &Signer, fields: &str| {
         let mut archive = archive();
-        archive.publish(&signer, fields);
-        failure(archive.files)
+        archive.publish(signer, fields);
+        failure(archive.files, &Signer::new(1))
     };
-    let without = |start: &str| {
-        let mut files = published(&signer).files;
-        files.retain(|path, _| !path.starts_with(start));
-        failure(files)
-    };
-    let with = |name: &str, entries: &[(&str, Entry)]| {
-        let mut archive = archive();
-        archive.add(name, "9", "all", "", entries);
-        archive.publish(&signer, DATE);
-        failure(archive.files)
-    };
-    let replaced = |from: &'static str, to: &'static str| {
-        move |bytes: &mut Vec<u8>| *bytes = String::from_utf8_lossy(bytes).replace(from, to).into_bytes()
-    };
-    let cases = [
-        ("text changed after signing", edited("dists/toy/InRelease", &replaced("Suite: stable", "Suite: unstable"))),
-        ("not signed", edited("dists/toy/InRelease", &|bytes| *bytes = b"Origin: Toy\n".to_vec())),
-        ("signed by somebody else", {
-            let mut archive = archive();
-            archive.publish(&Signer::new(2), DATE);
-            failure(archive.files)
-        }),
-        ("expired", dated(&format!("{DATE}Valid-Until: Sat, 24 May 2025 09:31:05 UTC\n"))),
-        ("another suite", edited("dists/toy/InRelease", &|bytes| {
-            *bytes = signer.sign("Origin: Toy\nSuite: other\nCodename: other\nDate: Sat, 17 May 2025 09:31:05 UTC\nSHA256:\n").into_bytes();
-        })),
+    let other = format!("Origin: Toy\nSuite: other\nCodename: other\n{DATE}SHA256:\n");
+    let text = reports([
+        (
+            "text changed after signing",
+            edited("dists/toy/InRelease", |bytes| {
+                *bytes = String::from_utf8_lossy(bytes).replace("Suite: stable", "Suite: unstable").into_bytes();
+            }),
+        ),
+        ("not signed", edited("dists/toy/InRelease", |bytes| *bytes = b"Origin: Toy\n".to_vec())),
+        ("signed by somebody else", dated(&Signer::new(2), DATE)),
+        ("expired", dated(&signer, &format!("{DATE}Valid-Until: Sat, 24 May 2025 09:31:05 UTC\n"))),
+        ("another suite", edited("dists/toy/InRelease", |bytes| *bytes = signer.sign(&other).into_bytes())),
         ("no suite", without("dists/toy/InRelease")),
         ("no index", without("dists/toy/main/binary-amd64")),
-        ("another index", edited("dists/toy/main/binary-amd64/Packages.xz", &|bytes| bytes[20] ^= 1)),
+        ("another index", edited("dists/toy/main/binary-amd64/Packages.xz", |bytes| bytes[20] ^= 1)),
         ("no package", without("pool/app_")),
-        ("another package", edited("pool/app_1.0-1_all.deb", &|bytes| bytes[200] ^= 1)),
-        ("a longer package", edited("pool/app_1.0-1_all.deb", &|bytes| bytes.push(0))),
-        ("a path that climbs", with("app", &[("./usr/../../etc/x", Entry::File(0o644, "x"))])),
-        ("an absolute path", with("app", &[("/etc/x", Entry::File(0o644, "x"))])),
-        ("a file below a file", with("app", &[("./usr/x", Entry::File(0o644, "x")), ("./usr/x/y", Entry::File(0o644, "y"))])),
-        ("a link in a circle", with("app", &[("./a", Entry::Link("b")), ("./b", Entry::Link("a")), ("./a/x/", Entry::Folder(0o755))])),
-        ("a removal", with("app", &[("./usr/.wh.bin", Entry::File(0o644, ""))])),
-        ("another's file", with("app", &[("./usr/lib/os-release", Entry::File(0o644, "x"))])),
-    ];
-    let text: Vec<String> = cases.map(|(case, text)| format!("{case}:\n{text}")).into();
-    insta::assert_snapshot!(text.join("\n"), @"
-    text changed after signing:
-    [Integrity] http://HOST/toy/dists/toy/InRelease is refused
-      caused by: none of its signatures is good by ROOT/usr/share/keyrings/toy-archive-keyring.gpg: the one by 7015033EF3DD6381B7AEF280B2C1B1DF9169F038 does not fit the text
-      hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
-    not signed:
-    [Integrity] http://HOST/toy/dists/toy/InRelease is refused
-      caused by: it is not a text with an OpenPGP signature
-      caused by: not enough bytes in buffer: cleartext header
-      hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
-    signed by somebody else:
-    [Integrity] http://HOST/toy/dists/toy/InRelease is refused
-      caused by: none of its signatures is good by ROOT/usr/share/keyrings/toy-archive-keyring.gpg: no key for the one by 10A98D1F118C836E09DCE8235A6A394258A1E83F
-      hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
-    expired:
-    [Integrity] http://HOST/toy/dists/toy/InRelease is refused
-      caused by: the Release file was valid until Sat, 24 May 2025 09:31:05 UTC, which is over
-    another suite:
-    [Integrity] http://HOST/toy/dists/toy/InRelease is refused
-      caused by: the Release file is of `other (other)`, not of `toy`
-    no suite:
-    [NotFound] there is no suite `toy` at http://HOST/toy/dists/toy/InRelease, named by the configured mirrors
-    no index:
-    [NotFound] could not fetch the packages of toy for amd64
-      caused by: http://HOST/toy/dists/toy/main/binary-amd64/Packages.xz answered 404 (not found)
-      hint: the archive may have moved on, or be incomplete: try again later, or another mirror; a lock that is too old can only be made anew
-    another index:
-    [Integrity] the packages of toy for amd64 from http://HOST/toy/dists/toy/main/binary-amd64/Packages.xz is not what was promised: expected sha256:5ec09220002191600d6473f998135e42fbf87890646f6852ad42358c26378260 of 396 bytes, got sha256:2012a5b568cb0f52f92298e2fba4784f969bb3dfd17b2dda3fa9caa87810c5dd of 396
-      hint: the mirror is being updated, or is not to be trusted: try again later, or another one
-    no package:
-    [NotFound] could not fetch package `app` 1.0-1
-      caused by: http://HOST/toy/pool/app_1.0-1_all.deb answered 404 (not found)
-      hint: the archive may have moved on, or be incomplete: try again later, or another mirror; a lock that is too old can only be made anew
-    another package:
-    [Integrity] package `app` 1.0-1 from http://HOST/toy/pool/app_1.0-1_all.deb is not what was promised: expected sha256:8c35db4b3552178f9a02e49bd8524cd2c257eac5fe91cd2cf7d2f6bcd2cb142c of 10944 bytes, got sha256:eef29960dffe2c7ec6317fcf51c6f35ef4e7991e397af617502a1e7c2bffc71d of 10944
-      hint: the mirror is being updated, or is not to be trusted: try again later, or another one
-    a longer package:
-    [Network] could not fetch package `app` 1.0-1
-      caused by: http://HOST/toy/pool/app_1.0-1_all.deb is larger than the 10944 bytes allowed
+        ("another package", edited("pool/app_1.0-1_all.deb", |bytes| bytes[200] ^= 1)),
+        ("a longer package", edited("pool/app_1.0-1_all.deb", |bytes| bytes.push(0))),
+    ]);
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter("[0-9A-F]{40}", "KEY");
+    settings.add_filter("sha256:[0-9a-f]{64}", "sha256:…");
+    settings.bind(|| {
+        insta::assert_snapshot!(text, @"
+        text changed after signing:
+        [Integrity] http://HOST/toy/dists/toy/InRelease is refused
+          caused by: none of its signatures is good by ROOT/usr/share/keyrings/toy-archive-keyring.gpg: the one by KEY does not fit the text
+          hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
+        not signed:
+        [Integrity] http://HOST/toy/dists/toy/InRelease is refused
+          caused by: it is not a text with an OpenPGP signature
+          caused by: not enough bytes in buffer: cleartext header
+          hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
+        signed by somebody else:
+        [Integrity] http://HOST/toy/dists/toy/InRelease is refused
+          caused by: none of its signatures is good by ROOT/usr/share/keyrings/toy-archive-keyring.gpg: no key for the one by KEY
+          hint: if this is not an archive of the distribution itself, name the right ones as `mirrors` in Stave's configuration
+        expired:
+        [Integrity] http://HOST/toy/dists/toy/InRelease is refused
+          caused by: the Release file was valid until Sat, 24 May 2025 09:31:05 UTC, which is over
+        another suite:
+        [Integrity] http://HOST/toy/dists/toy/InRelease is refused
+          caused by: the Release file is of `other (other)`, not of `toy`
+        no suite:
+        [NotFound] there is no suite `toy` at http://HOST/toy/dists/toy/InRelease, named by the configured mirrors
+        no index:
+        [NotFound] could not fetch the packages of toy for amd64
+          caused by: http://HOST/toy/dists/toy/main/binary-amd64/Packages.xz answered 404 (not found)
+          hint: the archive may have moved on, or be incomplete: try again later, or another mirror; a lock that is too old can only be made anew
+        another index:
+        [Integrity] the packages of toy for amd64 from http://HOST/toy/dists/toy/main/binary-amd64/Packages.xz is not what was promised: expected sha256:… of 396 bytes, got sha256:… of 396
+          hint: the mirror is being updated, or is not to be trusted: try again later, or another one
+        no package:
+        [NotFound] could not fetch package `app` 1.0-1
+          caused by: http://HOST/toy/pool/app_1.0-1_all.deb answered 404 (not found)
+          hint: the archive may have moved on, or be incomplete: try again later, or another mirror; a lock that is too old can only be made anew
+        another package:
+        [Integrity] package `app` 1.0-1 from http://HOST/toy/pool/app_1.0-1_all.deb is not what was promised: expected sha256:… of 10944 bytes, got sha256:… of 10944
+          hint: the mirror is being updated, or is not to be trusted: try again later, or another one
+        a longer package:
+        [Network] could not fetch package `app` 1.0-1
+          caused by: http://HOST/toy/pool/app_1.0-1_all.deb is larger than the 10944 bytes allowed
+        ");
+    });
+}
+
+#[test]
+fn a_package_that_would_do_harm_is_refused() {
+    let with = |entries: &[(&str, Entry)]| {
+        let (mut archive, signer) = (archive(), Signer::new(1));
+        archive.add("app", "9", "all", "", entries);
+        archive.publish(&signer, DATE);
+        failure(archive.files, &signer)
+    };
+    let file = || Entry::File(0o644, "x");
+    let text = reports([
+        ("a path that climbs", with(&[("./usr/../../etc/x", file())])),
+        ("an absolute path", with(&[("/etc/x", file())])),
+        ("a file below a file", with(&[("./usr/x", file()), ("./usr/x/y", file())])),
+        ("a file below a link", with(&[("./a", Entry::Link("/etc")), ("./a/x", file())])),
+        ("a removal", with(&[("./usr/.wh.bin", file())])),
+        ("another's file", with(&[("./usr/lib/os-release", file())])),
+        ("a file for a folder", with(&[("./usr/lib", file())])),
+        ("its own record", with(&[("./var/lib/dpkg/status.d/app", Entry::Folder(0o755))])),
+    ]);
+    insta::assert_snapshot!(text, @"
     a path that climbs:
     [InvalidInput] package `app` is refused
       caused by: path `usr/../../etc/x` is refused: it holds `.` or `..`
@@ -379,7 +403,7 @@ fn what_is_refused_says_why() {
     a file below a file:
     [InvalidInput] package `app` is refused
       caused by: `usr/x/y` is there twice, or below something that is not a folder
-    a link in a circle:
+    a file below a link:
     [InvalidInput] package `app` is refused
       caused by: `a/x` is there twice, or below something that is not a folder
     a removal:
@@ -387,6 +411,12 @@ fn what_is_refused_says_why() {
       caused by: `usr/.wh.bin` cannot be in a layer: names that start with `.wh.` remove files
     another's file:
     [InvalidInput] `/usr/lib/os-release` is in package `base-files` and in package `app`
+    a file for a folder:
+    [InvalidInput] could not unpack package `app`
+      caused by: `usr/lib` is there twice, or below something that is not a folder
+    its own record:
+    [InvalidInput] could not unpack package `app`
+      caused by: `var/lib/dpkg/status.d/app` is there twice, or below something that is not a folder
     ");
 }
 
@@ -424,8 +454,8 @@ fn apts_sources_are_used_when_nothing_is_configured() {
     assert_eq!(machine.compose(DEFINITION).unwrap().images.len(), 2);
     write(machine.folder.path(), &format!("deb [arch=amd64] {} toy main\n", machine.server.url("/toy")));
     insta::assert_snapshot!(machine.failure(DEFINITION), @"
-    [InvalidInput] could not choose packages for arm64
-      caused by: there is no package `base-files`
+    [NotFound] no archive with suite `toy` is known for arm64
+      hint: apt's sources here are for other architectures: name an archive with arm64 as `mirrors` in Stave's configuration, or leave arm64 out of the stack's `architectures`
     ");
 }
 

@@ -1,6 +1,6 @@
 //! The real thing: this machine's apt sources, a real distribution. `cargo test -p stave-distro -- --ignored` runs it.
 
-#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic_in_result_fn, clippy::print_stdout, missing_docs, reason = "a test")]
 
 mod support;
 
@@ -62,7 +62,8 @@ fn the_examples_are_composed_twice_alike() {
         let began = std::time::Instant::now();
         let again = compose_locked(&definition, &stack.lock, &settings, ports).unwrap();
         println!("{name} again: {:?}", began.elapsed());
-        let digests = |stack: &stave_distro::compose::Stack| stack.images.iter().map(|c| c.image.digest()).collect::<Vec<_>>();
+        let digests =
+            |stack: &stave_distro::compose::Stack| stack.images.iter().map(|c| c.image.digest()).collect::<Vec<_>>();
         assert_eq!(digests(&stack), digests(&again));
     }
 }

@@ -103,15 +103,7 @@ impl Signer {
     }
 
     pub(crate) fn sign(&self, text: &str) -> String {
-        self.sign_with(text, &self.secret.primary_key, |_| {})
-    }
-
-    /// Signs with another key or another configuration.
-    pub(crate) fn sign_with(&self, text: &str, key: &impl SigningKey, change: impl FnOnce(&mut SignatureConfig)) -> String {
-        let mut config = configuration(key, SignatureType::Text, SIGNED, Vec::new());
-        change(&mut config);
-        let signed = CleartextSignedMessage::new(text, config, key, &Password::empty()).unwrap();
-        signed.to_armored_string(ArmorOptions::default()).unwrap()
+        sign_with(text, &self.secret.primary_key, |_| {})
     }
 
     /// Says something new about the key in the keyring, over its user id.
@@ -126,7 +118,8 @@ impl Signer {
     /// Revokes the key in the keyring.
     pub(crate) fn revoke(&mut self) {
         let config = configuration(&self.secret.primary_key, SignatureType::KeyRevocation, SIGNED, Vec::new());
-        let signature = config.sign_key(&self.secret.primary_key, &Password::empty(), &self.public.primary_key).unwrap();
+        let signature =
+            config.sign_key(&self.secret.primary_key, &Password::empty(), &self.public.primary_key).unwrap();
         self.public.details.revocation_signatures.push(signature);
     }
 
@@ -139,9 +132,20 @@ impl Signer {
     }
 }
 
+/// Signs with another key or another configuration.
+pub(crate) fn sign_with(text: &str, key: &impl SigningKey, change: impl FnOnce(&mut SignatureConfig)) -> String {
+    let mut config = configuration(key, SignatureType::Text, SIGNED, Vec::new());
+    change(&mut config);
+    let signed = CleartextSignedMessage::new(text, config, key, &Password::empty()).unwrap();
+    signed.to_armored_string(ArmorOptions::default()).unwrap()
+}
+
 fn configuration(key: &impl SigningKey, kind: SignatureType, at: u32, further: Vec<SubpacketData>) -> SignatureConfig {
     let mut config = SignatureConfig::from_key(StdRng::seed_from_u64(7), key, kind).unwrap();
-    let known = [SubpacketData::SignatureCreationTime(Timestamp::from_secs(at)), SubpacketData::IssuerFingerprint(key.fingerprint())];
+    let known = [
+        SubpacketData::SignatureCreationTime(Timestamp::from_secs(at)),
+        SubpacketData::IssuerFingerprint(key.fingerprint()),
+    ];
     config.hashed_subpackets = known.into_iter().chain(further).map(|data| Subpacket::regular(data).unwrap()).collect();
     config
 }
@@ -181,7 +185,10 @@ fn tar(entries: &[(&str, Entry)]) -> Vec<u8> {
         let mut header = [0; 512];
         let mut set = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
         set(0, name);
-        set(100, &format!("{mode:07o}\0{:07o}\0{:07o}\0{:011o}\0{:011o}\0        ", 0, 0, content.len(), 1_000_000_000));
+        set(
+            100,
+            &format!("{mode:07o}\0{:07o}\0{:07o}\0{:011o}\0{:011o}\0        ", 0, 0, content.len(), 1_000_000_000),
+        );
         set(157, link);
         set(257, "ustar\x0000");
         header[156] = kind;
@@ -208,7 +215,14 @@ impl Archive {
     }
 
     /// Adds a package for one architecture, or for all.
-    pub(crate) fn add(&mut self, name: &str, version: &str, architecture: &str, fields: &str, entries: &[(&str, Entry)]) {
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        version: &str,
+        architecture: &str,
+        fields: &str,
+        entries: &[(&str, Entry)],
+    ) {
         let bytes = deb(name, version, fields, entries);
         let path = format!("pool/{name}_{version}_{architecture}.deb");
         let paragraph = format!(
@@ -224,14 +238,14 @@ impl Archive {
 
     /// Writes the indexes and the Release file of suite `toy`.
     pub(crate) fn publish(&mut self, signer: &Signer, fields: &str) {
-        let mut release = format!("Origin: Toy\nSuite: stable\nCodename: toy\n{fields}SHA256:\n");
+        let mut lines = vec![format!("Origin: Toy\nSuite: stable\nCodename: toy\n{fields}SHA256:")];
         for (architecture, index) in &self.indexes {
             let packed = xz(index.as_bytes());
             let path = format!("main/binary-{architecture}/Packages.xz");
-            release += &format!(" {} {} {path}\n", Digest::of(&packed).hex(), packed.len());
+            lines.push(format!(" {} {} {path}", Digest::of(&packed).hex(), packed.len()));
             self.files.insert(format!("dists/toy/{path}"), packed);
         }
-        self.files.insert("dists/toy/InRelease".to_owned(), signer.sign(&release).into_bytes());
+        self.files.insert("dists/toy/InRelease".to_owned(), signer.sign(&(lines.join("\n") + "\n")).into_bytes());
     }
 }
 
