@@ -16,6 +16,8 @@ use crate::limits::Limits;
 pub(crate) const PACKAGE: &str = "stave:buildpack";
 /// How often components and modules may stand in each other.
 const MAX_DEPTH: usize = 8;
+/// Most modules and components that a component consists of. Ordinary ones have fewer than ten.
+const MAX_PARTS: usize = 200;
 /// Most imports or exports of a component. The contract and WASI together have fewer than fifty interfaces.
 const MAX_NAMES: usize = 200;
 
@@ -107,10 +109,13 @@ fn names(wasm: &[u8], limits: &Limits, buildpack: &str) -> Result<(BTreeSet<Stri
     let damaged = |source| DescribeError::Damaged { buildpack: buildpack.to_owned(), source };
     let shape = |what, limit| Err(DescribeError::Shape { buildpack: buildpack.to_owned(), what, limit });
     let (mut imports, mut exports) = (BTreeSet::new(), BTreeSet::new());
-    let (mut depth, mut functions, mut entries) = (0, 0, 0);
+    let (mut depth, mut parts, mut functions, mut entries) = (0, 0, 0, 0);
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.map_err(damaged)? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                parts += 1;
+            }
             Payload::End(_) if depth > 0 => depth -= 1,
             Payload::CodeSectionEntry(body) => {
                 functions += 1;
@@ -138,6 +143,9 @@ fn names(wasm: &[u8], limits: &Limits, buildpack: &str) -> Result<(BTreeSet<Stri
         }
         if depth > MAX_DEPTH {
             return shape(format!("parts that stand {depth} deep in each other"), MAX_DEPTH);
+        }
+        if parts > MAX_PARTS {
+            return shape(format!("at least {parts} parts"), MAX_PARTS);
         }
         if entries > MAX_NAMES {
             return shape(format!("{entries} imports and exports"), MAX_NAMES);

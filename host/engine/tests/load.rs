@@ -9,6 +9,7 @@ use std::{error::Error, fs, os::unix::fs::PermissionsExt};
 use stave_engine::{
     Engine, Limits,
     compiled::CodeStore,
+    component::describe,
     load::{How, LoadError},
 };
 use stave_model::{capability::Capabilities, component::embed, digest::Digest};
@@ -135,21 +136,39 @@ fn other_files_are_refused_with_what_they_are() {
 
 #[test]
 fn what_could_take_for_ever_to_compile_is_refused() {
-    let limits = Limits { functions: 3, function_bytes: 100, component_bytes: 2000, ..Limits::default() };
+    let limits = Limits { functions: 3, function_bytes: 100, component_bytes: 5000, ..Limits::default() };
     let engine = Engine::new(limits, None).unwrap();
     let refused = |text: &str| told(&engine.load(&component(text), None, &Capabilities::usual()).unwrap_err());
     let all = [
         refused(&format!("(component (core module {}))", "(func)".repeat(4))),
         refused(&format!("(component (core module (func {})))", "nop ".repeat(100))),
         refused(&format!("{}{}", "(component ".repeat(12), ")".repeat(12))),
-        refused(&format!("(component (core module (func {})))", "nop ".repeat(2000))),
+        refused(&format!("(component {})", "(core module)".repeat(201))),
+        refused(&format!("(component (core module (func {})))", "nop ".repeat(5000))),
     ];
     insta::assert_snapshot!(all.join("\n"), @r#"
     stave-tests/sockets@0.1.0 has at least 4 functions, more than the limit of 3: compiling it could take for ever
     stave-tests/sockets@0.1.0 has a function of 102 bytes, more than the limit of 100: compiling it could take for ever
     stave-tests/sockets@0.1.0 has parts that stand 9 deep in each other, more than the limit of 8: compiling it could take for ever
-    the component has 2208 bytes, more than the limit of 2000
+    stave-tests/sockets@0.1.0 has at least 201 parts, more than the limit of 200: compiling it could take for ever
+    the component has 5208 bytes, more than the limit of 5000
     "#);
+}
+
+#[test]
+fn a_damaged_component_is_an_error_and_nothing_worse() {
+    let good = guest("hostile");
+    let limits = Limits::default();
+    let mut refused = 0;
+    for step in 0..1000 {
+        // Places and bits that are spread evenly and are the same in every run.
+        let at = step * 7919 % good.len();
+        refused += usize::from(describe(&good[..at], &limits).is_err());
+        let mut flipped = good.clone();
+        flipped[at] ^= 1 << (step % 8);
+        refused += usize::from(describe(&flipped, &limits).is_err());
+    }
+    assert!(refused > 1000, "every cut one, and some of those with a flipped bit: {refused}");
 }
 
 #[test]
