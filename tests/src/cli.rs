@@ -1,0 +1,308 @@
+//! The command line: what it says of itself, what it prints for programs, and how it refuses what it cannot read.
+
+use serde_json::Value;
+
+use crate::support::{env::TestEnv, filters, jar};
+
+#[test]
+fn the_help_says_what_there_is() {
+    let env = TestEnv::empty();
+    let help = env.run(&["--help"]).succeeds();
+    insta::assert_snapshot!(help.stdout, @"
+    Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile,
+    no daemon, no root
+
+    Usage: stave [OPTIONS] <COMMAND>
+
+    Commands:
+      build        Build an image from an app: a folder, or a jar
+      stack        Compose and list stacks: the base images that apps are put on
+      buildpack    Build and inspect buildpacks
+      images       List the images in the image store
+      inspect      Show what an image is made of
+      export       Send an image from the image store somewhere else
+      completions  Print completions for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+      -q, --quiet
+              Say only what goes wrong
+
+      -v, --verbose
+              Say more: why each decision was made
+
+          --no-color
+              Use no colours
+
+          --offline
+              Fetch nothing: use what is in the cache, and say what is missing
+
+          --config <FILE>
+              Read this configuration instead of the one in the user's configuration folder
+
+    Exit codes:
+        0  done
+        1  something else went wrong
+        3  the command line or a configuration file is not right
+       12  a buildpack is written for another contract
+       13  a buildpack was refused: not a component, or it wants more than it is granted
+       20  no buildpack takes the app
+       21  no buildpack takes the app, and one failed while it looked
+       22  the builder's order names a buildpack that is not there
+       32  the app, the stack or the base image could not be read
+       33  a stack could not be composed
+       51  a buildpack failed while it built
+       52  the build failed otherwise
+       62  the image could not be written or sent
+      130  stopped with Ctrl-C
+    ");
+    let help = env.run(&["build", "-h"]).succeeds();
+    insta::assert_snapshot!(help.stdout, @"
+    Build an image from an app: a folder, or a jar
+
+    Usage: stave build [OPTIONS] <PATH|JAR>
+
+    Arguments:
+      <PATH|JAR>  The app: its folder, or a jar (which is built as if it were unpacked)
+
+    Options:
+      -t, --tag <NAME>               The image's name [default: the app's name]
+          --builder <FILE>           The builder.toml to build with [default: the built-in one]
+          --run-image <REF|oci:DIR>  A base image instead of the builder's stack: a registry reference,
+                                     or oci:DIR
+      -e, --env <NAME[=VALUE]>       A setting for the buildpacks; without a value it is taken from the
+                                     environment
+          --platform <OS/ARCH>       The platform to build for [default: Linux on this machine's
+                                     architecture]
+          --to <WHERE>               Where the image goes; may be given more than once [default: the
+                                     image store]
+          --publish                  Push the image to the registry that its name begins with
+      -o, --output <OUTPUT>          How to print the result [default: text] [possible values: text,
+                                     json]
+      -h, --help                     Print help (see more with '--help')
+      -V, --version                  Print version
+
+    Global options:
+      -q, --quiet          Say only what goes wrong
+      -v, --verbose        Say more: why each decision was made
+          --no-color       Use no colours
+          --offline        Fetch nothing: use what is in the cache, and say what is missing
+          --config <FILE>  Read this configuration instead of the one in the user's configuration folder
+    ");
+}
+
+#[test]
+fn every_command_has_help_and_asking_for_it_makes_no_files() {
+    let env = TestEnv::empty();
+    let commands: [&[&str]; 10] = [
+        &["build"],
+        &["stack"],
+        &["stack", "create"],
+        &["buildpack"],
+        &["buildpack", "build"],
+        &["buildpack", "inspect"],
+        &["images"],
+        &["inspect"],
+        &["export"],
+        &["completions"],
+    ];
+    for command in commands {
+        let help = env.run(&[command, &["--help"]].concat()).succeeds();
+        assert!(help.stdout.contains(&format!("Usage: stave {}", command.join(" "))), "{}", help.stdout);
+        assert_eq!(help.stderr, "");
+    }
+    assert!(crate::support::env::listing(env.root()).is_empty());
+}
+
+#[test]
+fn shells_are_completed() {
+    let env = TestEnv::empty();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = env.run(&["completions", shell]).succeeds().stdout;
+        assert!(script.contains("docker-archive") || script.contains("run-image"), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_is_a_usage_error() {
+    let env = TestEnv::empty();
+    env.write("app.jar", jar::plain());
+    let wrong: [&[&str]; 14] = [
+        &[],
+        &["bild"],
+        &["build"],
+        &["build", "app.jar", "--quiet", "--verbose"],
+        &["build", "app.jar", "--to", "podman"],
+        &["build", "app.jar", "--to", "oci:"],
+        &["build", "app.jar", "--tag", "Not A Name"],
+        &["build", "app.jar", "--tag", "spring-webdb", "--publish"],
+        &["build", "app.jar", "--platform", "linux"],
+        &["build", "app.jar", "--platform", "linux/s390x"],
+        &["build", "app.jar", "-e", "A B=1"],
+        &["build", "app.jar", "-e", "NOT_SET_ANYWHERE"],
+        &["export", "app"],
+        &["--config", "missing.toml", "images"],
+    ];
+    for arguments in wrong {
+        let outcome = env.run(&[&["--offline"], arguments].concat()).ends_with(3);
+        assert_eq!(outcome.stdout, "", "{arguments:?}");
+        assert!(
+            outcome.stderr.contains("error: ") || outcome.stderr.contains("Usage: "),
+            "{arguments:?}: {}",
+            outcome.stderr
+        );
+        env.assert_nothing_half_written();
+    }
+}
+
+#[test]
+fn a_configuration_is_read_strictly() {
+    let env = TestEnv::empty();
+    env.write("config.toml", "registry = 1\n");
+    let _filters = filters::bind(&env);
+    let outcome = env.run(&["images", "--config", "config.toml"]).ends_with(3);
+    insta::assert_snapshot!(outcome.stderr, @"
+    error: could not understand the configuration config.toml
+    caused by: TOML parse error at line 1, column 1
+        |
+      1 | registry = 1
+        | ^^^^^^^^
+      unknown field `registry`, expected one of `registries`, `mirrors`, `insecure-registries`, `ca-bundles`
+    ");
+}
+
+#[test]
+fn results_are_for_programs_and_the_rest_is_not() {
+    let env = TestEnv::warm();
+    env.write("tiny.jar", jar::boot());
+    let json = |arguments: &[&str]| -> Value {
+        let outcome = env.run(arguments).succeeds();
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {}", outcome.stdout))
+    };
+    let built = json(&["build", "tiny.jar", "--output", "json"]);
+    assert_eq!(built["image"], "tiny:latest");
+    assert_eq!(built["platform"], json(&["images", "-o", "json"])[0]["platform"].clone());
+    let digest = built["digest"].as_str().unwrap().to_owned();
+    let about = json(&["inspect", "tiny", "-o", "json"]);
+    assert_eq!((about["digest"].as_str(), &about["size"]), (Some(digest.as_str()), &built["size"]));
+    assert!(json(&["images", "-o", "json"]).as_array().unwrap().iter().any(|image| image["digest"] == digest));
+    assert_eq!(json(&["buildpack", "inspect", "builtin:java", "-o", "json"])["id"], "stave/java");
+
+    let quiet = env.run(&["build", "tiny.jar", "--quiet"]).succeeds();
+    assert_eq!((quiet.stdout, quiet.stderr), (format!("{digest}\n"), String::new()));
+    let exported = env.run(&["export", "tiny", "--to", "oci:out"]).succeeds();
+    assert_eq!(exported.result(), digest);
+    crate::support::images::checked_here(&env.work().join("out"));
+}
+
+/// Layers are written beside each other and told of as they end; here they are told of by name.
+fn in_order(text: &str) -> String {
+    let mut layers: Vec<&str> = text.lines().filter(|line| line.starts_with("layer ")).collect();
+    layers.sort_unstable();
+    let mut layers = layers.into_iter();
+    let lines =
+        text.lines().map(|line| if line.starts_with("layer ") { layers.next().unwrap_or_default() } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_build_says_what_it_does_in_plain_lines() {
+    let env = TestEnv::warm();
+    env.write("tiny.jar", jar::boot());
+    let _filters = filters::bind(&env);
+    let first = env.run(&["build", "tiny.jar"]).succeeds();
+    assert!(!first.stderr.contains(['\u{1b}', '\r']), "{}", first.stderr);
+    insta::assert_snapshot!(in_order(&first.stderr), @"
+    ===> ANALYZE
+    base stave.jvm-tiny:6ce64e507631 (c8b65a166338)
+    ===> DETECT
+    stave/java@0.1.0
+    ===> BUILD
+    [stave/java] • Java 25.0.2
+    [stave/java] nothing says which Java, so it is the newest with long-term support; BP_JVM_VERSION chooses another
+    [stave/java] • Spring Boot 3.5.0
+    [stave/java] sliced into dependencies, spring-boot-loader and application
+    [stave/java] starts as `java org.springframework.boot.loader.launch.JarLauncher`
+    ===> EXPORT
+    layer app slice 1 written ([SIZE])
+    layer app slice 2 written ([SIZE])
+    layer app slice 3 written ([SIZE])
+    layer app written ([SIZE])
+    layer launcher config written ([SIZE])
+    layer launcher written ([SIZE])
+    layer process types written ([SIZE])
+    layer stave/java:classpath written ([SIZE])
+    layer stave/java:jre written ([SIZE])
+    image tiny:latest in the image store sha256:[HEX]
+    built tiny:latest for linux/amd64 in [TIME] ([SIZE])
+    ");
+    let again = env.run(&["build", "tiny.jar"]).succeeds();
+    insta::assert_snapshot!(in_order(&again.stderr), @"
+    ===> ANALYZE
+    base stave.jvm-tiny:6ce64e507631 (c8b65a166338)
+    ===> DETECT
+    stave/java@0.1.0
+    ===> BUILD
+    [stave/java] • Java 25.0.2
+    [stave/java] nothing says which Java, so it is the newest with long-term support; BP_JVM_VERSION chooses another
+    [stave/java] • Spring Boot 3.5.0
+    [stave/java] sliced into dependencies, spring-boot-loader and application
+    [stave/java] starts as `java org.springframework.boot.loader.launch.JarLauncher`
+    ===> EXPORT
+    layer app kept from before ([SIZE])
+    layer app slice 1 kept from before ([SIZE])
+    layer app slice 2 kept from before ([SIZE])
+    layer app slice 3 kept from before ([SIZE])
+    layer launcher config kept from before ([SIZE])
+    layer launcher kept from before ([SIZE])
+    layer process types kept from before ([SIZE])
+    layer stave/java:classpath kept from before ([SIZE])
+    layer stave/java:jre kept from before ([SIZE])
+    image tiny:latest in the image store sha256:[HEX]
+    built tiny:latest for linux/amd64 in [TIME] ([SIZE])
+    ");
+    assert_eq!(first.stdout, again.stdout);
+}
+
+#[test]
+fn an_image_is_shown_for_people() {
+    let env = TestEnv::warm();
+    env.write("tiny.jar", jar::boot());
+    env.run(&["build", "tiny.jar"]).succeeds();
+    let _filters = filters::bind(&env);
+    insta::assert_snapshot!(env.run(&["inspect", "tiny"]).succeeds().stdout, @"
+    tiny
+      digest    sha256:[HEX]
+      platform  linux/amd64
+      size      [SIZE] in 11 layers
+      base      stave.jvm-tiny:6ce64e507631
+                stave.jvm-tiny:6ce64e507631@sha256:[HEX]
+
+    buildpacks
+      stave/java@0.1.0  layers: classpath, jre
+
+    processes
+      executable-jar  java org.springframework.boot.loader.launch.JarLauncher
+      task  java org.springframework.boot.loader.launch.JarLauncher
+      web (default)  java org.springframework.boot.loader.launch.JarLauncher
+
+    labels
+      io.buildpacks.base.description=Debian bookworm with nothing but what a Java runtime needs
+      io.buildpacks.base.distro.name=debian
+      io.buildpacks.base.distro.version=12
+      io.buildpacks.base.id=stave.jvm-tiny
+      io.buildpacks.project.metadata={}
+      io.buildpacks.rebasable=true
+      io.buildpacks.stack.id=stave.jvm-tiny
+      org.opencontainers.image.title=tiny
+      org.opencontainers.image.version=1.2.3
+      org.springframework.boot.version=3.5.0
+    ");
+}

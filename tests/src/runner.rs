@@ -1,0 +1,36 @@
+//! All tests that need more than one crate, as one program. Every file beside this one is listed here.
+
+#![cfg(test)]
+
+mod support;
+
+mod architecture;
+mod arm64;
+mod cli;
+mod full_disk;
+mod image;
+mod interop;
+mod interrupt;
+mod readme;
+mod refusals;
+mod reproducible;
+mod sandbox;
+
+/// A file that nobody lists is a test that never runs.
+#[test]
+fn every_file_is_listed() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let listed =
+        |file: &str, modules: &str| file == "runner" || file == "mod" || modules.contains(&format!("mod {file};"));
+    for (folder, modules) in [("", include_str!("runner.rs")), ("support", include_str!("support/mod.rs"))] {
+        for entry in std::fs::read_dir(source.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            // What insta leaves behind for review.
+            if name.starts_with('.') {
+                continue;
+            }
+            assert!(listed(name, modules), "{} is not listed", path.display());
+        }
+    }
+}

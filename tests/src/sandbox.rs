@@ -1,0 +1,142 @@
+//! A buildpack that misbehaves, through the program itself: it is stopped, named, and cannot steer the terminal.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::support::{
+    env::TestEnv,
+    filters,
+    guests::{self, guest},
+    images::checked_here,
+    process::{root, run, succeeds, target_folder},
+};
+
+/// Builds with the hostile guest, told to misbehave in one way.
+fn misbehave(env: &TestEnv, word: &str) -> crate::support::process::Outcome {
+    let setting = format!("BP_HOSTILE={word}");
+    let mut arguments = guests::builder(env, &guest("hostile")).to_vec();
+    arguments.extend(["--to", "oci:out", "--env", &setting]);
+    env.run(&arguments)
+}
+
+#[test]
+fn a_guest_that_behaves_builds_an_image() {
+    let env = TestEnv::empty();
+    misbehave(&env, "").succeeds();
+    checked_here(&env.work().join("out"));
+}
+
+#[test]
+fn each_way_of_stopping_names_the_buildpack() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    let mut said = String::new();
+    for word in
+        ["spin", "sleep", "allocate", "recurse", "panic", "abort", "exit", "gigabyte", "million", "bad-name", "denied"]
+    {
+        let outcome = misbehave(&env, word);
+        assert!([20, 21].contains(&outcome.code.unwrap()), "{word}: {}", outcome.stderr);
+        assert!(outcome.failure().contains("stave-tests/hostile"), "{word}: {}", outcome.stderr);
+        said += &format!("--- {word}: {}\n{}", outcome.code.unwrap(), outcome.failure());
+        assert!(!env.work().join("out").exists());
+        env.assert_nothing_half_written();
+    }
+    insta::assert_snapshot!(said, @r"
+    --- spin: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it ran for more than 5 seconds
+    --- sleep: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it ran for more than 5 seconds
+    --- allocate: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it wanted more than 256 MiB of memory
+    --- recurse: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it reached outside its memory, as code does whose stack overflows or that has a fault
+    --- panic: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it panicked at tests/guests/hostile/src/excess.rs:51: no staves\u{1b}[2J left
+    --- abort: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it gave up without a word
+    --- exit: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it exited instead of answering
+    --- gigabyte: 20
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: [MANY X]…
+    --- million: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: the sandbox stopped it: it passed more than 32 MiB of data to the host at once
+    --- bad-name: 21
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: failed: its answer breaks the contract: `a\u{1b}[2J` is not a name: it is empty, longer than 256 bytes or holds control characters
+    --- denied: 20
+    error: no buildpack takes this app
+      stave-tests/hostile@0.1.0: Fault::Denied: could not read the setting `HOME`: the manifest of stave-tests/hostile@0.1.0 does not ask for it (its author adds it to `asks.settings` in buildpack.toml)\nFault::Denied: could not use `layers` in detect: it is for build\nFault::Denied: could not use `overlay` in detect: it is for build
+    ");
+}
+
+#[test]
+fn nothing_that_it_says_steers_the_terminal() {
+    let env = TestEnv::empty();
+    for word in ["escape", "panic", "refuse", "names", "bad-name"] {
+        let outcome = misbehave(&env, word);
+        let is_steering = |c: char| c.is_control() && c != '\n' && c != '\t';
+        assert!(!outcome.stderr.contains(is_steering), "{word}: {:?}", outcome.stderr);
+        assert!(!outcome.stdout.contains(is_steering), "{word}: {:?}", outcome.stdout);
+    }
+}
+
+#[test]
+fn its_words_stand_behind_its_name() {
+    let env = TestEnv::empty();
+    let outcome = misbehave(&env, "flood");
+    let of_guest: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("xxxxxxxx")).collect();
+    assert!(!of_guest.is_empty(), "{}", outcome.stderr);
+    for line in &of_guest {
+        assert!(line.starts_with("[stave-tests/hostile] "), "{line}");
+    }
+    let total: usize = of_guest.iter().map(|line| line.len()).sum();
+    assert!(total < 8 << 20, "{total} bytes of ten million came through");
+}
+
+#[test]
+fn a_buildpack_is_built_from_its_source_and_says_what_it_could_do() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    let folder = root().join("tests/guests/hostile").display().to_string();
+    let mut command = env.stave(&["buildpack", "build", &folder, "--into", "made.wasm"]);
+    // The very compiler that built this test, by its path: rustup stands behind the names on the PATH, and in a world
+    // without the machine's settings it may install another one, or update what is there.
+    let compiler = PathBuf::from(succeeds(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root())));
+    let programs = compiler.join("bin");
+    assert!(programs.join("rustc").is_file(), "{} has no compiler", compiler.display());
+    let path = std::env::join_paths([programs.clone(), "/usr/bin".into(), "/bin".into()]).unwrap();
+    command.env("PATH", path).env("CARGO", programs.join("cargo")).env("RUSTC", programs.join("rustc"));
+    // Sources of dependencies were fetched for the test itself.
+    let cargo_home =
+        std::env::var_os("CARGO_HOME").map_or_else(|| std::env::home_dir().unwrap().join(".cargo"), PathBuf::from);
+    command.env("CARGO_HOME", cargo_home).env("CARGO_NET_OFFLINE", "true");
+    run(command.env("CARGO_TARGET_DIR", target_folder().join("embedded"))).succeeds();
+    let about = env.run(&["buildpack", "inspect", "made.wasm"]).succeeds().stdout;
+    insta::assert_snapshot!(about, @"
+    stave-tests/hostile@0.1.0  Hostile
+      Misbehaves as the setting BP_HOSTILE says.
+      contract  0.1
+      digest    sha256:[HEX]
+      size      [SIZE]
+
+    It can, by what it imports:
+      app        read the app's source
+      context    read the target and the settings it asks for
+      log        write messages
+      layers     add layers to the image
+      overlay    add and leave out app files in the image
+
+    It asks, in its manifest:
+      interfaces  layers, overlay
+      ecosystems  none
+      settings    BP_HOSTILE
+    ");
+}

@@ -1,0 +1,49 @@
+//! Images as tests look at them. Every image that a test gets hold of goes through [`checked`].
+
+use std::path::Path;
+
+use serde_json::Value;
+use stave_lifecycle::{
+    image::Image,
+    port::{cancel::Cancel, observer::Silent, sink::Sink as _},
+};
+use stave_model::target::Platform;
+use stave_oci::{
+    layout::{Layout, LayoutFolder, Place},
+    testing,
+    validate::validate,
+};
+
+use super::env::TestEnv;
+
+/// The image of an OCI layout, after everything that it promises was checked by reading it.
+#[track_caller]
+pub(crate) fn checked(layout: &Path, platform: &Platform) -> Image {
+    let place = Place { folder: layout.to_owned(), name: None };
+    let image = Layout::open(place).and_then(|layout| layout.image(platform)).unwrap();
+    if let Err(problems) = validate(&image) {
+        panic!("the image in {} is not sound: {problems:#?}", layout.display());
+    }
+    image
+}
+
+/// The image of this machine's platform.
+#[track_caller]
+pub(crate) fn checked_here(layout: &Path) -> Image {
+    checked(layout, &Platform::of_this_machine())
+}
+
+/// An image's configuration.
+pub(crate) fn config(image: &Image) -> Value {
+    serde_json::from_slice(&image.config).unwrap()
+}
+
+/// Writes a base image of one small file as the layout `base` in the test's folder: for tests that need some base, and
+/// neither a distribution nor a runtime.
+pub(crate) fn small_base(env: &TestEnv) -> String {
+    let arch = Platform::of_this_machine().arch;
+    let base = testing::image(&arch, vec![testing::layer(&[("etc/os-release", "ID=none\n")])]);
+    let sink = LayoutFolder::new(Place { folder: env.work().join("base"), name: None });
+    sink.put(&base, &Silent, &Cancel::new()).unwrap();
+    "oci:base".to_owned()
+}

@@ -1,0 +1,13 @@
+//! What the tests share: a world of its own for each, the program, apps to build, tools to compare with.
+
+pub(crate) mod app;
+pub(crate) mod container;
+pub(crate) mod env;
+pub(crate) mod filters;
+pub(crate) mod guests;
+pub(crate) mod images;
+pub(crate) mod jar;
+pub(crate) mod process;
+pub(crate) mod registry;
+pub(crate) mod tools;
+pub(crate) mod warm;
