@@ -29,17 +29,9 @@ impl Container {
         let image = output(Command::new("podman").args(["pull", "--quiet"]).arg(format!("oci:{}", layout.display())))?;
         let image = image.lines().last().unwrap_or_default().to_owned();
         let mut command = Command::new("podman");
-        command.args([
-            "run",
-            "--detach",
-            "--network",
-            "host",
-            "--cgroups",
-            "disabled",
-            "--read-only",
-            "--tmpfs",
-            "/tmp",
-        ]);
+        // runc and small limits: both work where crun or raising a limit does not (old control groups, few capabilities).
+        command.args(["--runtime", "runc", "run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp"]);
+        command.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
         command.args(["--env", &format!("SERVER_PORT={port}"), "--env", "SERVER_ADDRESS=127.0.0.1", &image]);
         Ok(Self { id: output(&mut command)?, port })
     }
