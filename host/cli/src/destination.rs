@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use stave_lifecycle::port::sink::Sink;
+use stave_lifecycle::port::{failure::PortError, sink::Sink};
 use stave_oci::{
     daemon::Daemon,
     docker_archive::ArchiveFile,
@@ -55,16 +55,22 @@ pub(crate) fn sinks(
             Place::Store => Arc::new(NamedImage::new(workshop.images.clone(), name.to_string())),
             Place::Layout(place) => Arc::new(LayoutFolder::new(place)),
             Place::DockerArchive(file) => Arc::new(ArchiveFile::new(file, vec![name.to_string()])),
-            Place::Docker => Arc::new(Daemon::find(|name| std::env::var_os(name), vec![name.to_string()])?),
+            Place::Docker => {
+                Arc::new(Daemon::find(|name| std::env::var_os(name), vec![name.to_string()]).map_err(unusable)?)
+            }
         });
     }
     if destination.publish {
-        sinks.push(Arc::new(RegistryTag::new(workshop.registries(), name.clone())?));
+        sinks.push(Arc::new(RegistryTag::new(workshop.registries(), name.clone()).map_err(unusable)?));
     }
     if sinks.is_empty() {
         sinks.push(Arc::new(NamedImage::new(workshop.images.clone(), name.to_string())));
     }
     Ok(sinks)
+}
+
+fn unusable(error: PortError) -> Exit {
+    Exit::new(USAGE, error)
 }
 
 #[cfg(test)]

@@ -81,34 +81,33 @@ impl Exit {
 
     /// The code, unless a cause says that somebody asked to stop.
     pub(crate) fn final_code(&self) -> u8 {
-        let cancelled = self
-            .causes()
-            .any(|cause| cause.downcast_ref::<PortError>().is_some_and(|error| error.fault == Fault::Cancelled));
+        let cancelled = self.port_error().is_some_and(|error| error.fault == Fault::Cancelled);
         if cancelled { INTERRUPTED } else { self.code }
+    }
+
+    fn port_error(&self) -> Option<&PortError> {
+        PortError::within(self.error.as_ref())
     }
 
     /// `error: …`, `caused by: …` for each cause, details, `hint: …`; each on lines of its own.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         let mut last = String::new();
-        let mut hints = self.hints.clone();
         for (index, cause) in self.causes().enumerate() {
             let message = printable(&cause.to_string());
             if message != last {
                 let _ = writeln!(text, "{}: {message}", if index == 0 { "error" } else { "caused by" });
             }
             last = message;
-            if let Some(PortError { hint: Some(hint), .. }) = cause.downcast_ref() {
-                hints.push(hint.clone());
-            }
         }
         for detail in &self.details {
             for line in detail.lines() {
                 let _ = writeln!(text, "  {}", printable(line));
             }
         }
-        for hint in hints {
-            let _ = writeln!(text, "hint: {}", printable(&hint));
+        let of_port = self.port_error().and_then(|error| error.hint.as_ref());
+        for hint in self.hints.iter().chain(of_port.filter(|hint| !self.hints.contains(hint))) {
+            let _ = writeln!(text, "hint: {}", printable(hint));
         }
         text
     }

@@ -130,7 +130,7 @@ pub(crate) fn inspect(arguments: &BuildpackInspect, ui: &Ui) -> Result<(), Exit>
     let wasm = read_component(name)?;
     let description = describe(&wasm, &stave_engine::Limits::default()).map_err(|error| {
         let code = if is_for_other_contract(&error) { CONTRACT } else { REFUSED };
-        Exit::new(code, anyhow::Error::new(error).context(format!("{} is not a buildpack", printable(name))))
+        Exit::new(code, anyhow::Error::new(error).context(format!("could not inspect {}", printable(name))))
     })?;
     match arguments.output {
         Output::Json => {
