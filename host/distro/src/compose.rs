@@ -1,7 +1,7 @@
 //! From a definition to images: look at the archives, choose packages, fetch them, unpack them into a tree, write layers.
 //!
 //! The same packages give the same image, whenever and wherever they are put together. What holds the packages is one layer
-//! and what Stave adds is another; dividing the packages further is a matter of [`parts`] alone.
+//! and what Stave adds is another; dividing the packages further is a matter of `parts` alone.
 
 use std::sync::Arc;
 
