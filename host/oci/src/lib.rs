@@ -5,7 +5,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`reference`] | image names as people write them |
+//! | [`reference`](mod@reference) | image names as people write them |
 //! | [`json`] | documents read strictly: capped, shallow, no key twice |
 //! | [`manifest`] | manifests and indexes, OCI's and docker's |
 //! | [`config`] | what an image's configuration must say |

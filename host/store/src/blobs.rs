@@ -105,7 +105,7 @@ impl NewBlob for DiskBlob {
         let parent = path.parent().unwrap_or(self.folder.path());
         fs::create_dir_all(parent).map_err(failed)?;
         let folder = self.folder.clone();
-        let published = self.staged.publish(&path, 0o444).and_then(|_| open(&path));
+        let published = self.staged.settle().and_then(|staged| staged.publish(&path, 0o444)).and_then(|_| open(&path));
         published
             .and_then(|span| span.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .map_err(|error| folder.failed(format!("could not keep the blob {digest}"), error))

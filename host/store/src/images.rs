@@ -250,7 +250,7 @@ impl ImageStore {
             let cause = "its bytes are not the ones that its descriptor names";
             return Err(PortError::new(Fault::Integrity, attempt()).caused_by(cause));
         }
-        staged.publish(&self.place(digest), 0o444).map_err(failed)?;
+        staged.settle().and_then(|staged| staged.publish(&self.place(digest), 0o444)).map_err(failed)?;
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl ImageStore {
         let write = || {
             let mut staged = self.staging.create()?;
             staged.write_all(bytes)?;
-            staged.publish(&self.place(digest), 0o444)
+            staged.settle()?.publish(&self.place(digest), 0o444)
         };
         write().map(drop).map_err(|error| self.folder.failed(format!("could not store {digest}"), error))
     }
@@ -277,7 +277,7 @@ impl ImageStore {
         let write = || {
             let mut staged = self.staging.create()?;
             staged.write_all(bytes)?;
-            staged.publish(&self.folder.path().join(name), 0o644)
+            staged.settle()?.publish(&self.folder.path().join(name), 0o644)
         };
         write()
             .map(drop)

@@ -69,11 +69,16 @@ impl Staging {
 pub struct Staged(NamedTempFile);
 
 impl Staged {
-    /// Gives it its name, `mode` and durability: its bytes are on the disk before the name is. Whatever stands there is
-    /// replaced. Answers the open file.
+    /// Brings its bytes to the disk, so that a name given afterwards does not outlive them when the power fails. Not needed
+    /// for what is checked whenever it is read.
+    pub fn settle(self) -> io::Result<Self> {
+        self.0.as_file().sync_data()?;
+        Ok(self)
+    }
+
+    /// Gives it its name and `mode`. Whatever stands there is replaced. Answers the open file.
     pub fn publish(self, name: &Path, mode: u32) -> io::Result<File> {
         self.0.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        self.0.as_file().sync_data()?;
         let file = self.0.persist(name).map_err(|error| error.error)?;
         // The lock said "in progress"; a file with a name is not.
         lock(&file, FlockOperation::Unlock)?;

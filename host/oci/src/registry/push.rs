@@ -1,7 +1,7 @@
 //! Finished images into a registry: what is missing there is sent, four blobs at once, and the tag moves last.
 //!
 //! A blob's upload is one session: `POST` opens it, `PUT` sends everything and closes it. A fault begins a new session
-//! with the first byte. Going on within a session (`PATCH`, offset by `GET`) has its seam in [`Push::upload`].
+//! with the first byte. Going on within a session (`PATCH`, offset by `GET`) has its seam in `Push::upload`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
