@@ -246,8 +246,10 @@ fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Ou
 fn in_one_line(error: &RunError) -> String {
     match error {
         RunError::Refused(failure) => {
+            let file = failure.file.as_ref().map(|file| format!("{file}: ")).unwrap_or_default();
+            let detail = failure.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}{hint}", failure.summary)
+            format!("{file}{}{detail}{hint}", failure.summary)
         }
         RunError::Stopped { .. } => error.to_string(),
         _ => {

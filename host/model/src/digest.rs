@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn fields_do_not_run_into_each_other() {
-        let key = |fields: &[&str]| fields.iter().fold(Key::new("test 1"), |k, f| k.field(f)).finish();
+        let key = |fields: &[&str]| fields.iter().fold(Key::new("test 1"), Key::field).finish();
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_ne!(key(&["a", ""]), key(&["a"]));
         assert_ne!(Key::new("t").list(["a"]).field("b").finish(), Key::new("t").list(["a", "b"]).finish());
