@@ -37,7 +37,7 @@ struct Detail {
 impl Answer {
     /// Reads an answer to its end.
     pub(super) fn read(stream: impl Read) -> io::Result<Self> {
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(UntilClosed(stream));
         loop {
             let status = status(&line(&mut reader)?)?;
             let mut chunked = false;
@@ -115,6 +115,19 @@ fn line(reader: &mut impl BufRead) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| invalid("a line is not text"))
 }
 
+/// A stream that ends when the other side hangs up, however it does so: a daemon that refuses a request closes with the
+/// rest of it unread, which the system reports as a reset behind the answer's last byte.
+struct UntilClosed<R>(R);
+
+impl<R: Read> Read for UntilClosed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            other => other,
+        }
+    }
+}
+
 fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let line = line(reader)?;
@@ -145,6 +158,20 @@ mod tests {
             Ok(Err((status, message))) => format!("{status} {message}"),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn a_reset_behind_the_answer_is_its_end() {
+        struct Reset;
+        impl Read for Reset {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        let refusal = "HTTP/1.1 403 Forbidden\r\n\r\n{\"message\":\"not today\"}";
+        let answer = Answer::read(refusal.as_bytes().chain(Reset)).unwrap();
+        assert_eq!(answer.verdict(), Err((403, "not today".to_owned())));
+        assert!(Answer::read(Reset).is_err(), "no answer at all is none");
     }
 
     #[test]
