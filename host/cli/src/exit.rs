@@ -81,12 +81,18 @@ impl Exit {
 
     /// The code, unless a cause says that somebody asked to stop.
     pub(crate) fn final_code(&self) -> u8 {
-        let cancelled = self.port_error().is_some_and(|error| error.fault == Fault::Cancelled);
+        let cancelled = self.port_errors().any(|error| error.fault == Fault::Cancelled);
         if cancelled { INTERRUPTED } else { self.code }
     }
 
-    fn port_error(&self) -> Option<&PortError> {
-        PortError::within(self.error.as_ref())
+    /// Errors of ports among the causes, also those that travel in an I/O error.
+    fn port_errors(&self) -> impl Iterator<Item = &PortError> {
+        let mut next = PortError::within(self.error.as_ref());
+        std::iter::from_fn(move || {
+            let error = next?;
+            next = error.source().and_then(PortError::within);
+            Some(error)
+        })
     }
 
     /// `error: …`, `caused by: …` for each cause, details, `hint: …`; each on lines of its own.
@@ -105,8 +111,13 @@ impl Exit {
                 let _ = writeln!(text, "  {}", printable(line));
             }
         }
-        let of_port = self.port_error().and_then(|error| error.hint.as_ref());
-        for hint in self.hints.iter().chain(of_port.filter(|hint| !self.hints.contains(hint))) {
+        let mut hints: Vec<&String> = self.hints.iter().collect();
+        for hint in self.port_errors().filter_map(|error| error.hint.as_ref()) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+        for hint in hints {
             let _ = writeln!(text, "hint: {}", printable(hint));
         }
         text
