@@ -1,6 +1,6 @@
 //! Input that is wrong: a clear error, a documented exit code, and nothing half-written.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use serde_json::Value;
 use stave_model::{component::embed, target::Platform};
@@ -142,7 +142,7 @@ fn hostile_jars() {
     for (what, bytes) in jar::hostile() {
         env.write("hostile.jar", bytes);
         let outcome = env.run(&["build", "hostile.jar", "--offline", "--run-image", &base, "--to", "oci:out"]);
-        said += &format!("--- {what}: {}\n{}\n", outcome.code.unwrap(), outcome.failure());
+        write!(said, "--- {what}: {}\n{}\n", outcome.code.unwrap(), outcome.failure()).unwrap();
         env.assert_nothing_half_written();
         assert_eq!(outcome.code, Some(32), "{what}");
         assert!(!env.root().join("canary").exists() && !env.work().join("out").exists(), "{what}");

@@ -1,6 +1,6 @@
 //! A buildpack that misbehaves, through the program itself: it is stopped, named, and cannot steer the terminal.
 
-use std::{path::PathBuf, process::Command};
+use std::{fmt::Write as _, path::PathBuf, process::Command};
 
 use crate::support::{
     env::TestEnv,
@@ -36,7 +36,7 @@ fn each_way_of_stopping_names_the_buildpack() {
         let outcome = misbehave(&env, word);
         assert!([20, 21].contains(&outcome.code.unwrap()), "{word}: {}", outcome.stderr);
         assert!(outcome.failure().contains("stave-tests/hostile"), "{word}: {}", outcome.stderr);
-        said += &format!("--- {word}: {}\n{}", outcome.code.unwrap(), outcome.failure());
+        write!(said, "--- {word}: {}\n{}", outcome.code.unwrap(), outcome.failure()).unwrap();
         assert!(!env.work().join("out").exists());
         env.assert_nothing_half_written();
     }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How long an app may take to answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A podman whose images and containers are in the test's folder.
 pub(crate) struct Podman {
@@ -32,7 +32,9 @@ impl Podman {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tool("podman");
         command.arg("--root").arg(self.folder.join("root")).arg("--runroot").arg(self.folder.join("run"));
-        command.args(["--runtime", "crun", "--cgroup-manager", "cgroupfs"]).args(arguments);
+        // Without it, locks and states are in the machine's own folder, whatever the storage is.
+        command.arg("--tmpdir").arg(self.folder.join("tmp"));
+        command.args(["--runtime", "runc"]).args(arguments);
         command
     }
 
@@ -47,8 +49,10 @@ impl Podman {
     /// free port of the loopback address. Its root is read-only.
     pub(crate) fn serve(&self, image: &str) -> Container<'_> {
         let port = free_port();
-        let mut command = self.command(&["run", "--detach", "--network", "host", "--cgroups", "disabled"]);
-        command.args(["--read-only", "--tmpfs", "/tmp", "--env", "SERVER_ADDRESS=127.0.0.1"]);
+        let mut command = self.command(&["run", "--detach", "--network", "host", "--read-only"]);
+        // runc and small limits work where crun, or raising a limit, does not.
+        command.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
+        command.args(["--tmpfs", "/tmp", "--env", "SERVER_ADDRESS=127.0.0.1"]);
         command.args(["--env", &format!("SERVER_PORT={port}"), image]);
         Container { podman: self, id: succeeds(&mut command), port }
     }
@@ -56,8 +60,8 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        // Layers are mounted, and files belong to users of the image: podman itself takes them away.
-        let _ = run(&mut self.command(&["system", "reset", "--force"]));
+        // Only what is in this storage: `podman system reset` would take away folders of the machine's own podman too.
+        let _ = run(&mut self.command(&["rmi", "--all", "--force"]));
     }
 }
 

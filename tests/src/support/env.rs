@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ use super::{
     process::{Outcome, run, stave},
     warm,
 };
+
+/// Tells the worlds of one run apart.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The folders of one test, removed at its end.
 pub(crate) struct TestEnv {
@@ -23,7 +27,10 @@ impl TestEnv {
     /// With nothing in it.
     pub(crate) fn empty() -> Self {
         // Below the target folder, so that files of the warm cache can be linked.
-        let folder = tempfile::Builder::new().prefix("test-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // The name has no capital letters, because podman takes paths for names of images.
+        let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder =
+            tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for name in ["home", "cache", "data", "tmp", "work"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }

@@ -4,12 +4,12 @@ use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
 const PACKAGES: [(&str, &str); 9] = [
-    ("crun", "crun"),
     ("docker-registry", "docker-registry"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
     ("podman", "podman"),
     ("qemu-aarch64-static", "qemu-user-static"),
+    ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("unshare", "util-linux"),

@@ -1,0 +1,190 @@
+//! How long people wait, beside what this machine can do at best: a table for `host/README.md`.
+//!
+//! `cargo bench-build` prints it. Programs and libraries are built for release; what a build fetches is fetched before.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
+
+#[expect(dead_code, reason = "what the tests share is more than a benchmark needs")]
+#[path = "../src/support/mod.rs"]
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use stave_archive::content::Span;
+use stave_engine::{Engine, Limits, compiled::CodeStore};
+use stave_lifecycle::{
+    app,
+    port::{
+        artifacts::ArtifactSource,
+        buildpack::Buildpack as _,
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::{Observer, Silent},
+    },
+    workbench::{Limits as BenchLimits, Phase, Shop, Workbench},
+};
+use stave_model::{
+    component::embed,
+    dependency::{Artifact, Dependency},
+    digest::Digest,
+    manifest::Manifest,
+    target::{Platform, Target},
+};
+use support::{
+    app::spring_webdb,
+    env::TestEnv,
+    process::{cargo, root, run, succeeds, target_folder},
+};
+
+/// Bytes that the machine's own speed is measured with.
+const SAMPLE: usize = 256 << 20;
+
+fn main() {
+    // `cargo test --benches` and `cargo bench -- --list` are not asked to wait for minutes.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let env = TestEnv::warm();
+    println!("| What | Median | Worst | Runs |\n|---|---|---|---|");
+    machine(&env);
+    component(&env);
+    builds(&env);
+}
+
+fn row(what: &str, times: &mut [Duration]) {
+    times.sort_unstable();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!("| {what} | {} | {} | {} |", shown(median), shown(worst), times.len());
+}
+
+fn shown(time: Duration) -> String {
+    let micros = time.as_micros();
+    if micros < 10_000 {
+        format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
+    } else {
+        format!("{} ms", micros / 1000)
+    }
+}
+
+fn timed<T>(count: usize, mut work: impl FnMut() -> T) -> Vec<Duration> {
+    let once = |_| {
+        let started = Instant::now();
+        std::hint::black_box(work());
+        started.elapsed()
+    };
+    (0..count).map(once).collect()
+}
+
+/// What bounds every build: hashing, compressing and copying on one core.
+fn machine(env: &TestEnv) {
+    let jar = fs::read(spring_webdb()).unwrap();
+    let sample: Vec<u8> = jar.iter().copied().cycle().take(SAMPLE).collect();
+    let speed = |what: &str, times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        let micros = times[times.len() / 2].as_micros().max(1);
+        row(&format!("this machine: {what} of 256 MiB ({} MB/s)", SAMPLE as u128 / micros), times);
+    };
+    speed("SHA-256", &mut timed(5, || Digest::of(&sample)));
+    speed(
+        "gzip level 1",
+        &mut timed(3, || {
+            let mut gzip = GzEncoder::new(io::sink(), Compression::new(1));
+            gzip.write_all(&sample).unwrap();
+            gzip.finish().unwrap();
+        }),
+    );
+    let from = env.write("sample", &sample);
+    let to = env.work().join("copy");
+    speed(
+        "copying a file",
+        &mut timed(5, || {
+            let mut copy = File::create(&to).unwrap();
+            // Read and written, as a layer is; the file system is not asked to share blocks.
+            copy.write_all(&fs::read(&from).unwrap()).unwrap();
+            copy.sync_data().unwrap();
+        }),
+    );
+}
+
+/// The component of the Java buildpack, as it is inside the program.
+fn java() -> Vec<u8> {
+    let wasm = fs::read(target_folder().join("embedded/wasm32-wasip2/embedded/stave_java.wasm")).unwrap();
+    embed(&wasm, &fs::read_to_string(root().join("buildpacks/java/buildpack.toml")).unwrap()).unwrap()
+}
+
+/// Has nothing: detect fetches nothing.
+struct Nowhere;
+
+impl ArtifactSource for Nowhere {
+    fn fetch(&self, _: &Dependency, _: &Artifact, _: &dyn Observer, _: &Cancel) -> Result<Span, PortError> {
+        Err(PortError::new(Fault::Network, "there is nothing here"))
+    }
+}
+
+fn component(env: &TestEnv) {
+    release();
+    let component = java();
+    let asks = Manifest::parse(stave_model::component::manifest(&component).unwrap()).unwrap().asks;
+    let load = |folder: &str| {
+        let code = env.root().join(folder);
+        fs::create_dir_all(&code).unwrap();
+        let engine = Engine::new(Limits::default(), Some(CodeStore::open(&code).unwrap())).unwrap();
+        let started = Instant::now();
+        let loaded = engine.load(&component, None, &asks).unwrap();
+        (started.elapsed(), loaded)
+    };
+    row("component load, first time", &mut (0..5).map(|n| load(&format!("code-{n}")).0).collect::<Vec<_>>());
+    row("component load, code kept", &mut (0..50).map(|_| load("code-0").0).collect::<Vec<_>>());
+    let (_, loaded) = load("code-0");
+    let limits = BenchLimits::default();
+    let app = app::open(spring_webdb(), &limits.archive).unwrap();
+    let shop = Shop {
+        target: Target { platform: Platform::of_this_machine(), distro: None },
+        settings: Arc::new(BTreeMap::new()),
+        artifacts: Arc::new(Nowhere),
+        observer: Arc::new(Silent),
+        cancel: Cancel::new(),
+        scratch: env.root().join("tmp"),
+        limits,
+    };
+    let detect = || {
+        let bench = Workbench::new(&shop, loaded.manifest(), loaded.grants(), Phase::Detect, app.tree.clone());
+        loaded.detect(&Arc::new(bench)).unwrap()
+    };
+    row("detect, spring-webdb", &mut timed(50, detect));
+}
+
+/// The program as people install it.
+fn release() -> PathBuf {
+    succeeds(cargo().args(["build", "--quiet", "--release", "--package", "stave-cli"]));
+    target_folder().join("release/stave")
+}
+
+fn builds(env: &TestEnv) {
+    let (stave, jar) = (release(), spring_webdb());
+    let build = || {
+        let mut command = env.command(&stave);
+        command.args(["build", "--verbose", "--tag", "bench"]).arg(jar);
+        let said = run(&mut command).succeeds().stderr;
+        said.lines().find_map(|line| line.strip_prefix("peak memory ")).unwrap_or("unknown").to_owned()
+    };
+    let mut first = Vec::new();
+    for _ in 0..5 {
+        // All but what was fetched: blobs of layers stay, and are written again because nobody knows what they are.
+        env.forget_results();
+        first.extend(timed(1, build));
+    }
+    row("first build of spring-webdb, downloads kept", &mut first);
+    env.forget_results();
+    let of_first = build();
+    row("rebuild with nothing changed", &mut timed(10, build));
+    println!("\npeak memory: {of_first} for a first build, {} for a rebuild", build());
+}
