@@ -24,7 +24,7 @@ elf='\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb
 mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
 printf '%s' ":stave-arm64:M::$elf:$mask:$2:F" 2> /dev/null > /proc/sys/fs/binfmt_misc/register || exit 99
 mkdir -p "$1/proc" && mount --rbind /proc "$1/proc" || exit 98
-exec env "PATH=$image_path" /usr/sbin/chroot "$1" /cnb/lifecycle/launcher java -Xint -XX:+UseSerialGC -version
+exec env "PATH=$image_path" /usr/sbin/chroot "$1" /cnb/lifecycle/launcher -- java -Xint -XX:+UseSerialGC -version
 "#;
 
 #[test]
