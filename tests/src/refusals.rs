@@ -226,7 +226,7 @@ fn a_bomb_within_the_app() {
     env.write("app/bomb.jar", jar::bomb());
     insta::assert_snapshot!(refuse(&env, &["build", "app", "--to", "oci:out"], 21), @"
     error: no buildpack takes this app
-      stave/java@0.1.0: failed: bomb.jar: bomb.jar is damaged: could not open the archive `bomb.jar` of the app: zip archive is refused: it unpacks to more than 200 times its size (build it again, or copy it again in binary mode)
+      stave/java@0.1.0: failed: bomb.jar is damaged: could not open the archive `bomb.jar` of the app: zip archive is refused: it unpacks to more than 200 times its size (build it again, or copy it again in binary mode)
     ");
 }
 

@@ -1,9 +1,10 @@
 //! Ctrl-C: the first asks everything to stop and clean up, the second ends at once.
 
-use std::io;
+use std::{io, thread};
 
-use signal_hook::{consts::TERM_SIGNALS, flag};
+use signal_hook::{consts::TERM_SIGNALS, flag, iterator::Signals};
 use stave_lifecycle::port::cancel::Cancel;
+use stave_transport::client::Client;
 
 use crate::exit::INTERRUPTED;
 
@@ -15,4 +16,16 @@ pub(crate) fn watch(cancel: &Cancel) -> io::Result<()> {
         flag::register(*signal, cancel.flag())?;
     }
     Ok(())
+}
+
+/// Ends the network's use as well when a signal comes: whoever waits for a silent server looks at no flag.
+pub(crate) fn wake(client: &Client) -> io::Result<()> {
+    let client = client.clone();
+    let mut signals = Signals::new(TERM_SIGNALS)?;
+    let wait = move || {
+        if signals.forever().next().is_some() {
+            client.shutdown();
+        }
+    };
+    thread::Builder::new().name("interrupt".to_owned()).spawn(wait).map(drop)
 }

@@ -15,9 +15,13 @@ mod workshop;
 use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use stave_lifecycle::port::cancel::Cancel;
+use stave_lifecycle::port::{cancel::Cancel, failure::PortError};
 
-use crate::{args::Cli, exit::USAGE, ui::Ui};
+use crate::{
+    args::Cli,
+    exit::{Exit, INTERRUPTED, USAGE},
+    ui::Ui,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
+            // Whatever failed after the request to stop failed because of it.
+            let exit = if cancel.is_set() { Exit::new(INTERRUPTED, PortError::cancelled()) } else { exit };
             ui.failure(&exit.render());
             ExitCode::from(exit.final_code())
         }

@@ -246,7 +246,8 @@ fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Ou
 fn in_one_line(error: &RunError) -> String {
     match error {
         RunError::Refused(failure) => {
-            let file = failure.file.as_ref().map(|file| format!("{file}: ")).unwrap_or_default();
+            let unnamed = failure.file.as_ref().filter(|file| !failure.summary.contains(file.as_str()));
+            let file = unnamed.map(|file| format!("{file}: ")).unwrap_or_default();
             let detail = failure.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             format!("{file}{}{detail}{hint}", failure.summary)

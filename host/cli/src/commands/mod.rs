@@ -34,6 +34,7 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
     }
     interrupt::watch(cancel).map_err(|error| Exit::new(GENERAL, error))?;
     let workshop = Workshop::open(&cli.global, Arc::clone(ui), cancel.clone())?;
+    interrupt::wake(&workshop.client).map_err(|error| Exit::new(GENERAL, error))?;
     match cli.command {
         Command::Build(arguments) => build::run(&workshop, &arguments),
         Command::Stack(StackCommand::Create(arguments)) => stack::create(&workshop, &arguments),
