@@ -82,7 +82,7 @@ impl Credentials {
     }
 
     /// The files that the environment names, in podman's order (containers-auth.json(5)): `REGISTRY_AUTH_FILE`, the
-    /// `auth.json` of this session and of this user, docker's `config.json` (`DOCKER_CONFIG`).
+    /// `auth.json` of this login and of this user, docker's `config.json` (`DOCKER_CONFIG`).
     pub fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("HOME");
