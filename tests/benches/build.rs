@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -52,11 +52,13 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    // First, so that no compiler runs beside what is measured.
+    let stave = release();
     let env = TestEnv::warm();
     println!("| What | Median | Worst | Runs |\n|---|---|---|---|");
     machine(&env);
     component(&env);
-    builds(&env);
+    builds(&env, &stave);
 }
 
 fn row(what: &str, times: &mut [Duration]) {
@@ -130,7 +132,6 @@ impl ArtifactSource for Nowhere {
 }
 
 fn component(env: &TestEnv) {
-    release();
     let component = java();
     let asks = Manifest::parse(stave_model::component::manifest(&component).unwrap()).unwrap().asks;
     let load = |folder: &str| {
@@ -168,10 +169,10 @@ fn release() -> PathBuf {
     target_folder().join("release/stave")
 }
 
-fn builds(env: &TestEnv) {
-    let (stave, jar) = (release(), spring_webdb());
+fn builds(env: &TestEnv, stave: &Path) {
+    let jar = spring_webdb();
     let build = || {
-        let mut command = env.command(&stave);
+        let mut command = env.command(stave);
         command.args(["build", "--verbose", "--tag", "bench"]).arg(jar);
         let said = run(&mut command).succeeds().stderr;
         said.lines().find_map(|line| line.strip_prefix("peak memory ")).unwrap_or("unknown").to_owned()
