@@ -152,47 +152,47 @@ fn hostile_jars() {
     --- climbs: 32
     error: could not read the archive `hostile.jar`
     caused by: path `../canary` is refused: it holds `.` or `..`
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- climbs inside: 32
     error: could not read the archive `hostile.jar`
     caused by: path `a/../../canary` is refused: it holds `.` or `..`
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- absolute: 32
     error: could not read the archive `hostile.jar`
     caused by: path `/canary` is refused: it is absolute
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- backslashes: 32
     error: could not read the archive `hostile.jar`
     caused by: path `..\\canary` is refused: it holds a backslash or a NUL
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- duplicate: 32
     error: could not read the archive `hostile.jar`
     caused by: `a` is there twice, or below something that is not a folder
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- file as folder: 32
     error: could not read the archive `hostile.jar`
     caused by: `a/b` is there twice, or below something that is not a folder
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- link outside: 32
     error: could not read the archive `hostile.jar`
     caused by: symbolic link `a` leads outside of its tree: `../../canary`
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- absolute link: 32
     error: could not read the archive `hostile.jar`
     caused by: symbolic link `a` leads outside of its tree: `/etc`
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
 
     --- through a link: 32
     error: could not read the archive `hostile.jar`
     caused by: symbolic link `a` leads outside of its tree: `..`
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
     ");
 }
 
@@ -214,7 +214,7 @@ fn a_bomb() {
     insta::assert_snapshot!(refuse_app(&env, "bomb.jar", 32), @"
     error: could not read the archive `bomb.jar`
     caused by: zip archive is refused: it unpacks to more than 200 times its size
-    hint: build the jar anew; `unzip -t FILE` tells whether it is whole
+    hint: nothing like this comes out of a build tool: look at where the file comes from
     ");
 }
 

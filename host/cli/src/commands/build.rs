@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use stave_archive::intake::ArchiveError;
 use stave_lifecycle::{
     app::{self, AppError},
     build::{self, BuildError},
@@ -160,9 +161,12 @@ fn settings(texts: &[String]) -> Result<BTreeMap<String, String>, Exit> {
 }
 
 fn unreadable_app(error: AppError) -> Exit {
-    let is_damaged = matches!(error, AppError::Jar(..));
-    let exit = Exit::new(ANALYZE, error);
-    if is_damaged { exit.hint("build the jar anew; `unzip -t FILE` tells whether it is whole") } else { exit }
+    let hint = match &error {
+        AppError::Jar(_, ArchiveError::Read { .. }) => "build the jar anew; `unzip -t FILE` tells whether it is whole",
+        AppError::Jar(..) => "nothing like this comes out of a build tool: look at where the file comes from",
+        _ => return Exit::new(ANALYZE, error),
+    };
+    Exit::new(ANALYZE, error).hint(hint)
 }
 
 fn detect(shop: &Shop, equipment: &Equipment, app: &app::App) -> Result<Detection, Exit> {
