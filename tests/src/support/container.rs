@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 use super::{
     env::TestEnv,
     process::{run, succeeds},
@@ -21,19 +23,22 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A podman whose images and containers are in the test's folder.
 pub(crate) struct Podman {
     folder: PathBuf,
+    /// For sockets and locks: podman refuses a path of more than 50 characters for these, and a checkout may stand deep.
+    running: TempDir,
 }
 
 impl Podman {
     pub(crate) fn new(env: &TestEnv) -> Self {
-        Self { folder: env.root().join("podman") }
+        let running = tempfile::Builder::new().prefix("stave-").tempdir_in("/tmp").unwrap();
+        Self { folder: env.root().join("podman"), running }
     }
 
     /// The program with its storage named.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tool("podman");
-        command.arg("--root").arg(self.folder.join("root")).arg("--runroot").arg(self.folder.join("run"));
+        command.arg("--root").arg(self.folder.join("root")).arg("--runroot").arg(self.running.path().join("run"));
         // Without it, locks and states are in the machine's own folder, whatever the storage is.
-        command.arg("--tmpdir").arg(self.folder.join("tmp"));
+        command.arg("--tmpdir").arg(self.running.path().join("tmp"));
         command.args(["--runtime", "runc"]).args(arguments);
         command
     }
