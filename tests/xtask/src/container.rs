@@ -26,7 +26,9 @@ impl Container {
     /// to listen on a free port of the loopback address.
     pub(crate) fn start(layout: &Path) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let image = output(Command::new("podman").args(["pull", "--quiet"]).arg(format!("oci:{}", layout.display())))?;
+        let image = output(
+            Command::new("podman").args(["pull", "--quiet", "oci:spring-webdb"]).current_dir(layout.join("..")),
+        )?;
         let image = image.lines().last().unwrap_or_default().to_owned();
         let mut command = Command::new("podman");
         // runc and small limits: both work where crun or raising a limit does not (old control groups, few capabilities).
