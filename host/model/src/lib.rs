@@ -19,6 +19,7 @@
 //! | [`layer`] | what a layer is for |
 //! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
 //! | [`image`] | base image + layers + launch → image configuration and labels |
+//! | [`sbom`] | what is in a layer by name and version |
 
 pub mod builder;
 pub mod capability;
@@ -33,4 +34,5 @@ pub mod layer;
 pub mod manifest;
 pub mod order;
 pub mod plan;
+pub mod sbom;
 pub mod target;

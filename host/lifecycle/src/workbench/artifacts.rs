@@ -13,6 +13,7 @@ use stave_model::{
     capability::{Excess, Interface},
     dependency::{Artifact, Dependency},
     digest::{Digest, Key},
+    sbom::Component,
 };
 
 use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, short};
@@ -47,6 +48,7 @@ pub struct Unpacking {
 
 /// An artefact whose bytes are here. Its tree is read when it is first asked for.
 pub(super) struct Fetched {
+    component: Component,
     digest: Digest,
     name: String,
     file: Span,
@@ -57,6 +59,17 @@ impl Fetched {
     /// Its tree, if it was asked for.
     pub(super) fn tree(&self) -> Option<&Tree> {
         self.tree.as_ref()
+    }
+}
+
+impl State {
+    /// Notes that a layer holds something of an artefact.
+    fn holds(&mut self, layer: usize, artifact: usize) {
+        let contents = &mut self.layers[layer].contents;
+        let component = &self.artifacts[artifact].component;
+        if !contents.contains(component) {
+            contents.push(component.clone());
+        }
     }
 }
 
@@ -101,7 +114,8 @@ impl Workbench {
         let purl = &wanted.artifact.purl;
         let name = purl.qualifiers.get("file_name").unwrap_or(&purl.name).clone();
         let mut state = self.state();
-        state.artifacts.push(Fetched { digest: wanted.artifact.sha256, name, file, tree: None });
+        let component = Component::of_dependency(&wanted.dependency, &wanted.artifact);
+        state.artifacts.push(Fetched { component, digest: wanted.artifact.sha256, name, file, tree: None });
         Ok(state.artifacts.len() - 1)
     }
 
@@ -155,7 +169,9 @@ impl Workbench {
         }
         let recipe = Key::new("unpack 1").field(digest.hex()).field(&how.from).field(&how.into);
         let recipe = recipe.list(&how.keep).list(&how.drop).list(&how.executable).finish();
-        self.graft_into_layer(&mut state, layer, &into, &part, &recipe)
+        let count = self.graft_into_layer(&mut state, layer, &into, &part, &recipe)?;
+        state.holds(layer, artifact);
+        Ok(count)
     }
 
     /// Puts an artefact's file itself into a layer.
@@ -170,6 +186,7 @@ impl Workbench {
         let attempt = format!("could not save the artefact `{}` into a layer", short(&fetched.name));
         part.insert(at, node).map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
         self.graft_into_layer(&mut state, layer, &TreePath::root(), &part, &recipe)?;
+        state.holds(layer, artifact);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use stave_model::{
     id::LayerName,
     image::LAYERS_DIR,
     layer::Usage,
+    sbom::Component,
 };
 
 use super::{Answer, Entry, Phase, State, Workbench, app::unknown, short};
@@ -34,6 +35,8 @@ pub struct DraftLayer {
     pub env: Vec<EnvChange>,
     /// The buildpack's notes.
     pub metadata: BTreeMap<String, String>,
+    /// What of it has a name and a version of its own, in the order in which it came.
+    pub contents: Vec<Component>,
     /// A key over everything that was done to the tree, in order.
     pub recipe: Digest,
 }
@@ -70,6 +73,7 @@ impl Workbench {
             tree: Tree::new(),
             env: Vec::new(),
             metadata: BTreeMap::new(),
+            contents: Vec::new(),
             recipe: Key::new("layer 1").finish(),
         });
         Ok(state.layers.len() - 1)

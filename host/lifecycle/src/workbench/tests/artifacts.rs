@@ -220,3 +220,21 @@ fn a_recipe_is_the_artefact_and_how_it_was_unpacked() {
     recipes.dedup();
     assert_eq!(recipes.len(), ways.len() + 1);
 }
+
+#[test]
+fn a_layer_knows_what_was_put_into_it() {
+    let file = tar_gz(FILES);
+    let bench = fetched(&file);
+    bench.create_layer("other", Usage::default()).unwrap();
+    for part in ["top/bin", "top/lib"] {
+        let how = Unpacking { from: part.to_owned(), ..Unpacking::default() };
+        bench.artifact_unpack(0, 0, &how).unwrap();
+    }
+    assert!(bench.artifact_unpack(0, 1, &Unpacking { from: "none".to_owned(), ..Unpacking::default() }).is_err());
+    let layers = bench.clear().layers;
+    let [component] = &layers[0].contents[..] else { panic!("{:?}", layers[0].contents) };
+    assert_eq!((component.name.as_str(), component.version.as_str()), ("jre", "21.0.1"));
+    assert_eq!(component.purl.as_ref().unwrap().to_string(), "pkg:pypi/jre@21.0.1?file_name=jre.bin");
+    assert_eq!(component.sha256, Some(Digest::of(&file)));
+    assert!(layers[1].contents.is_empty(), "a step that failed puts nothing there");
+}
