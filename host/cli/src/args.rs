@@ -69,14 +69,12 @@ pub(crate) enum Output {
     Json,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Build {
+/// What a build begins with.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Source {
     /// The app: its folder, or a jar (which is built as if it were unpacked)
     #[arg(value_name = "PATH|JAR")]
     pub(crate) app: PathBuf,
-    /// The image's name [default: the app's name]
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) tag: Option<String>,
     /// The builder.toml to build with [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(crate) builder: Option<PathBuf>,
@@ -89,6 +87,15 @@ pub(crate) struct Build {
     /// The platform to build for [default: Linux on this machine's architecture]
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The image's name [default: the app's name]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
     #[command(flatten)]
     pub(crate) destination: Destination,
     /// How to print the result

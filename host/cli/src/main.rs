@@ -9,6 +9,7 @@ mod destination;
 mod embedded;
 mod exit;
 mod interrupt;
+mod prepare;
 mod ui;
 mod workshop;
 

@@ -1,40 +1,32 @@
 //! `stave build`: from an app to an image.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde::Serialize;
-use stave_archive::intake::ArchiveError;
 use stave_lifecycle::{
-    app::{self, AppError},
     build::{self, BuildError},
-    detect::{self, DetectError, Detection},
+    detect::Detection,
     export::{self, ExportError},
     image::Image,
     port::{
         bases::Base,
         buildpack::{Blame, RunError},
-        observer::{Event, Level, Observer, Phase},
+        observer::{Event, Level, Observer},
         sink::Sink,
     },
-    workbench::{Limits, Shop},
 };
-use stave_model::{
-    id::VariableName,
-    target::{Platform, Target},
-};
+use stave_model::target::Platform;
 use stave_oci::reference::Reference;
 
 use crate::{
     args::{Build, Output},
-    base,
-    buildpacks::{self, Equipment},
     destination, embedded,
-    exit::{ANALYZE, BUILD, BUILDPACK, DETECT_FAILED, DETECT_OTHER, EXPORT, Exit, INTERRUPTED, NO_GROUP, USAGE},
+    exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE},
+    prepare::{detect_failed, prepare},
     ui::{bytes, seconds},
     workshop::Workshop,
 };
@@ -55,39 +47,16 @@ struct Report<'a> {
 pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     let started = Instant::now();
     let name = name_of(arguments)?;
-    let settings = settings(&arguments.env)?;
-    let platform = arguments.platform.clone().unwrap_or_else(Platform::of_this_machine);
+    let platform = arguments.source.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let launcher = embedded::launcher(&platform).ok_or_else(|| {
         Exit::new(USAGE, format!("there is no launcher for {platform}")).hint("build for linux/amd64 or linux/arm64")
     })?;
     let sinks = destination::sinks(workshop, &name, &arguments.destination)?;
 
-    workshop.ui.observe(Event::Phase(Phase::Analyze));
-    let limits = Limits::default();
-    let app = app::open(&arguments.app, &limits.archive).map_err(unreadable_app)?;
-    if !app.skipped.is_empty() {
-        let skipped = format!("left out of the app, because images cannot hold them: {}", app.skipped.join(", "));
-        workshop.ui.observe(Event::Note(Level::Warning, skipped));
-    }
-    let engine = workshop.engine()?;
-    let equipment = buildpacks::equip(&engine, arguments.builder.as_deref())?;
-    let base = base::find(workshop, &equipment, arguments.run_image.as_deref(), &platform)?;
-    let shop = Shop {
-        target: Target { platform, distro: base::distro(&base) },
-        settings: Arc::new(settings),
-        artifacts: workshop.packages(),
-        observer: workshop.ui.clone(),
-        cancel: workshop.cancel.clone(),
-        scratch: workshop
-            .cache
-            .within("scratch")
-            .map_err(stave_lifecycle::port::failure::PortError::from)?
-            .path()
-            .to_owned(),
-        limits,
-    };
-    let detection = detect(&shop, &equipment, &app)?;
-    let built = build::build(&shop, &detection, app.tree).map_err(build_failed)?;
+    let prepared = prepare(workshop, &arguments.source)?;
+    let (base, shop) = prepared.open_shop(workshop, platform)?;
+    let detection = prepared.detect(&shop).map_err(detect_failed)?;
+    let built = build::build(&shop, &detection, prepared.app.tree).map_err(build_failed)?;
     let ports = export::Ports {
         blobs: workshop.blobs.as_ref(),
         results: &workshop.results,
@@ -118,7 +87,7 @@ pub(crate) fn send(workshop: &Workshop, image: &Image, sinks: &[Arc<dyn Sink>]) 
 fn name_of(arguments: &Build) -> Result<Reference, Exit> {
     let text = match &arguments.tag {
         Some(tag) => tag.clone(),
-        None => name_of_app(&arguments.app).ok_or_else(|| {
+        None => name_of_app(&arguments.source.app).ok_or_else(|| {
             Exit::new(USAGE, "the app's name does not make an image name").hint("give one with --tag NAME")
         })?,
     };
@@ -139,50 +108,6 @@ fn name_of_app(app: &Path) -> Option<String> {
         }
     }
     Some(name).filter(|name| !name.is_empty())
-}
-
-/// `NAME=VALUE`, or `NAME` with the value from the environment.
-fn settings(texts: &[String]) -> Result<BTreeMap<String, String>, Exit> {
-    let mut settings = BTreeMap::new();
-    for text in texts {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (text.as_str(), std::env::var(text).ok()),
-        };
-        let checked: VariableName =
-            name.parse().map_err(|error: stave_model::id::InvalidName| Exit::new(USAGE, error))?;
-        let Some(value) = value else {
-            let message = format!("the setting {checked} has no value, and the environment has none of that name");
-            return Err(Exit::new(USAGE, message).hint(format!("write -e {checked}=VALUE")));
-        };
-        settings.insert(checked.to_string(), value);
-    }
-    Ok(settings)
-}
-
-fn unreadable_app(error: AppError) -> Exit {
-    let hint = match &error {
-        AppError::Jar(_, ArchiveError::Read { .. }) => "build the jar anew; `unzip -t FILE` tells whether it is whole",
-        AppError::Jar(..) => "nothing like this comes out of a build tool: look at where the file comes from",
-        _ => return Exit::new(ANALYZE, error),
-    };
-    Exit::new(ANALYZE, error).hint(hint)
-}
-
-fn detect(shop: &Shop, equipment: &Equipment, app: &app::App) -> Result<Detection, Exit> {
-    detect::detect(shop, &equipment.buildpacks, &equipment.order, &app.tree).map_err(|error| {
-        let code = match &error {
-            DetectError::NoGroup(_) if error.has_failure() => DETECT_FAILED,
-            DetectError::NoGroup(_) => NO_GROUP,
-            DetectError::Unknown(_) | DetectError::Ambiguous(_) => DETECT_OTHER,
-            DetectError::Cancelled => INTERRUPTED,
-        };
-        let details = match &error {
-            DetectError::NoGroup(attempts) => attempts.iter().map(ToString::to_string).collect(),
-            _ => String::new(),
-        };
-        Exit::new(code, error).detail(details)
-    })
 }
 
 fn build_failed(error: BuildError) -> Exit {
@@ -274,21 +199,5 @@ mod tests {
         ] {
             assert_eq!(name_of_app(Path::new(path)).as_deref(), name, "{path}");
         }
-    }
-
-    #[test]
-    fn settings_are_checked() {
-        let given = |texts: &[&str]| settings(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
-        assert_eq!(
-            given(&["BP_A=1=2", "BP_B="]).unwrap(),
-            [("BP_A", "1=2"), ("BP_B", "")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
-        );
-        assert_eq!(given(&["BP_A=1", "BP_A=2"]).unwrap()["BP_A"], "2");
-        let message = |text: &str| given(&[text]).unwrap_err().render();
-        assert_eq!(
-            message("STAVE_NOT_SET"),
-            "error: the setting STAVE_NOT_SET has no value, and the environment has none of that name\nhint: write -e STAVE_NOT_SET=VALUE\n"
-        );
-        assert!(message("A B=1").starts_with("error: `A B` is not a valid variable name"));
     }
 }

@@ -1,0 +1,137 @@
+//! What a build begins with, brought about in one place: the app, the settings, the buildpacks, the base.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use stave_archive::intake::ArchiveError;
+use stave_lifecycle::{
+    app::{self, App, AppError},
+    detect::{self, DetectError, Detection},
+    port::{
+        bases::Base,
+        failure::PortError,
+        observer::{Event, Level, Observer, Phase},
+    },
+    workbench::{Limits, Shop},
+};
+use stave_model::{
+    id::VariableName,
+    target::{Platform, Target},
+};
+
+use crate::{
+    args::Source,
+    base,
+    buildpacks::{self, Equipment},
+    exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP, USAGE},
+    workshop::Workshop,
+};
+
+/// Everything that does not depend on the platform.
+pub(crate) struct Prepared<'a> {
+    /// The app.
+    pub(crate) app: App,
+    source: &'a Source,
+    settings: Arc<BTreeMap<String, String>>,
+    equipment: Equipment,
+    limits: Limits,
+}
+
+/// Reads the settings, opens the app, and loads the buildpacks.
+pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Prepared<'a>, Exit> {
+    let settings = Arc::new(settings(&source.env)?);
+    workshop.ui.observe(Event::Phase(Phase::Analyze));
+    let limits = Limits::default();
+    let app = app::open(&source.app, &limits.archive).map_err(unreadable_app)?;
+    if !app.skipped.is_empty() {
+        let skipped = format!("left out of the app, because images cannot hold them: {}", app.skipped.join(", "));
+        workshop.ui.observe(Event::Note(Level::Warning, skipped));
+    }
+    let equipment = buildpacks::equip(&workshop.engine()?, source.builder.as_deref())?;
+    Ok(Prepared { app, source, settings, equipment, limits })
+}
+
+impl Prepared<'_> {
+    /// The base for `platform`, and the shop in which buildpacks work for it.
+    pub(crate) fn open_shop(&self, workshop: &Workshop, platform: Platform) -> Result<(Base, Shop), Exit> {
+        let base = base::find(workshop, &self.equipment, self.source.run_image.as_deref(), &platform)?;
+        let shop = Shop {
+            target: Target { platform, distro: base::distro(&base) },
+            settings: self.settings.clone(),
+            artifacts: workshop.packages(),
+            observer: workshop.ui.clone(),
+            cancel: workshop.cancel.clone(),
+            scratch: workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned(),
+            limits: self.limits.clone(),
+        };
+        Ok((base, shop))
+    }
+
+    /// Finds the buildpacks that take the app.
+    pub(crate) fn detect(&self, shop: &Shop) -> Result<Detection, DetectError> {
+        detect::detect(shop, &self.equipment.buildpacks, &self.equipment.order, &self.app.tree)
+    }
+}
+
+/// How the program ends when no buildpacks are found: with everything that there is to say about it.
+pub(crate) fn detect_failed(error: DetectError) -> Exit {
+    let code = match &error {
+        DetectError::NoGroup(_) if error.has_failure() => DETECT_FAILED,
+        DetectError::NoGroup(_) => NO_GROUP,
+        DetectError::Unknown(_) | DetectError::Ambiguous(_) => DETECT_OTHER,
+        DetectError::Cancelled => INTERRUPTED,
+    };
+    let details = match &error {
+        DetectError::NoGroup(attempts) => attempts.iter().map(ToString::to_string).collect(),
+        _ => String::new(),
+    };
+    Exit::new(code, error).detail(details)
+}
+
+/// `NAME=VALUE`, or `NAME` with the value from the environment.
+fn settings(texts: &[String]) -> Result<BTreeMap<String, String>, Exit> {
+    let mut settings = BTreeMap::new();
+    for text in texts {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text.as_str(), std::env::var(text).ok()),
+        };
+        let checked: VariableName =
+            name.parse().map_err(|error: stave_model::id::InvalidName| Exit::new(USAGE, error))?;
+        let Some(value) = value else {
+            let message = format!("the setting {checked} has no value, and the environment has none of that name");
+            return Err(Exit::new(USAGE, message).hint(format!("write -e {checked}=VALUE")));
+        };
+        settings.insert(checked.to_string(), value);
+    }
+    Ok(settings)
+}
+
+fn unreadable_app(error: AppError) -> Exit {
+    let hint = match &error {
+        AppError::Jar(_, ArchiveError::Read { .. }) => "build the jar anew; `unzip -t FILE` tells whether it is whole",
+        AppError::Jar(..) => "nothing like this comes out of a build tool: look at where the file comes from",
+        _ => return Exit::new(ANALYZE, error),
+    };
+    Exit::new(ANALYZE, error).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked() {
+        let given = |texts: &[&str]| settings(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            given(&["BP_A=1=2", "BP_B="]).unwrap(),
+            [("BP_A", "1=2"), ("BP_B", "")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
+        );
+        assert_eq!(given(&["BP_A=1", "BP_A=2"]).unwrap()["BP_A"], "2");
+        let message = |text: &str| given(&[text]).unwrap_err().render();
+        assert_eq!(
+            message("STAVE_NOT_SET"),
+            "error: the setting STAVE_NOT_SET has no value, and the environment has none of that name\nhint: write -e STAVE_NOT_SET=VALUE\n"
+        );
+        assert!(message("A B=1").starts_with("error: `A B` is not a valid variable name"));
+    }
+}
