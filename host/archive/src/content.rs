@@ -10,6 +10,10 @@ use std::{
 
 use stave_model::digest::{Digest, Hasher};
 
+use crate::seen::Stat;
+
+const BUFFER: usize = 128 * 1024;
+
 /// Something with a known size that can be read from the start any number of times.
 pub trait Content: fmt::Debug + Send + Sync {
     /// How many bytes there are.
@@ -37,22 +41,29 @@ pub trait Content: fmt::Debug + Send + Sync {
         Ok(bytes)
     }
 
-    /// A digest that is equal only where the bytes are. Cheaper than [`Content::digest`] where it is known whence the bytes
-    /// come, see [`Known`]; so equal bytes of different origin may have different identities.
+    /// A digest that is equal only where the bytes are: what to ask for in order to know whether something changed. It costs
+    /// nothing where it is known whence the bytes come ([`Known`]), or where the file was read before and is the same
+    /// ([`crate::seen`]); so equal bytes of different origin may have different identities.
     fn identity(&self) -> io::Result<Digest> {
         self.digest()
     }
 
-    /// Hashes everything.
+    /// SHA-256 of the bytes. Hashes everything, but for a file of a folder that was read before and is the same.
     fn digest(&self) -> io::Result<Digest> {
-        let mut hasher = Hasher::new();
-        let mut reader = self.open()?;
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            match reader.read(&mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                n => hasher.update(&buffer[..n]),
-            }
+        hash(&mut self.open()?, self.size())
+    }
+}
+
+/// Hashes what comes; `size` is how much that will be.
+pub(crate) fn hash(reader: &mut dyn Read, size: u64) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; usize::try_from(size).unwrap_or(BUFFER).clamp(1, BUFFER)];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -157,6 +168,11 @@ impl Span {
             0 => Err(changed_size()),
             n => Ok(n),
         }
+    }
+
+    /// What the system says of the file that the span is of.
+    pub fn stat(&self) -> io::Result<Stat> {
+        Stat::of_file(&self.file)
     }
 
     /// A reader that can also seek, for formats with a directory at their end.

@@ -1,13 +1,14 @@
 //! Indexes a folder of the user's (an app) without copying it and without following a link out of it.
 //!
 //! The folder is opened once; everything below is reached through that handle. A file's bytes are read when they are wanted,
-//! and only if it is still the file that was indexed: same file, same size, same time.
+//! and only if it is still the file that was indexed: same file, same size, same time. Its digest is not even read for if an
+//! earlier run did and the file is the same ([`crate::seen`]).
 
 use std::{
     fmt,
     io::{self, Read},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
@@ -16,10 +17,12 @@ use cap_std::{
     fs::{Dir, DirEntry, File, FileType, FileTypeExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt},
 };
 use rustix::fs::OFlags;
+use stave_model::digest::Digest;
 
 use crate::{
-    content::{Content, Span},
+    content::{Content, Span, hash},
     limits::Limits,
+    seen::{Seen, Stat},
     tree::{Access, InvalidPath, MAX_PATH, Node, Tree, TreeError, TreePath},
 };
 
@@ -76,11 +79,17 @@ pub struct Folder {
 
 /// Indexes everything below `path`. Symbolic links keep their text, whatever it is; none is followed, but for `path` itself.
 pub fn read(path: &Path, limits: &Limits) -> Result<Folder, FolderError> {
+    read_knowing(path, limits, &Arc::default())
+}
+
+/// The same, where some files were `seen` before: their digests are known. What is read of the others is learnt.
+pub fn read_knowing(path: &Path, limits: &Limits, seen: &Arc<Seen>) -> Result<Folder, FolderError> {
     let unreadable = |source| FolderError::Read { path: path.display().to_string(), source };
     let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
     let identity = Identity::of(&root.dir_metadata().map_err(unreadable)?);
     let folder = Folder { tree: Tree::new(), skipped: Vec::new(), skipped_count: 0 };
-    let mut walk = Walk { root: Arc::new(root), limits, folder, bytes: 0, ahead: vec![(TreePath::root(), identity)] };
+    let ahead = vec![(TreePath::root(), identity)];
+    let mut walk = Walk { root: Arc::new(root), limits, folder, seen, bytes: 0, ahead };
     while let Some((path, identity)) = walk.ahead.pop() {
         walk.list(&path, &identity)?;
     }
@@ -104,6 +113,7 @@ struct Walk<'a> {
     root: Arc<Dir>,
     limits: &'a Limits,
     folder: Folder,
+    seen: &'a Arc<Seen>,
     bytes: u64,
     ahead: Vec<(TreePath, Identity)>,
 }
@@ -151,9 +161,10 @@ impl Walk<'_> {
             return Ok(());
         } else {
             self.count(&path, metadata.len())?;
-            let modified = metadata.modified().map_err(unreadable)?.into_std();
-            let (root, identity) = (Arc::clone(&self.root), Identity::of(&metadata));
-            let file = FolderFile { root, path: path.clone(), identity, size: metadata.len(), modified };
+            let stat = Stat::of(&metadata);
+            let digest = self.seen.recall(path.as_str(), &stat).map_or_else(OnceLock::new, OnceLock::from);
+            let (root, seen) = (Arc::clone(&self.root), Arc::clone(self.seen));
+            let file = FolderFile { root, path: path.clone(), stat, digest, seen };
             Node::file(Arc::new(file), metadata.mode() & 0o111 != 0)
         };
         Ok(self.folder.tree.insert(path, node)?)
@@ -189,14 +200,14 @@ fn is_special(kind: FileType) -> bool {
 struct FolderFile {
     root: Arc<Dir>,
     path: TreePath,
-    identity: Identity,
-    size: u64,
-    modified: SystemTime,
+    stat: Stat,
+    digest: OnceLock<Digest>,
+    seen: Arc<Seen>,
 }
 
 impl fmt::Debug for FolderFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FolderFile({:?}, {})", self.path, self.size)
+        write!(f, "FolderFile({:?}, {})", self.path, self.stat.size())
     }
 }
 
@@ -212,11 +223,7 @@ impl FolderFile {
     }
 
     fn check(&self, file: &File) -> io::Result<()> {
-        let now = file.metadata()?;
-        let same = Identity::of(&now) == self.identity
-            && now.len() == self.size
-            && now.modified()?.into_std() == self.modified;
-        if same {
+        if Stat::of(&file.metadata()?).is_same_file(&self.stat) {
             return Ok(());
         }
         let message = format!("`{}` changed since the folder was read", self.path.as_str().escape_debug());
@@ -226,11 +233,24 @@ impl FolderFile {
 
 impl Content for FolderFile {
     fn size(&self) -> u64 {
-        self.size
+        self.stat.size()
     }
 
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Unchanged { of: self, file: self.file()?, left: self.size }))
+        Ok(Box::new(Unchanged { of: self, file: self.file()?, left: self.stat.size() }))
+    }
+
+    fn digest(&self) -> io::Result<Digest> {
+        if let Some(known) = self.digest.get() {
+            return Ok(*known);
+        }
+        let began = SystemTime::now();
+        let mut reader = Unchanged { of: self, file: self.file()?, left: self.stat.size() };
+        let digest = hash(&mut reader, self.stat.size())?;
+        if Stat::of(&reader.file.metadata()?) == self.stat {
+            self.seen.learn(self.path.as_str(), &self.stat, digest, began);
+        }
+        Ok(*self.digest.get_or_init(|| digest))
     }
 
     fn span(&self) -> io::Result<Option<Span>> {
@@ -347,6 +367,30 @@ mod tests {
             change(&file);
             assert!(text_of(&folder, "folder/passwd").is_err(), "{what}");
         }
+    }
+
+    /// Reads a folder in which `file` was seen to have the digest of other bytes: who answers with it has not read it.
+    #[test]
+    fn a_file_that_was_seen_is_not_read_for_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["file", "other"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        let stat = Stat::of_file(&fs::File::open(dir.path().join("file")).unwrap()).unwrap();
+        let seen = Seen::default();
+        let later = SystemTime::now() + std::time::Duration::from_mins(1);
+        seen.learn("file", &stat, Digest::of(b"seen"), later);
+        let seen = Arc::new(Seen::from_parts(seen.to_parts().unwrap()));
+        let digest = |name: &str| {
+            let folder = read_knowing(dir.path(), &Limits::default(), &seen).unwrap();
+            let content = content(&folder, name);
+            assert_eq!(content.identity().unwrap(), content.digest().unwrap());
+            content.digest().unwrap()
+        };
+        assert_eq!([digest("file"), digest("other")], [Digest::of(b"seen"), Digest::of(b"other")]);
+        // A new mode moves one of its times.
+        fs::set_permissions(dir.path().join("file"), fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(digest("file"), Digest::of(b"file"));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | [`compression`] | decompressing streams |
 //! | [`spool`] | where streamed contents are kept |
 //! | [`folder`] | indexes a folder on disk |
+//! | [`seen`] | digests of files that need not be read again |
 //! | [`glob`] | patterns over paths |
 //! | [`layer`] | writes a tree as an image layer |
 
@@ -31,6 +32,7 @@ pub mod intake;
 pub mod layer;
 pub mod limits;
 mod member;
+pub mod seen;
 pub mod spool;
 pub mod tar;
 pub mod tree;

@@ -87,6 +87,9 @@ pub(crate) struct Source {
     /// The platform to build for [default: Linux on this machine's architecture]
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
+    /// Read every file of the app, also where its size, times and inode say that it is the one that was read before
+    #[arg(long)]
+    pub(crate) paranoid: bool,
 }
 
 #[derive(Debug, Args)]

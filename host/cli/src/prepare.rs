@@ -8,6 +8,7 @@ use stave_lifecycle::{
     detect::{self, DetectError, Detection},
     port::{
         bases::Base,
+        blobs::Results,
         failure::PortError,
         observer::{Event, Level, Observer, Phase},
     },
@@ -41,7 +42,8 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
     let settings = Arc::new(settings(&source.env)?);
     workshop.ui.observe(Event::Phase(Phase::Analyze));
     let limits = Limits::default();
-    let app = app::open(&source.app, &limits.archive).map_err(unreadable_app)?;
+    let kept: Option<&dyn Results> = if source.paranoid { None } else { Some(&workshop.results) };
+    let app = app::open(&source.app, &limits.archive, kept).map_err(unreadable_app)?;
     if !app.skipped.is_empty() {
         let skipped = format!("left out of the app, because images cannot hold them: {}", app.skipped.join(", "));
         workshop.ui.observe(Event::Note(Level::Warning, skipped));

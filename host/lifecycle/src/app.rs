@@ -1,15 +1,32 @@
 //! The app's source as a tree: a folder indexed once, or a jar, war or zip seen as if it were unpacked.
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::SystemTime,
+};
 
 use stave_archive::{
     content::{Content, Known, Span},
     folder,
     limits::Limits,
+    seen::Seen,
     tree::{Node, Tree, TreeError, TreePath},
     zip,
 };
 use stave_model::digest::{Digest, Key};
+
+use crate::port::{blobs::Results, cancel::Cancel};
+
+/// Files with more bytes than this together are hashed by several threads.
+const MUCH: u64 = 4 << 20;
 
 /// An app, ready to be looked at.
 #[derive(Debug, Clone)]
@@ -18,6 +35,39 @@ pub struct App {
     pub tree: Tree,
     /// What was left out while indexing, such as sockets: for a note to the user.
     pub skipped: Vec<String>,
+    /// Which of its files are known without reading them.
+    pub memory: FileMemory,
+}
+
+/// What earlier runs read of an app's files, so that this one need not, and what this one read.
+#[derive(Debug, Clone)]
+pub struct FileMemory {
+    seen: Arc<Seen>,
+    device: u64,
+    inode: u64,
+}
+
+impl FileMemory {
+    /// What `kept` holds of the folder or file that `metadata` is of; nothing if there is no `kept`.
+    fn of(metadata: &Metadata, kept: Option<&dyn Results>) -> Self {
+        let mut memory = Self { seen: Arc::default(), device: metadata.dev(), inode: metadata.ino() };
+        if let Some(results) = kept {
+            memory.seen = Arc::new(Seen::from_parts((0..).map_while(|part| results.get(&memory.key(part)))));
+        }
+        memory
+    }
+
+    /// Keeps what is known now, for [`open`].
+    pub fn keep(&self, results: &dyn Results) {
+        for (number, part) in (0..).zip(self.seen.to_parts().unwrap_or_default()) {
+            results.put(&self.key(number), &part);
+        }
+    }
+
+    fn key(&self, part: u64) -> Digest {
+        let numbers = [self.device, self.inode, part];
+        numbers.iter().fold(Key::new("files seen 1"), |key, number| key.field(number.to_le_bytes())).finish()
+    }
 }
 
 /// A source that is not an app.
@@ -42,14 +92,18 @@ pub enum AppError {
 
 /// Opens a folder, or a jar, war or zip as if it were unpacked (as `pack build --path app.jar` does). A symbolic link is
 /// followed, and it is the name as given that says what kind of file it is.
-pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
+///
+/// Files that are what they were when they were read last are known by what `kept` holds of them, and not read for their
+/// digests; without it all are. [`FileMemory::keep`] of the app keeps what this run reads.
+pub fn open(path: &Path, limits: &Limits, kept: Option<&dyn Results>) -> Result<App, AppError> {
     let shown = path.display().to_string().escape_debug().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => AppError::Missing(shown.clone()),
         _ => AppError::Unreadable(shown.clone(), error),
     })?;
+    let memory = FileMemory::of(&metadata, kept);
     if metadata.is_dir() {
-        let index = folder::read(path, limits).map_err(|error| match error {
+        let index = folder::read_knowing(path, limits, &memory.seen).map_err(|error| match error {
             // The folder itself, which the index calls by no name or by the one that it was given.
             folder::FolderError::Read { path: at, source } if at.is_empty() || Path::new(&at) == path => {
                 AppError::Unreadable(shown, source)
@@ -60,7 +114,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
         if index.skipped_count > skipped.len() {
             skipped.push(format!("{} more", index.skipped_count - skipped.len()));
         }
-        return Ok(App { tree: index.tree, skipped });
+        return Ok(App { tree: index.tree, skipped, memory });
     }
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     if !metadata.is_file() || !matches!(extension.as_deref(), Some("jar" | "war" | "zip")) {
@@ -68,9 +122,23 @@ pub fn open(path: &Path, limits: &Limits) -> Result<App, AppError> {
     }
     let unreadable = |error| AppError::Unreadable(shown.clone(), error);
     let span = Span::whole(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
-    let digest = span.digest().map_err(unreadable)?;
+    let digest = digest_of_file(&span, &memory.seen).map_err(unreadable)?;
     let tree = zip::read(span, limits).map_err(|error| AppError::Jar(shown.clone(), error))?;
-    Ok(App { tree: with_origin(tree, &digest), skipped: Vec::new() })
+    Ok(App { tree: with_origin(tree, &digest), skipped: Vec::new(), memory })
+}
+
+/// The digest of a whole file: known if it was seen before, else hashed now.
+fn digest_of_file(file: &Span, seen: &Seen) -> io::Result<Digest> {
+    let stat = file.stat()?;
+    if let Some(known) = seen.recall("", &stat) {
+        return Ok(known);
+    }
+    let began = SystemTime::now();
+    let digest = file.digest()?;
+    if file.stat()? == stat {
+        seen.learn("", &stat, digest, began);
+    }
+    Ok(digest)
 }
 
 /// Gives each file of an unpacked archive the identity "this path of that archive", so that nothing has to be inflated in
@@ -86,20 +154,59 @@ pub fn with_origin(tree: Tree, archive: &Digest) -> Tree {
     tree.map(known)
 }
 
-/// One key over paths, permissions and contents of some nodes: equal only where a layer made of them would be.
-pub fn identity<'a>(nodes: impl Iterator<Item = (&'a TreePath, &'a Node)>) -> io::Result<Digest> {
+/// One key over paths, permissions and contents of some nodes: equal only where a layer made of them would be. Files that are
+/// not known are read, which may take long; once `cancel` is set no more are, and the answer is of no use.
+pub fn identity<'a>(nodes: impl Iterator<Item = (&'a TreePath, &'a Node)>, cancel: &Cancel) -> io::Result<Digest> {
+    let nodes: Vec<(&TreePath, &Node)> = nodes.collect();
+    let mut files = identities(&nodes, cancel)?.into_iter();
     let mut key = Key::new("nodes 1");
     for (path, node) in nodes {
         key = key.field(path.as_str());
         key = match node {
             Node::Folder(access) => key.field("folder").field(access.mode.to_le_bytes()),
             Node::Link(text) => key.field("link").field(text),
-            Node::File(access, content) => {
-                key.field("file").field(access.mode.to_le_bytes()).field(content.identity()?.hex())
+            Node::File(access, _) => {
+                let file = files.next().map(|identity| identity.hex()).unwrap_or_default();
+                key.field("file").field(access.mode.to_le_bytes()).field(file)
             }
         };
     }
     Ok(key.finish())
+}
+
+/// The identities of the files among some nodes, in order; many bytes are hashed by all the machine's cores.
+fn identities(nodes: &[(&TreePath, &Node)], cancel: &Cancel) -> io::Result<Vec<Digest>> {
+    let files: Vec<&dyn Content> = nodes
+        .iter()
+        .filter_map(|(_, node)| match node {
+            Node::File(_, content) => Some(content.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let bytes: u64 = files.iter().fold(0, |sum, file| sum.saturating_add(file.size()));
+    let threads =
+        if bytes < MUCH { 1 } else { thread::available_parallelism().map_or(1, usize::from).min(files.len()) };
+    if threads < 2 {
+        return files.iter().take_while(|_| !cancel.is_set()).map(|file| file.identity()).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = files.get(index).filter(|_| !cancel.is_set()) else { return Ok::<_, io::Error>(done) };
+            done.push((index, file.identity()?));
+        }
+    };
+    let done: io::Result<Vec<Vec<(usize, Digest)>>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join =
+            |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
+        threads.into_iter().map(join).collect()
+    });
+    let mut done: Vec<(usize, Digest)> = done?.into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, identity)| identity).collect())
 }
 
 /// Puts `below` into `tree` at `into`; a file that is there already is an error, and so is a path too deep.
@@ -117,6 +224,7 @@ mod tests {
     use stave_archive::content::Bytes;
 
     use super::*;
+    use crate::testing::Memory;
 
     fn tree(files: &[(&str, &str)]) -> Tree {
         let mut tree = Tree::new();
@@ -129,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_identity_depends_on_path_and_content() {
-        let id = |files: &[(&str, &str)]| identity(tree(files).iter()).unwrap();
+        let id = |files: &[(&str, &str)]| identity(tree(files).iter(), &Cancel::new()).unwrap();
         assert_eq!(id(&[("a", "1"), ("b", "2")]), id(&[("b", "2"), ("a", "1")]));
         assert_ne!(id(&[("a", "1")]), id(&[("a", "2")]));
         assert_ne!(id(&[("a", "1")]), id(&[("b", "1")]));
@@ -140,13 +248,55 @@ mod tests {
         let one = with_origin(tree(&[("a", "1")]), &Digest::of(b"x"));
         let same = with_origin(tree(&[("a", "1")]), &Digest::of(b"x"));
         let other = with_origin(tree(&[("a", "1")]), &Digest::of(b"y"));
-        assert_eq!(identity(one.iter()).unwrap(), identity(same.iter()).unwrap());
-        assert_ne!(identity(one.iter()).unwrap(), identity(other.iter()).unwrap());
+        let id = |tree: &Tree| identity(tree.iter(), &Cancel::new());
+        assert_eq!(id(&one).unwrap(), id(&same).unwrap());
+        assert_ne!(id(&one).unwrap(), id(&other).unwrap());
+    }
+
+    #[test]
+    fn many_bytes_are_hashed_side_by_side_to_the_same_key() {
+        let files: Vec<(String, String)> =
+            (0..40_u8).map(|n| (format!("f{n:02}"), n.to_string().repeat(1 << 17))).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let whole = tree(&files);
+        let nodes: Vec<_> = whole.iter().collect();
+        let expected: Vec<Digest> = files.iter().map(|(_, text)| Digest::of(text.as_bytes())).collect();
+        assert_eq!(identities(&nodes, &Cancel::new()).unwrap(), expected);
+        let stopped = Cancel::new();
+        stopped.set();
+        assert!(identities(&nodes, &stopped).unwrap().is_empty());
+    }
+
+    /// A folder or jar of which other bytes were seen: whoever answers with them has not read it.
+    #[test]
+    fn what_was_seen_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("app")).unwrap();
+        for (name, bytes) in [("app/a", &b"text"[..]), ("x.jar", ZIP)] {
+            std::fs::write(at(name), bytes).unwrap();
+        }
+        let memory = Memory::default();
+        for (name, path, file) in [("app", "a", "app/a"), ("x.jar", "", "x.jar")] {
+            let identity = |kept: Option<&dyn Results>| {
+                let app = open(&at(name), &Limits::default(), kept).unwrap();
+                identity(app.tree.iter(), &Cancel::new()).unwrap()
+            };
+            let read = identity(None);
+            assert_eq!(identity(Some(&memory)), read);
+            let seen = Span::whole(File::open(at(file)).unwrap()).unwrap().stat().unwrap();
+            let app = open(&at(name), &Limits::default(), None).unwrap();
+            let later = SystemTime::now() + std::time::Duration::from_mins(1);
+            app.memory.seen.learn(path, &seen, Digest::of(b"other"), later);
+            app.memory.keep(&memory);
+            assert_ne!(identity(Some(&memory)), read, "{name}");
+            assert_eq!(identity(None), read, "{name}: all is read where nothing is to be trusted");
+        }
     }
 
     /// The error and its cause for `name` in `folder`.
     fn refusal(folder: &Path, name: &str) -> String {
-        let error = open(&folder.join(name), &Limits::default()).unwrap_err();
+        let error = open(&folder.join(name), &Limits::default(), None).unwrap_err();
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("{error}{cause}").replace(&folder.display().to_string(), "/apps")
     }
@@ -188,7 +338,7 @@ mod tests {
             Ok(_) => None,
             Err(error) => Some(format!("could not read the app at `/apps/app`: {error}")),
         };
-        let said = open(&closed, &Limits::default()).is_err().then(|| refusal(folder.path(), "app"));
+        let said = open(&closed, &Limits::default(), None).is_err().then(|| refusal(folder.path(), "app"));
         assert_eq!(said, expected);
     }
 
@@ -209,7 +359,7 @@ PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x1f\0\0\0\0\0";
         std::os::unix::fs::symlink("x.jar", folder.join("link.jar")).unwrap();
         std::os::unix::fs::symlink("app", folder.join("link")).unwrap();
         for name in ["x.jar", "x.WAR", "x.Zip", "app", "link.jar", "link"] {
-            let app = open(&folder.join(name), &Limits::default()).unwrap();
+            let app = open(&folder.join(name), &Limits::default(), None).unwrap();
             let paths: Vec<String> = app.tree.iter().map(|(path, _)| path.to_string()).collect();
             assert_eq!(paths, ["a"], "{name}");
             assert!(app.skipped.is_empty());
@@ -220,6 +370,6 @@ PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x1f\0\0\0\0\0";
     fn says_what_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
-        assert_eq!(open(folder.path(), &Limits::default()).unwrap().skipped, ["s"]);
+        assert_eq!(open(folder.path(), &Limits::default(), None).unwrap().skipped, ["s"]);
     }
 }

@@ -210,7 +210,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
     let buildpacks: [Arc<dyn Buildpack>; 2] = [Arc::new(script()), Arc::new(runtime())];
     let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false };
     let order = vec![Group { group: vec![member("acme/runtime"), member("acme/script")] }];
-    let app = app::open(folder, &shop.limits.archive).unwrap();
+    let app = app::open(folder, &shop.limits.archive, None).unwrap();
     let detection = detect(&shop, &buildpacks, &order, &app.tree).unwrap();
     let built = build(&shop, &detection, app.tree).unwrap();
     let ports = Ports {

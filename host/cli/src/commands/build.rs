@@ -66,6 +66,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         launcher_version: env!("CARGO_PKG_VERSION"),
     };
     let image = export::export(&ports, &base, &built).map_err(export_failed)?;
+    prepared.app.memory.keep(&workshop.results);
     send(workshop, &image, &sinks)?;
     report(workshop, arguments, &name, &image, &base, &detection, &sinks, started.elapsed());
     Ok(())

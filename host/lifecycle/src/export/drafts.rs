@@ -18,6 +18,7 @@ use super::{EnvironmentError, ExportError, Ports, launch_layers, stop_if_asked};
 use crate::{
     app::identity,
     build::{Built, Part},
+    port::cancel::Cancel,
     slices,
     workbench::DraftLayer,
 };
@@ -92,8 +93,8 @@ pub(super) fn app_drafts(ports: &Ports<'_>, built: &Built, owner: (u32, u32)) ->
         } else {
             (format!("app slice {}", index + 1), format!("Application Slice: {}", index + 1))
         };
-        // Every file of a folder is read here, which may take long.
-        let content = identity(tree.iter().take_while(|_| !ports.cancel.is_set()));
+        // Every file that is not known is read here, which may take long.
+        let content = identity(tree.iter(), ports.cancel);
         stop_if_asked(ports)?;
         let content = content.map_err(|source| ExportError::Read { what: what.clone(), source })?;
         let key = blob_key(APP_DIR, owner, &content);
@@ -108,7 +109,8 @@ fn below_cnb(path: &str) -> Result<TreePath, ExportError> {
 }
 
 fn cnb_draft(what: &str, created_by: &str, tree: Tree) -> Result<Draft, ExportError> {
-    let content = identity(tree.iter()).map_err(|source| ExportError::Read { what: what.to_owned(), source })?;
+    let content =
+        identity(tree.iter(), &Cancel::new()).map_err(|source| ExportError::Read { what: what.to_owned(), source })?;
     let place = Place::folder("/cnb").map_err(ExportError::Place)?.owned_by(0, 0);
     let key = blob_key("/cnb", (0, 0), &content);
     Ok(Draft { what: what.to_owned(), created_by: created_by.to_owned(), place, tree, key })

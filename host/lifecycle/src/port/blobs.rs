@@ -28,6 +28,6 @@ pub trait Results: Send + Sync {
     /// What was kept under `key`.
     fn get(&self, key: &Digest) -> Option<Vec<u8>>;
 
-    /// Keeps a few kilobytes under `key`. A failure is not worth stopping for.
+    /// Keeps kilobytes, at most a few megabytes, under `key`. A failure is not worth stopping for.
     fn put(&self, key: &Digest, value: &[u8]);
 }

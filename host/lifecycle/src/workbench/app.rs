@@ -77,7 +77,7 @@ impl Workbench {
         let globs = super::globs(patterns)?;
         let state = self.state();
         let files = state.app.iter().filter(|(path, node)| matches!(node, Node::File(..)) && globs.matches(path));
-        let digest = identity(files.take_while(|_| !self.shop.cancel.is_set()));
+        let digest = identity(files, &self.shop.cancel);
         self.shop.cancel.check()?;
         digest.map_err(|error| PortError::of_io("could not hash files of the app", Fault::Io, error))
     }

@@ -132,7 +132,7 @@ impl Workbench {
         {
             part.insert(path.clone(), node.clone()).map_err(|error| invalid(attempt, error))?;
         }
-        let content = identity(part.iter().take_while(|_| !self.shop.cancel.is_set()));
+        let content = identity(part.iter(), &self.shop.cancel);
         let content = content.map_err(|error| PortError::of_io(attempt, Fault::Io, error))?;
         self.shop.cancel.check()?;
         let step = Key::new("copy 1").field(into).field(content.hex()).finish();
