@@ -15,6 +15,14 @@ pub fn setting(name: &str) -> Result<Option<String>, Error> {
     Ok(context::setting(name)?.filter(|value| !value.is_empty()))
 }
 
+/// The settings that the user gave and whose names begin with `prefix`, sorted by name; empty ones too, because there an
+/// empty value can be meant.
+///
+/// The manifest must ask for all of them under `asks.settings`, such as `BPE_*`.
+pub fn settings(prefix: &str) -> Result<Vec<(String, String)>, Error> {
+    context::settings(prefix)
+}
+
 impl Target {
     /// Operating system and architecture, such as `linux/arm64`.
     pub fn platform(&self) -> String {

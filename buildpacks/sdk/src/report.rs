@@ -11,6 +11,7 @@ impl Process {
             args: Vec::new(),
             default: false,
             working_directory: None,
+            exec_env: Vec::new(),
         }
     }
 
@@ -18,6 +19,13 @@ impl Process {
     #[must_use]
     pub fn args<T: Into<String>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
         self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets it be there in these execution environments only, such as `test`.
+    #[must_use]
+    pub fn only_in<T: Into<String>>(mut self, exec_env: impl IntoIterator<Item = T>) -> Self {
+        self.exec_env = exec_env.into_iter().map(Into::into).collect();
         self
     }
 
@@ -42,8 +50,9 @@ mod tests {
 
     #[test]
     fn a_process_is_put_together() {
-        let process = Process::new("web", ["java", "Main"]).args(["--port"]).default();
+        let process = Process::new("web", ["java", "Main"]).args(["--port"]).only_in(["test"]).default();
         assert_eq!((process.command.len(), process.args.as_slice()), (2, ["--port".to_owned()].as_slice()));
+        assert_eq!(process.exec_env, ["test"]);
         assert!(process.default && process.working_directory.is_none());
     }
 }

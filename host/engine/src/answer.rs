@@ -79,9 +79,10 @@ fn requirement(requirement: types::Requirement) -> Result<Requirement, RunError>
 }
 
 fn process(process: construction::Process, buildpack: &BuildpackId) -> Result<Process, RunError> {
-    let construction::Process { kind, command, args, default, working_directory } = process;
+    let construction::Process { kind, command, args, default, working_directory, exec_env } = process;
     let kind = kind.parse().map_err(|error: stave_model::id::InvalidName| RunError::BadAnswer(error.to_string()))?;
-    Ok(Process { kind, command, args, direct: true, default, working_directory, buildpack: buildpack.clone() })
+    let buildpack = buildpack.clone();
+    Ok(Process { kind, command, args, direct: true, default, working_directory, exec_env, buildpack })
 }
 
 /// Fails when there are more than `most`.
@@ -179,6 +180,7 @@ mod tests {
             args: vec![text("-jar")],
             default: true,
             working_directory: Some(text("sub")),
+            exec_env: vec![text("test")],
         };
         let answer = construction::Report {
             processes: vec![process],
@@ -192,7 +194,7 @@ mod tests {
         assert_eq!((process.kind.as_str(), process.buildpack.as_str()), ("web", "acme/x"));
         assert_eq!((&process.command, &process.args), (&vec![text("java")], &vec![text("-jar")]));
         assert!(process.default && process.direct);
-        assert_eq!(process.working_directory.as_deref(), Some("sub"));
+        assert_eq!((process.working_directory.as_deref(), &process.exec_env), (Some("sub"), &vec![text("test")]));
         assert_eq!(report.launch.labels, [Label { key: text("key"), value: text("value") }]);
         assert_eq!(report.launch.slices, [Slice { paths: vec![text("lib/*")] }]);
         assert_eq!((report.unmet, report.store), (vec![text("jre")], [(text("a"), text("b"))].into()));

@@ -180,6 +180,7 @@ pub fn export(ports: &Ports<'_>, base: &Base, built: &Built) -> Result<Image, Ex
         layers: ready.iter().map(|r| NewLayer { diff_id: r.layer.diff_id, created_by: r.created_by.clone() }).collect(),
         labels,
         default_process: metadata.launch.default.clone(),
+        by_exec_env: metadata.launch.processes.iter().any(|process| !process.exec_env.is_empty()),
     };
     let config = image::assemble(&base.image.config, &addition).map_err(ExportError::Base)?;
     let layers = base.image.layers.iter().map(in_oci_words).chain(ready.into_iter().map(|r| r.layer)).collect();
@@ -207,7 +208,7 @@ fn json(value: &impl Serialize) -> String {
 fn participant(part: &Part) -> Participant {
     let about = &part.manifest.buildpack;
     let homepage = Some(about.homepage.clone()).filter(|homepage| !homepage.is_empty());
-    Participant { id: about.id.clone(), version: about.version.clone(), api: BUILDPACK_API, homepage }
+    Participant { id: about.id.clone(), version: about.version.to_string(), api: BUILDPACK_API, homepage }
 }
 
 fn run_image(base: &Base) -> RunImage {

@@ -182,6 +182,7 @@ fn script() -> Fake {
                 direct: true,
                 default: true,
                 working_directory: None,
+                exec_env: Vec::new(),
                 buildpack: bench.buildpack().clone(),
             };
             Ok(Report { launch: Launch { processes: vec![process], ..Launch::default() }, ..Report::default() })

@@ -87,13 +87,19 @@ impl Capabilities {
         Self {
             interfaces: interfaces.into(),
             ecosystems: BTreeSet::new(),
-            settings: ["BP_*".to_owned(), "BPL_*".to_owned()].into(),
+            settings: ["BP_*".to_owned(), "BPE_*".to_owned(), "BPL_*".to_owned()].into(),
         }
     }
 
     /// Whether the setting `name` may be read.
     pub fn allows_setting(&self, name: &str) -> bool {
         self.settings.iter().any(|pattern| setting_matches(pattern, name))
+    }
+
+    /// Whether every setting whose name begins with `prefix` may be read.
+    pub fn allows_settings(&self, prefix: &str) -> bool {
+        let all = format!("{prefix}*");
+        self.settings.iter().any(|pattern| covers(pattern, &all))
     }
 }
 
@@ -162,6 +168,21 @@ mod tests {
         let lines: Vec<String> = excess(&asked, &Capabilities::usual()).iter().map(ToString::to_string).collect();
         assert_eq!(lines, [r#"interfaces = ["artifacts"]"#, r#"ecosystems = ["pypi"]"#, r#"settings = ["HOME"]"#]);
         assert_eq!(excess(&asked, &asked), []);
+    }
+
+    #[test]
+    fn settings_are_listed_where_all_of_them_are_allowed() {
+        for (allowed, prefix, expected) in [
+            ("BPE_*", "BPE_", true),
+            ("BPE_*", "BPE_APPEND_", true),
+            ("BPE_*", "BP", false),
+            ("BPE_*", "", false),
+            ("*", "", true),
+            ("BPE_X", "BPE_X", false),
+            ("BPE_*", "BPE_*", true),
+        ] {
+            assert_eq!(capabilities(&[], &[], &[allowed]).allows_settings(prefix), expected, "{allowed} {prefix}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     digest::Digest,
     id::{BuildpackId, LayerName, ProcessType},
+    launch::DEFAULT_EXEC_ENV,
     layer::Usage,
 };
 
@@ -18,6 +19,9 @@ use crate::{
 pub const CREATED: &str = "1980-01-01T00:00:01Z";
 /// The platform API whose image shape this is; the launcher and rebasers read it from the environment.
 pub const PLATFORM_API: &str = "0.14";
+/// The platform API of an image with a process that only some execution environments have. Other images keep the older
+/// one, which more tools know.
+pub const PLATFORM_API_EXEC_ENV: &str = "0.15";
 /// Where layers stand in the image.
 pub const LAYERS_DIR: &str = "/layers";
 /// Where the app stands in the image.
@@ -33,6 +37,9 @@ pub const LIFECYCLE_LABEL: &str = "io.buildpacks.lifecycle.metadata";
 pub const BUILD_LABEL: &str = "io.buildpacks.build.metadata";
 /// The label that says where the source came from.
 pub const PROJECT_LABEL: &str = "io.buildpacks.project.metadata";
+
+/// The label that says for which execution environment the image was built (platform API 0.15).
+pub const EXEC_ENV_LABEL: &str = "io.buildpacks.exec-env";
 
 /// A reference to a layer by the digest of its uncompressed tar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +160,8 @@ pub struct Addition {
     pub labels: Vec<(String, String)>,
     /// The process that starts when none is named.
     pub default_process: Option<ProcessType>,
+    /// Whether a process is in some execution environments only.
+    pub by_exec_env: bool,
 }
 
 /// A base image that nothing can be put on.
@@ -180,7 +189,8 @@ pub fn owner(base_config: &[u8]) -> Result<(u32, u32), ImageError> {
 /// The new image's configuration as JSON: the base's, with `addition` on top.
 pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, ImageError> {
     let mut config = parse(base_config)?;
-    let env = extend_env(env_of(&config)?);
+    let api = if addition.by_exec_env { PLATFORM_API_EXEC_ENV } else { PLATFORM_API };
+    let env = extend_env(env_of(&config)?, api);
     let base_layers = add_diff_ids(&mut config, addition)?;
     rewrite_history(&mut config, base_layers, addition)?;
     config.insert("created".to_owned(), json!(CREATED));
@@ -192,6 +202,9 @@ pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, Imag
     let labels = object_in(run, "Labels")?;
     for (name, value) in &addition.labels {
         labels.insert(name.clone(), json!(value));
+    }
+    if addition.by_exec_env {
+        labels.insert(EXEC_ENV_LABEL.to_owned(), json!(DEFAULT_EXEC_ENV));
     }
     Ok(Value::Object(config).to_string().into_bytes())
 }
@@ -232,13 +245,13 @@ fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageError> {
 }
 
 /// Sets the launcher's variables in place where they are there, at the end where they are not.
-fn extend_env(mut env: Vec<String>) -> Vec<String> {
+fn extend_env(mut env: Vec<String>, api: &str) -> Vec<String> {
     let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("").to_owned();
     let path = [PROCESS_DIR, "/cnb/lifecycle", path.as_str()].join(":");
     for (name, value) in [
         ("CNB_LAYERS_DIR", LAYERS_DIR),
         ("CNB_APP_DIR", APP_DIR),
-        ("CNB_PLATFORM_API", PLATFORM_API),
+        ("CNB_PLATFORM_API", api),
         ("CNB_DEPRECATION_MODE", "quiet"),
         ("PATH", path.trim_end_matches(':')),
     ] {
@@ -285,6 +298,7 @@ mod tests {
             layers: vec![NewLayer { diff_id: Digest::of(b"new"), created_by: "Application Layer".to_owned() }],
             labels: vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
             default_process: Some("web".parse().unwrap()),
+            by_exec_env: false,
         }
     }
 
@@ -324,6 +338,16 @@ mod tests {
         assert_eq!(config["config"]["Env"][0], "CNB_LAYERS_DIR=/layers");
         assert_eq!(config["config"]["Env"][4], "PATH=/cnb/process:/cnb/lifecycle");
         assert_eq!(owner(b"{}").unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn execution_environments_take_a_newer_platform_api() {
+        for (by_exec_env, api, label) in [(false, "0.14", Value::Null), (true, "0.15", json!("production"))] {
+            let config = assemble(b"{}", &Addition { by_exec_env, ..addition() }).unwrap();
+            let config: Value = serde_json::from_slice(&config).unwrap();
+            assert_eq!(config["config"]["Env"][2], format!("CNB_PLATFORM_API={api}"));
+            assert_eq!(config["config"]["Labels"][EXEC_ENV_LABEL], label);
+        }
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub const MAX_LABEL_VALUE: usize = 64 * 1024;
 pub const MAX_SLICES: usize = 32;
 /// Most patterns of one slice.
 pub const MAX_SLICE_PATHS: usize = 10_000;
+/// Most execution environments that a process names.
+pub const MAX_EXEC_ENVS: usize = 32;
+/// The execution environment of an image where nothing is said.
+pub const DEFAULT_EXEC_ENV: &str = "production";
 /// Longest path or pattern, in bytes.
 pub const MAX_PATH: usize = 4096;
 
@@ -37,12 +41,15 @@ pub struct Process {
     pub command: Vec<String>,
     /// The arguments that a user's own replace.
     pub args: Vec<String>,
-    /// Whether it starts without a shell. The launcher starts no other.
+    /// Whether it starts without a shell; always so for buildpacks of the contract. Other images have processes that a
+    /// shell reads.
     pub direct: bool,
     /// Whether its buildpack wants it as the default.
     pub default: bool,
     /// Where it starts, relative to the app's folder; there if none.
     pub working_directory: Option<String>,
+    /// The execution environments that have it (platform API 0.15); see [`Process::is_in`].
+    pub exec_env: Vec<String>,
     /// The buildpack that contributed it.
     pub buildpack: BuildpackId,
 }
@@ -132,8 +139,13 @@ fn cap(what: &'static str, count: usize, limit: usize) -> Result<(), InvalidLaun
 }
 
 impl Process {
-    /// Whether it can be started and shown. Scripts as arguments may have lines and tabs; nothing else that is a
-    /// control character gets through, and the program's name has none.
+    /// Whether the execution environment has it: every one does where none is named, or `*`.
+    pub fn is_in(&self, exec_env: &str) -> bool {
+        self.exec_env.is_empty() || self.exec_env.iter().any(|name| name == "*" || name == exec_env)
+    }
+
+    /// Whether it can be started and shown. Scripts as arguments, and as the command that a shell reads, may have lines and
+    /// tabs; nothing else that is a control character gets through, and the program's name has none.
     pub fn check(&self) -> Result<(), InvalidLaunch> {
         let words = || self.command.iter().chain(&self.args);
         let bytes: usize = words().map(|word| word.len() + 1).sum();
@@ -141,17 +153,24 @@ impl Process {
             "has no command"
         } else if words().count() > MAX_WORDS || bytes > MAX_COMMAND {
             "has too long a command: at most 512 words and 64 KiB are taken"
-        } else if self.command[0].chars().any(char::is_control)
+        } else if self.direct && self.command[0].chars().any(char::is_control)
             || words().any(|word| word.chars().any(|c| c.is_control() && c != '\n' && c != '\t'))
         {
             "has control characters in its command"
         } else if self.working_directory.as_deref().is_some_and(|path| !is_path(path)) {
             "has a working directory that is empty, too long or holds control characters"
+        } else if self.exec_env.len() > MAX_EXEC_ENVS || !self.exec_env.iter().all(|name| is_exec_env(name)) {
+            "names execution environments that are none: at most 32 are taken, of visible ASCII without `/`, each of at most 64 bytes"
         } else {
             return Ok(());
         };
         Err(InvalidLaunch::Process { kind: self.kind.clone(), rule })
     }
+}
+
+/// A name without `/`, or `*`.
+fn is_exec_env(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
 }
 
 /// Not empty, not too long, nothing unprintable.
@@ -295,6 +314,7 @@ mod tests {
             direct: true,
             default,
             working_directory: None,
+            exec_env: Vec::new(),
             buildpack: buildpack.parse().unwrap(),
         }
     }
@@ -377,6 +397,33 @@ mod tests {
         let two = [processes(&many[..60]), processes(&many[60..])];
         insta::assert_snapshot!(aggregate(&two).unwrap_err(), @"101 processes are wanted; at most 100 are taken");
         assert!(process("a", "web", &["bash", "-c", "one\n\ttwo"], false).check().is_ok());
+        let script = |text| Process { direct: false, ..process("a", "web", &[text], false) };
+        assert!(script("one\n\ttwo").check().is_ok() && script("\u{1b}[2J").check().is_err());
+    }
+
+    #[test]
+    fn processes_are_for_execution_environments() {
+        let only = |names: &[&str]| Process {
+            exec_env: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..process("a", "web", &["x"], false)
+        };
+        // (what it names, the environment, whether it is there)
+        let cases = [
+            (&[][..], "production", true),
+            (&["*"], "anything", true),
+            (&["test"], "test", true),
+            (&["test"], "production", false),
+            (&["test", "production"], "production", true),
+            (&["test", "*"], "production", true),
+            (&["test"], "", false),
+        ];
+        for (names, exec_env, there) in cases {
+            assert_eq!(only(names).is_in(exec_env), there, "{names:?} {exec_env}");
+        }
+        for name in ["", "a/b", "a b", "é", &"x".repeat(65)] {
+            assert!(only(&[name]).check().is_err(), "{name}");
+        }
+        insta::assert_snapshot!(only(&["x"; 33]).check().unwrap_err(), @"the process `web` names execution environments that are none: at most 32 are taken, of visible ASCII without `/`, each of at most 64 bytes");
     }
 
     #[test]

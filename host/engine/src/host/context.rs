@@ -24,6 +24,10 @@ impl Host for Guest {
     fn setting(&mut self, name: String) -> Result<Option<String>, CallError> {
         self.ask(|bench| bench.setting(&name))
     }
+
+    fn settings(&mut self, prefix: String) -> Result<Vec<(String, String)>, CallError> {
+        self.ask(|bench| bench.settings(&prefix))
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn process(kind: &str, default: bool) -> Process {
         direct: true,
         default,
         working_directory: None,
+        exec_env: Vec::new(),
         buildpack: "not/me".parse().unwrap(),
     }
 }

@@ -57,6 +57,7 @@ fn process(kind: &str) -> Process {
         direct: true,
         default: kind == "web",
         working_directory: None,
+        exec_env: Vec::new(),
         buildpack: "acme/tool".parse().unwrap(),
     }
 }

@@ -18,6 +18,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -195,6 +196,29 @@ impl Workbench {
         Ok(self.shop.settings.get(name).cloned())
     }
 
+    /// The settings that the user gave and whose names begin with `prefix`, sorted. All names that do must be asked for and
+    /// granted.
+    pub fn settings(&self, prefix: &str) -> Answer<Vec<(String, String)>> {
+        self.begin(Interface::Context, Phase::Detect)?;
+        let attempt = format!("could not list the settings `{}*`", short(prefix));
+        if !self.manifest.asks.allows_settings(prefix) {
+            return Err(self.unasked(&attempt, "settings"));
+        }
+        if !self.grants.allows_settings(prefix) {
+            let pattern = prefix.chars().take(MAX_SHOWN).chain(['*']).collect();
+            return Err(self.denied(&attempt, &Excess::Setting(pattern)));
+        }
+        let start = self.shop.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let found: Vec<_> = start.take_while(|(name, _)| name.starts_with(prefix)).collect();
+        let bytes: usize = found.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if found.len() > MAX_SETTINGS || bytes > MAX_SETTINGS_BYTES {
+            let attempt =
+                format!("{attempt}: there are {} of {bytes} bytes, and at most 1024 of 1 MiB are", found.len());
+            return Err(PortError::new(Fault::TooLarge, format!("{attempt} listed at a time")));
+        }
+        Ok(found.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// Checks that nobody asked to stop, that the interface is granted, and that its phase has come.
     fn begin(&self, interface: Interface, phase: Phase) -> Answer<()> {
         self.shop.cancel.check()?;
@@ -247,6 +271,9 @@ impl Workbench {
     }
 }
 
+/// Most settings that are listed at a time, and most bytes of their names and values together.
+const MAX_SETTINGS: usize = 1024;
+const MAX_SETTINGS_BYTES: usize = 1024 * 1024;
 /// How many characters of a text that a guest chose are shown.
 const MAX_SHOWN: usize = 200;
 

@@ -3,8 +3,10 @@
 
 use std::{fmt, str::FromStr};
 
-use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{Aggregate, InvalidLaunch, Label, MAX_PROCESSES, Process, Slice, cap};
 use crate::id::{BuildpackId, ProcessType};
@@ -68,13 +70,20 @@ impl fmt::Display for Api {
 pub struct Participant {
     /// Its id.
     pub id: BuildpackId,
-    /// Its version.
-    pub version: Version,
+    /// Its version; text, because not every buildpack's is a semantic one.
+    #[serde(default)]
+    pub version: String,
     /// The buildpack API whose rules its processes follow.
+    #[serde(default = "unsaid_api")]
     pub api: Api,
     /// Where to read about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
+}
+
+/// The buildpack API of a buildpack that says none (the lifecycle's rule).
+fn unsaid_api() -> Api {
+    Api { major: 0, minor: 2 }
 }
 
 /// What the launcher reads: the buildpacks in the order of their group, and everything about launch.
@@ -161,13 +170,17 @@ struct MetadataFile {
 #[serde(rename_all = "kebab-case")]
 struct ProcessEntry {
     r#type: ProcessType,
+    #[serde(deserialize_with = "one_or_more")]
     command: Vec<String>,
     #[serde(default)]
     args: Vec<String>,
+    #[serde(default)]
     direct: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     working_dir: Option<String>,
     buildpack_id: BuildpackId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exec_env: Vec<String>,
 }
 
 impl From<Process> for ProcessEntry {
@@ -179,6 +192,7 @@ impl From<Process> for ProcessEntry {
             direct: process.direct,
             working_dir: process.working_directory,
             buildpack_id: process.buildpack,
+            exec_env: process.exec_env,
         }
     }
 }
@@ -192,6 +206,7 @@ impl From<ProcessEntry> for Process {
             direct: entry.direct,
             default: false,
             working_directory: entry.working_dir.filter(|path| !path.is_empty()),
+            exec_env: entry.exec_env,
             buildpack: entry.buildpack_id,
         }
     }
@@ -220,6 +235,7 @@ pub struct LabelledProcess {
     /// Its type.
     pub r#type: ProcessType,
     /// The program and its fixed arguments.
+    #[serde(deserialize_with = "one_or_more")]
     pub command: Vec<String>,
     /// The arguments that a user's own replace.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -232,6 +248,9 @@ pub struct LabelledProcess {
     /// The buildpack that contributed it.
     #[serde(rename = "buildpackID")]
     pub buildpack: BuildpackId,
+    /// The execution environments that have it; all, when empty.
+    #[serde(rename = "exec-env", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_empty")]
+    pub exec_env: Vec<String>,
 }
 
 /// A buildpack in the label.
@@ -263,6 +282,33 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Before platform API 0.10 a command was one text.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Command;
+
+    impl<'de> Visitor<'de> for Command {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(text) = seq.next_element()? {
+                all.push(text);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_any(Command)
+}
+
 impl BuildMetadata {
     /// What the label says about `metadata` and the launcher of `launcher_version`.
     pub fn new(metadata: &Metadata, launcher_version: &str) -> Self {
@@ -273,10 +319,11 @@ impl BuildMetadata {
             direct: process.direct,
             working_directory: process.working_directory.clone(),
             buildpack: process.buildpack.clone(),
+            exec_env: process.exec_env.clone(),
         };
         let buildpack = |buildpack: &Participant| LabelledBuildpack {
             id: buildpack.id.clone(),
-            version: buildpack.version.to_string(),
+            version: buildpack.version.clone(),
             homepage: buildpack.homepage.clone(),
         };
         Self {
@@ -300,12 +347,13 @@ mod tests {
             direct: true,
             default: false,
             working_directory: working_directory.map(ToOwned::to_owned),
+            exec_env: if kind == "task" { vec!["test".to_owned()] } else { Vec::new() },
             buildpack: "stave/java".parse().unwrap(),
         };
         Metadata {
             buildpacks: vec![Participant {
                 id: "stave/java".parse().unwrap(),
-                version: Version::new(0, 1, 0),
+                version: "0.1.0".to_owned(),
                 api: Api { major: 0, minor: 10 },
                 homepage: None,
             }],
@@ -343,6 +391,7 @@ mod tests {
         direct = true
         working-dir = "sub"
         buildpack-id = "stave/java"
+        exec-env = ["test"]
 
         [[processes]]
         type = "web"
@@ -373,7 +422,10 @@ mod tests {
               "args": [],
               "direct": true,
               "working-dir": "sub",
-              "buildpackID": "stave/java"
+              "buildpackID": "stave/java",
+              "exec-env": [
+                "test"
+              ]
             },
             {
               "type": "web",
@@ -412,13 +464,41 @@ mod tests {
     }
 
     #[test]
+    fn older_shapes_are_read() {
+        let text = r#"
+            buildpacks = [{ id = "a/old", api = "0.8" }, { id = "a/older", version = "v1_2" }]
+            [[processes]]
+            type = "web"
+            command = "java -jar $APP\n"
+            buildpack-id = "a/old"
+            [[processes]]
+            type = "task"
+            command = "java"
+            args = ["-version"]
+            direct = true
+            default = true
+            buildpack-id = "a/old"
+        "#;
+        let Metadata { buildpacks, launch } = Metadata::from_toml(text).unwrap();
+        let buildpacks: Vec<_> = buildpacks.iter().map(|b| (b.version.as_str(), b.api.to_string())).collect();
+        assert_eq!(buildpacks, [("", "0.8".to_owned()), ("v1_2", "0.2".to_owned())]);
+        let processes: Vec<_> =
+            launch.processes.iter().map(|p| (p.command.concat(), p.args.concat(), p.direct)).collect();
+        let expected = [("java -jar $APP\n", "", false), ("java", "-version", true)];
+        assert_eq!(processes, expected.map(|(command, args, direct)| (command.to_owned(), args.to_owned(), direct)));
+        let label = r#"{ "processes": [{ "type": "web", "command": "java -jar x", "args": [], "direct": false, "buildpackID": "a/old" }] }"#;
+        let label: BuildMetadata = serde_json::from_str(label).unwrap();
+        assert_eq!(label.processes[0].command, ["java -jar x"]);
+    }
+
+    #[test]
     fn unknown_keys_are_ignored_and_wrong_ones_refused() {
         assert_eq!(Metadata::from_toml("future = 1").unwrap().buildpacks, []);
         let refused = |text: &str| Metadata::from_toml(text).unwrap_err();
         let process =
             |rest: &str| format!("\n[[processes]]\ntype = 'web'\ndirect = true\nbuildpack-id = 'a/b'\n{rest}");
         insta::assert_snapshot!(refused("x"), @"line 1 of the launch metadata is not understood: key with no value, expected `=`");
-        insta::assert_snapshot!(refused(&process("command = 'java'")), @r#"line 6 of the launch metadata is not understood: invalid type: string \"java\", expected a sequence"#);
+        insta::assert_snapshot!(refused(&process("command = 1")), @"line 6 of the launch metadata is not understood: invalid type: integer `1`, expected a text or a list of texts");
         insta::assert_snapshot!(refused(&process("command = ['a']\nworking-dir = '\u{1b}[2J'")), @"line 7 of the launch metadata is not understood: invalid literal string, expected non-single-quote visible characters");
         insta::assert_snapshot!(refused("[[processes]]\ntype = '../x'"), @"line 2 of the launch metadata is not understood: `../x` is not a valid process type: use letters, digits, `.`, `-` and `_`, at most 64 characters");
         insta::assert_snapshot!(refused(&" ".repeat(MAX_METADATA + 1)), @"the launch metadata are 4194305 bytes long; at most 4194304 are taken");

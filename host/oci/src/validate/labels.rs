@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use stave_lifecycle::image::Image;
-use stave_model::image::{BUILD_LABEL, LIFECYCLE_LABEL, LifecycleMetadata, PLATFORM_API, PROJECT_LABEL};
+use stave_model::image::{
+    BUILD_LABEL, LIFECYCLE_LABEL, LifecycleMetadata, PLATFORM_API, PLATFORM_API_EXEC_ENV, PROJECT_LABEL,
+};
 
 use super::Findings;
 
@@ -53,7 +55,7 @@ fn check_metadata(metadata: &LifecycleMetadata, config: &Value, image: &Image, f
     findings.expect(!metadata.app.is_empty(), "labels", || "the app has no layer".to_owned());
     let env = config.pointer("/config/Env").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let api = env.filter_map(|entry| entry.strip_prefix("CNB_PLATFORM_API=")).next_back();
-    findings.expect(api == Some(PLATFORM_API), "configuration", || {
+    findings.expect(api == Some(PLATFORM_API) || api == Some(PLATFORM_API_EXEC_ENV), "configuration", || {
         format!("CNB_PLATFORM_API is {api:?}, and rebasing needs {PLATFORM_API}")
     });
 }

@@ -27,6 +27,7 @@ fn calls() -> Vec<Call> {
         ("app", "archive_find", |b| b.archive_find(0, &none(), 1).map(drop)),
         ("app", "archive_read", |b| b.archive_read(0, "x", 9).map(drop)),
         ("context", "setting", |b| b.setting("BP_VERSION").map(drop)),
+        ("context", "settings", |b| b.settings("BP_").map(drop)),
         ("layers", "create_layer", |b| b.create_layer("l", Usage::default()).map(drop)),
         ("layers", "layer_write", |b| b.layer_write(0, "a", Vec::new(), false)),
         ("layers", "layer_link", |b| b.layer_link(0, "b", "a")),
@@ -170,6 +171,37 @@ fn settings_are_asked_for_and_granted() {
     "#);
     let long = ask(&["*"], &[], &"x".repeat(10_000)).unwrap_err();
     assert!(long.to_string().len() < 400 && long.hint.unwrap().len() < 400, "what a guest chose is cut");
+}
+
+#[test]
+fn settings_are_listed_where_all_of_them_are_asked_for_and_granted() {
+    let (mut shop, _) = shop(Artifacts::default());
+    let ask = |shop: &Shop, asks: &str, grants: &str, prefix: &str| {
+        let of = |pattern: &str| Capabilities { settings: [pattern.to_owned()].into(), ..everything() };
+        let mut manifest = manifest("acme/tool@1.2.3");
+        manifest.asks = of(asks);
+        Workbench::new(shop, &manifest, &of(grants), Phase::Detect, tree(&[])).settings(prefix)
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let all = [pair("BP_OTHER", "x"), pair("BP_VERSION", "21")];
+    assert_eq!(ask(&shop, "BP_*", "*", "BP_").unwrap(), all);
+    assert_eq!(ask(&shop, "BP_*", "BP_*", "BP_V").unwrap(), all[1..]);
+    assert_eq!(ask(&shop, "*", "*", "BPE_").unwrap(), []);
+    let said = [
+        refused(ask(&shop, "BP_*", "*", "")),
+        refused(ask(&shop, "*", "BP_*", "SEC")),
+        refused(ask(&shop, "BP_VERSION", "*", "BP_VERSION")),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    Denied: could not list the settings `*`: the manifest of acme/tool@1.2.3 does not ask for it
+      hint: its author adds it to `asks.settings` in buildpack.toml
+    Denied: could not list the settings `SEC*`: acme/tool is not granted it
+      hint: whoever trusts acme/tool adds settings = ["SEC*"] to its `grants` in the builder
+    Denied: could not list the settings `BP_VERSION*`: the manifest of acme/tool@1.2.3 does not ask for it
+      hint: its author adds it to `asks.settings` in buildpack.toml
+    "#);
+    shop.settings = Arc::new([pair("BP_A", &"x".repeat(MAX_SETTINGS_BYTES))].into());
+    insta::assert_snapshot!(refused(ask(&shop, "*", "*", "")), @"TooLarge: could not list the settings `*`: there are 1 of 1048580 bytes, and at most 1024 of 1 MiB are listed at a time");
 }
 
 #[test]
