@@ -15,7 +15,7 @@ use stave_model::{
     launch::metadata::Participant,
 };
 
-use crate::report::shown;
+use crate::{choose::By, report::shown};
 
 /// What the platform tells the launcher and the app has no use for.
 const PRIVATE: [&str; 5] =
@@ -36,6 +36,8 @@ pub(crate) struct Layer {
     folders: Vec<(PathBuf, BTreeMap<String, Vec<u8>>)>,
     /// The programs that add to the environment, in the order in which they run.
     pub(crate) programs: Vec<PathBuf>,
+    /// What a shell reads before the app, in that order; empty for a process without a shell.
+    pub(crate) profiles: Vec<PathBuf>,
 }
 
 /// An environment that cannot be made.
@@ -69,11 +71,13 @@ pub(crate) enum NoEnvironment {
     },
 }
 
-/// Reads what the layers of each buildpack have for `process`: buildpacks in the order of the group, layers by name.
+/// Reads what the layers of each buildpack have for `process`, whoever it is started `by`: buildpacks in the order of the
+/// group, layers by name.
 pub(crate) fn read(
     layers: &Path,
     buildpacks: &[Participant],
     process: Option<&ProcessType>,
+    by: By,
 ) -> Result<Vec<Vec<Layer>>, NoEnvironment> {
     let of_buildpack = |buildpack: &Participant| {
         let folder = layers.join(buildpack.id.escaped());
@@ -81,7 +85,7 @@ pub(crate) fn read(
         for name in entries(&folder)? {
             let path = folder.join(name);
             if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-                all.push(read_layer(path, process)?);
+                all.push(read_layer(path, process, by)?);
             }
         }
         Ok(all)
@@ -90,7 +94,7 @@ pub(crate) fn read(
 }
 
 /// Reads one layer.
-fn read_layer(path: PathBuf, process: Option<&ProcessType>) -> Result<Layer, NoEnvironment> {
+fn read_layer(path: PathBuf, process: Option<&ProcessType>, by: By) -> Result<Layer, NoEnvironment> {
     let mut layer = Layer::default();
     layer
         .roots
@@ -101,13 +105,21 @@ fn read_layer(path: PathBuf, process: Option<&ProcessType>) -> Result<Layer, NoE
         let files = files(&folder)?.into_iter().map(read).collect::<Result<_, _>>()?;
         layer.folders.push((folder, files));
     }
-    let programs = path.join("exec.d");
-    layer.programs.extend(files(&programs)?.into_iter().map(|(_, file)| file));
-    if let Some(process) = process {
-        layer.programs.extend(files(&programs.join(process.as_str()))?.into_iter().map(|(_, file)| file));
+    layer.programs = for_process(&path.join("exec.d"), process)?;
+    if by == By::Shell {
+        layer.profiles = for_process(&path.join("profile.d"), process)?;
     }
     layer.path = path;
     Ok(layer)
+}
+
+/// The files of a folder, then those of its folder for the process type.
+fn for_process(folder: &Path, process: Option<&ProcessType>) -> Result<Vec<PathBuf>, NoEnvironment> {
+    let mut all = files(folder)?;
+    if let Some(process) = process {
+        all.extend(files(&folder.join(process.as_str()))?);
+    }
+    Ok(all.into_iter().map(|(_, file)| file).collect())
 }
 
 /// The names in a folder, sorted by their bytes; none if there is no such folder.
@@ -220,7 +232,7 @@ mod tests {
                 PathBuf::from("env"),
                 files.iter().map(|(file, value)| ((*file).to_owned(), value.as_bytes().to_vec())).collect(),
             )],
-            programs: Vec::new(),
+            ..Layer::default()
         };
         let all = [
             vec![layer("a", &[("PATH.prepend", "/first:")]), layer("b", &[])],

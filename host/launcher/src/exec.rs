@@ -1,4 +1,5 @@
-//! The last step: finding the app's program and becoming it, so that signals and the exit code are the app's own.
+//! The last step: finding the app's program, or the shell that reads its command, and becoming it, so that signals and the
+//! exit code are the app's own.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,7 +11,11 @@ use std::{
 
 use stave_model::env::Variables;
 
-use crate::{choose::Start, report::shown};
+use crate::{
+    choose::{By, Start},
+    report::shown,
+    shell,
+};
 
 /// The app could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,14 @@ pub(crate) enum NotStarted {
         program: OsString,
         /// The search path, or none where a path was given.
         searched: Option<String>,
+    },
+    /// A shell is needed, and there is none.
+    #[error("{what} needs a shell, and the image has no {}", shell::BASH)]
+    NoShell {
+        /// What needs it.
+        what: String,
+        /// Whether it is a command that a user gave.
+        is_command: bool,
     },
     /// There is no such working directory.
     #[error("could not enter the working directory `{}`", shown(path))]
@@ -51,6 +64,12 @@ impl NotStarted {
             Self::NotFound { searched: None, .. } => {
                 Some("a path is taken from the app's folder and must name an executable file".to_owned())
             }
+            Self::NoShell { is_command: true, .. } => {
+                Some("put `--` before the command to start it without a shell, its words as they are".to_owned())
+            }
+            Self::NoShell { is_command: false, .. } => {
+                Some("build on a stack that has bash, or with a buildpack that makes the process direct".to_owned())
+            }
             Self::WorkingDirectory { .. } => None,
             Self::Refused { cause, .. } => match cause.kind() {
                 io::ErrorKind::NotFound => {
@@ -74,16 +93,51 @@ pub(crate) fn os_pairs(variables: &Variables) -> impl Iterator<Item = (&OsStr, &
     variables.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value)))
 }
 
-/// Becomes the app; returns only if that fails.
+/// Becomes the app; returns only if that fails. `caller` is what the launcher was called and `profiles` what a shell reads
+/// first.
+pub(crate) fn become_app(
+    start: &Start,
+    caller: &OsStr,
+    profiles: &[PathBuf],
+    app: &Path,
+    variables: &Variables,
+) -> NotStarted {
+    match start.by {
+        By::System => become_program(start, app, variables),
+        By::Shell => become_shell(start, caller, profiles, app, variables),
+    }
+}
+
+/// Becomes the shell that reads the command. It enters the working directory itself, once it has read the profiles.
+fn become_shell(start: &Start, caller: &OsStr, profiles: &[PathBuf], app: &Path, variables: &Variables) -> NotStarted {
+    if !Path::new(shell::BASH).exists() {
+        let what = match &start.kind {
+            Some(kind) => format!("the process `{kind}`"),
+            None => format!("the command `{}`", shown(&start.program)),
+        };
+        return NotStarted::NoShell { what, is_command: start.kind.is_none() };
+    }
+    let directory = directory(start, app);
+    let arguments = shell::arguments(caller, profiles, &directory, &start.program, &start.arguments);
+    let mut command = Command::new(shell::BASH);
+    command.arg0("bash").args(arguments).env_clear().envs(os_pairs(variables));
+    NotStarted::Refused { program: shell::BASH.into(), cause: command.exec() }
+}
+
+fn directory(start: &Start, app: &Path) -> PathBuf {
+    start.working_directory.as_ref().map_or_else(|| app.to_owned(), |path| app.join(path))
+}
+
+/// Becomes the program itself.
 ///
 /// The program is looked up from the app's folder, before the working directory is entered, as the specification has it.
-pub(crate) fn become_app(start: &Start, app: &Path, variables: &Variables) -> NotStarted {
+fn become_program(start: &Start, app: &Path, variables: &Variables) -> NotStarted {
     let path = variables.get(b"PATH".as_slice()).map(Vec::as_slice).unwrap_or_default();
     let Some(found) = find(&start.program, path, app) else {
         let searched = (!start.program.as_bytes().contains(&b'/')).then(|| shown(OsStr::from_bytes(path)));
         return NotStarted::NotFound { program: start.program.clone(), searched };
     };
-    let directory = start.working_directory.as_ref().map_or_else(|| app.to_owned(), |path| app.join(path));
+    let directory = directory(start, app);
     if let Err(cause) = std::env::set_current_dir(&directory) {
         return NotStarted::WorkingDirectory { path: directory, cause };
     }

@@ -1,18 +1,19 @@
 //! The launcher: the small program inside the image that sets the environment and becomes the app.
 //!
 //! The image's entrypoint is a link to it, `/cnb/process/TYPE`; it follows the platform specification's "launch" with
-//! the exit codes of the CNB lifecycle (11: platform API not supported, 82: launch failed). From the moment the app has
-//! started, exit code and signals are the app's.
+//! the exit codes of the CNB lifecycle (11 and 12: platform or buildpack API not supported, 82: launch failed). From the
+//! moment the app has started, exit code and signals are the app's.
 //!
-//! It starts direct processes only. What needs a shell (a command without `--`, processes of buildpack API 0.8 and older,
-//! `profile.d`) is refused in plain words: most images that Stave makes hold no shell.
+//! Layers may be those of the CNB lifecycle as well as Stave's own, so processes that a shell reads are started too, if
+//! the image has bash; most images that Stave makes hold no shell and need none.
 
 use std::{
     convert::Infallible,
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read, Write},
+    ops::RangeInclusive,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -20,7 +21,11 @@ use std::{
 
 use stave_model::{
     env::Variables,
-    launch::metadata::{Api, InvalidApi, InvalidMetadata, MAX_METADATA, Metadata},
+    id::BuildpackId,
+    launch::{
+        DEFAULT_EXEC_ENV,
+        metadata::{Api, InvalidApi, InvalidMetadata, MAX_METADATA, Metadata},
+    },
 };
 
 mod choose;
@@ -28,11 +33,15 @@ mod environment;
 mod exec;
 mod exec_d;
 mod report;
+mod shell;
 
+use choose::{By, Surroundings};
 use report::shown;
 
-/// The platform APIs that this launcher follows; before 0.10 `metadata.toml` had another shape.
-const PLATFORM_APIS: std::ops::RangeInclusive<Api> = Api { major: 0, minor: 10 }..=Api { major: 0, minor: 15 };
+/// The platform APIs that this launcher follows.
+const PLATFORM_APIS: RangeInclusive<Api> = Api { major: 0, minor: 7 }..=Api { major: 0, minor: 15 };
+/// The buildpack APIs whose layers it understands.
+const BUILDPACK_APIS: RangeInclusive<Api> = Api { major: 0, minor: 7 }..=Api { major: 0, minor: 12 };
 
 /// Why the app did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +52,10 @@ enum Failure {
     InvalidPlatformApi(#[source] InvalidApi),
     #[error("platform API {0} is not supported by this launcher")]
     UnsupportedPlatformApi(Api),
+    #[error("{id} follows buildpack API {api}, which is not supported by this launcher")]
+    UnsupportedBuildpackApi { id: BuildpackId, api: Api },
+    #[error("UMASK is `{}`, which is no file mode: expected octal digits, such as 022", shown(.0))]
+    Umask(OsString),
     #[error("could not read `{}`", shown(path))]
     Read {
         path: PathBuf,
@@ -76,6 +89,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::NoPlatformApi | Self::InvalidPlatformApi(_) | Self::UnsupportedPlatformApi(_) => 11,
+            Self::UnsupportedBuildpackApi { .. } => 12,
             _ => 82,
         }
     }
@@ -89,6 +103,11 @@ impl Failure {
             Self::InvalidPlatformApi(_) | Self::UnsupportedPlatformApi(_) => {
                 Some(format!("this launcher follows platform API {} to {}", PLATFORM_APIS.start(), PLATFORM_APIS.end()))
             }
+            Self::UnsupportedBuildpackApi { .. } => Some(format!(
+                "this launcher follows buildpack API {} to {}",
+                BUILDPACK_APIS.start(),
+                BUILDPACK_APIS.end()
+            )),
             Self::Choose(error) => Some(error.hint()),
             Self::Exec(error) => error.hint(),
             _ => None,
@@ -115,29 +134,60 @@ fn environment_of_this_process() -> Variables {
 
 /// Becomes the app; returns only if that fails.
 fn launch(argv: &[OsString], container: Variables) -> Result<Infallible, Failure> {
-    check_platform(&container)?;
+    let platform = platform_api(&container)?;
     if container.contains_key(b"CNB_PROCESS_TYPE".as_slice()) {
         say("warning: CNB_PROCESS_TYPE has no effect; set the entrypoint to /cnb/process/TYPE instead\n");
     }
     let layers = folder(&container, "CNB_LAYERS_DIR", "/layers")?;
     let app = folder(&container, "CNB_APP_DIR", "/workspace")?;
     let metadata = read_metadata(&layers.join("config/metadata.toml"))?;
-    let start = choose::choose(argv, &metadata)?;
+    check_buildpacks(&metadata)?;
+    let exec_env = text(&container, "CNB_EXEC_ENV").unwrap_or_else(|| DEFAULT_EXEC_ENV.to_owned());
+    let start = choose::choose(argv, &metadata, Surroundings { platform, exec_env: &exec_env })?;
     env::set_current_dir(&app).map_err(|cause| Failure::AppFolder { path: app.clone(), cause })?;
-    let buildpacks = environment::read(&layers, &metadata.buildpacks, start.kind.as_ref())?;
+    let buildpacks = environment::read(&layers, &metadata.buildpacks, start.kind.as_ref(), start.by)?;
     let mut variables = environment::inherit(container);
     environment::apply(&buildpacks, &mut variables)?;
     for program in buildpacks.iter().flatten().flat_map(|layer| &layer.programs) {
         exec_d::run(program, &app, &mut variables)?;
     }
-    Err(exec::become_app(&start, &app, &variables).into())
+    set_umask(&variables)?;
+    let mut profiles: Vec<PathBuf> = buildpacks.into_iter().flatten().flat_map(|layer| layer.profiles).collect();
+    if start.by == By::Shell {
+        profiles.extend(shell::app_profile(&app));
+    }
+    let caller = argv.first().map_or(OsStr::new("launcher"), OsString::as_os_str);
+    Err(exec::become_app(&start, caller, &profiles, &app, &variables).into())
 }
 
-/// Whether the image follows a platform API that this launcher knows.
-fn check_platform(container: &Variables) -> Result<(), Failure> {
+/// The platform API that the image follows, if this launcher knows it.
+fn platform_api(container: &Variables) -> Result<Api, Failure> {
     let text = container.get(b"CNB_PLATFORM_API".as_slice()).ok_or(Failure::NoPlatformApi)?;
     let api: Api = String::from_utf8_lossy(text).parse().map_err(Failure::InvalidPlatformApi)?;
-    if PLATFORM_APIS.contains(&api) { Ok(()) } else { Err(Failure::UnsupportedPlatformApi(api)) }
+    if PLATFORM_APIS.contains(&api) { Ok(api) } else { Err(Failure::UnsupportedPlatformApi(api)) }
+}
+
+/// Whether this launcher understands the layers of each buildpack.
+fn check_buildpacks(metadata: &Metadata) -> Result<(), Failure> {
+    match metadata.buildpacks.iter().find(|buildpack| !BUILDPACK_APIS.contains(&buildpack.api)) {
+        Some(buildpack) => Err(Failure::UnsupportedBuildpackApi { id: buildpack.id.clone(), api: buildpack.api }),
+        None => Ok(()),
+    }
+}
+
+/// Sets the mode of the files that the app makes, where the environment names one, as the CNB launcher does.
+fn set_umask(variables: &Variables) -> Result<(), Failure> {
+    let Some(text) = variables.get(b"UMASK".as_slice()).filter(|text| !text.is_empty()) else { return Ok(()) };
+    let mode = std::str::from_utf8(text).ok().and_then(|text| u32::from_str_radix(text, 8).ok());
+    let mode = mode.filter(|mode| *mode <= 0o7777).ok_or_else(|| Failure::Umask(OsString::from_vec(text.clone())))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mode));
+    Ok(())
+}
+
+/// A variable of the container that is set and not empty.
+fn text(container: &Variables, name: &str) -> Option<String> {
+    let value = container.get(name.as_bytes()).filter(|value| !value.is_empty())?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 /// The absolute path of a folder that the container's environment names.
@@ -163,9 +213,9 @@ mod tests {
     #[test]
     fn images_that_stave_makes_are_understood() {
         let container = |api: &str| Variables::from([(b"CNB_PLATFORM_API".to_vec(), api.as_bytes().to_vec())]);
-        assert!(check_platform(&container(stave_model::image::PLATFORM_API)).is_ok());
-        for api in ["", "0.9", "0.16", "1.0", "0.14.1"] {
-            assert!(check_platform(&container(api)).is_err(), "{api}");
+        assert!(platform_api(&container(stave_model::image::PLATFORM_API)).is_ok());
+        for api in ["", "0.6", "0.16", "1.0", "0.14.1"] {
+            assert!(platform_api(&container(api)).is_err(), "{api}");
         }
     }
 }

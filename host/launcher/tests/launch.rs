@@ -1,90 +1,18 @@
-//! The launcher as an image has it: a folder of layers, a folder of the app, and the program itself.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+//! The launcher as an image has it: what it starts, with which environment, and what it says when it cannot.
+
+mod support;
 
 use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader},
     os::unix::{
         fs::{PermissionsExt, symlink},
-        process::{CommandExt, ExitStatusExt},
+        process::ExitStatusExt,
     },
-    path::Path,
-    process::{Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    process::{Command, Stdio},
 };
 
-use tempfile::TempDir;
-
-/// One image at a time: a program that is still open for writing, in a child that another thread just forked, cannot be
-/// executed.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Layers and an app in a temporary folder.
-struct Image {
-    root: TempDir,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Image {
-    /// An image of one buildpack, `a/b`, with these processes, each a type and the rest of its table.
-    fn new(processes: &[(&str, &str)]) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let image = Self { root: tempfile::tempdir().unwrap(), _alone: alone };
-        let processes = processes.iter().map(|(kind, rest)| {
-            format!("[[processes]]\ntype = '{kind}'\ndirect = true\nbuildpack-id = 'a/b'\n{rest}\n")
-        });
-        let buildpack = "[[buildpacks]]\nid = 'a/b'\nversion = '1.0.0'\napi = '0.10'\n".to_owned();
-        image.write("layers/config/metadata.toml", &(buildpack + &processes.collect::<String>()));
-        image.write("app/file", "");
-        image
-    }
-
-    fn path(&self) -> &Path {
-        self.root.path()
-    }
-
-    fn write(&self, file: &str, content: &str) {
-        let file = self.path().join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content).unwrap();
-    }
-
-    fn write_program(&self, file: &str, content: &str) {
-        self.write(file, content);
-        fs::set_permissions(self.path().join(file), Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// The launcher, called as `name`, in the environment of an image.
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stave-launcher"));
-        command.arg0(name).env_clear().current_dir("/");
-        command.env("CNB_LAYERS_DIR", self.path().join("layers")).env("CNB_APP_DIR", self.path().join("app"));
-        command.env("CNB_PLATFORM_API", "0.14").env("CNB_DEPRECATION_MODE", "quiet");
-        command.env("PATH", "/cnb/process:/cnb/lifecycle:/usr/bin:/bin");
-        command
-    }
-
-    fn run(&self, name: &str) -> Output {
-        self.command(name).output().unwrap()
-    }
-
-    /// What a failure shows, with its exit code.
-    fn failure(&self, name: &str) -> String {
-        self.shown(&self.run(name))
-    }
-
-    fn shown(&self, output: &Output) -> String {
-        assert_eq!(output.stdout, b"", "nothing but the app writes to standard output");
-        let text = String::from_utf8(output.stderr.clone()).unwrap();
-        let text = text.replace(self.path().to_str().unwrap(), "");
-        format!("{text}exit code: {}", output.status.code().unwrap())
-    }
-}
-
-fn lines(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
+use support::{Image, lines};
 
 #[test]
 fn layers_make_the_environment() {
@@ -240,6 +168,42 @@ fn words_and_folders_are_passed_on() {
 }
 
 #[test]
+fn execution_environments_choose_processes() {
+    let image = Image::new(&[
+        ("web", "command = ['echo', 'web']"),
+        ("check", "command = ['echo', 'check']\nexec-env = ['test']"),
+    ]);
+    let run = |api: &str, exec_env: &str| {
+        image.command("/cnb/process/check").env("CNB_PLATFORM_API", api).env("CNB_EXEC_ENV", exec_env).output().unwrap()
+    };
+    assert_eq!(lines(&run("0.15", "test")), "check\n");
+    assert_eq!(lines(&run("0.14", "production")), "check\n");
+    let refused = image.shown(&run("0.15", ""));
+    insta::assert_snapshot!(refused, @"
+    error: the process `check` is not for the execution environment `production`
+    hint: set CNB_EXEC_ENV to one that it is for: test
+    exit code: 82
+    ");
+    let mut passed_on = image.command("launcher");
+    passed_on.env("CNB_EXEC_ENV", "test").args(["--", "printenv", "CNB_EXEC_ENV"]);
+    assert_eq!(lines(&passed_on.output().unwrap()), "test\n");
+}
+
+#[test]
+fn files_of_the_app_get_the_mode_that_the_environment_names() {
+    let image = Image::new(&[("web", "command = ['sh', '-c', 'umask']")]);
+    let umask = |value: &str| image.command("/cnb/process/web").env("UMASK", value).output().unwrap();
+    assert_eq!(lines(&umask("0027")), "0027\n");
+    assert_eq!(lines(&umask("")), lines(&Command::new("sh").args(["-c", "umask"]).output().unwrap()));
+    insta::assert_snapshot!(image.shown(&umask("u=rwx")), @"
+    error: UMASK is `u=rwx`, which is no file mode: expected octal digits, such as 022
+    exit code: 82
+    ");
+    image.write("layers/a_b/one/env.launch/UMASK.override", "077");
+    assert_eq!(lines(&umask("0027")), "0077\n");
+}
+
+#[test]
 fn an_image_that_cannot_be_read_says_so() {
     let image = Image::new(&[("web", "command = ['echo']")]);
     let with =
@@ -250,15 +214,15 @@ fn an_image_that_cannot_be_read_says_so() {
     hint: the image sets it; something that starts the container has removed it from the environment
     exit code: 11
     ");
-    insta::assert_snapshot!(with("CNB_PLATFORM_API", "0.9"), @"
-    error: platform API 0.9 is not supported by this launcher
-    hint: this launcher follows platform API 0.10 to 0.15
+    insta::assert_snapshot!(with("CNB_PLATFORM_API", "0.6"), @"
+    error: platform API 0.6 is not supported by this launcher
+    hint: this launcher follows platform API 0.7 to 0.15
     exit code: 11
     ");
     insta::assert_snapshot!(with("CNB_PLATFORM_API", "new\u{1b}[2J"), @r"
     error: CNB_PLATFORM_API cannot be read
     caused by: `new\u{1b}[2J` is not an API version: expected major.minor, such as 0.14
-    hint: this launcher follows platform API 0.10 to 0.15
+    hint: this launcher follows platform API 0.7 to 0.15
     exit code: 11
     ");
     insta::assert_snapshot!(with("CNB_LAYERS_DIR", "/nowhere/\u{1b}[2J"), @r"
@@ -270,6 +234,17 @@ fn an_image_that_cannot_be_read_says_so() {
     error: could not enter the app's folder `/nowhere`
     caused by: No such file or directory (os error 2)
     exit code: 82
+    ");
+    for (api, code) in [("0.7", 0), ("0.12", 0), ("0.6", 12), ("0.13", 12)] {
+        let buildpack = format!("buildpacks = [{{ id = 'a/b', api = '{api}' }}]");
+        image.write("layers/config/metadata.toml", &buildpack);
+        let output = image.command("launcher").args(["--", "true"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{api} {output:?}");
+    }
+    insta::assert_snapshot!(image.failure("/cnb/process/web"), @"
+    error: a/b follows buildpack API 0.13, which is not supported by this launcher
+    hint: this launcher follows buildpack API 0.7 to 0.12
+    exit code: 12
     ");
     image.write("layers/config/metadata.toml", "processes = 1");
     insta::assert_snapshot!(image.failure("/cnb/process/web"), @"
