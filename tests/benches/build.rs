@@ -150,6 +150,7 @@ fn component(env: &TestEnv) {
     let shop = Shop {
         target: Target { platform: Platform::of_this_machine(), distro: None },
         settings: Arc::new(BTreeMap::new()),
+        bindings: Arc::default(),
         artifacts: Arc::new(Nowhere),
         observer: Arc::new(Silent),
         cancel: Cancel::new(),

@@ -79,8 +79,13 @@ fn the_help_says_what_there_is() {
                                      or oci:DIR
       -e, --env <NAME[=VALUE]>       A setting for the buildpacks; without a value it is taken from the
                                      environment
+          --binding <DIR>            A service binding for the buildpacks: a folder with a file `type`
+                                     and a file for each entry
+          --bindings <DIR>           A folder of service bindings, one in each of its folders
           --platform <OS/ARCH>       The platform to build for [default: Linux on this machine's
                                      architecture]
+          --paranoid                 Read every file of the app, also where its size, times and inode
+                                     say that it is the one that was read before
           --to <WHERE>               Where the image goes; may be given more than once [default: the
                                      image store]
           --publish                  Push the image to the registry that its name begins with

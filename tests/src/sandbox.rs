@@ -140,3 +140,44 @@ fn a_buildpack_is_built_from_its_source_and_says_what_it_could_do() {
       settings    BP_HOSTILE
     ");
 }
+
+#[test]
+fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    let mut arguments = guests::builder(&env, &guest("bound")).to_vec();
+    let grants =
+        "grants = { interfaces = [\"layers\", \"bindings\"], settings = [\"BP_*\"], bindings = [\"greeting\"] }\n";
+    let builder = std::fs::read_to_string(env.work().join("builder.toml")).unwrap() + grants;
+    env.write("builder.toml", builder);
+    env.write("bindings/one/type", "greeting");
+    env.write("bindings/one/word", "open-sesame\n");
+    arguments.extend(["--to", "oci:out"]);
+    let mut said = format!("--- no binding\n{}", env.run(&arguments).ends_with(20).failure());
+    arguments.extend(["--bindings", "bindings", "--verbose"]);
+    let built = env.run(&arguments).succeeds();
+    assert!(!built.stderr.contains("sesame"), "{}", built.stderr);
+    assert_eq!(built.stderr.matches("[stave-tests/bound] heard *** in").count(), 2, "{}", built.stderr);
+    checked_here(&env.work().join("out"));
+    for tell in ["label", "crash", "fail"] {
+        let setting = format!("BP_TELL={tell}");
+        let outcome = env.run(&[&arguments[..], &["--env", &setting]].concat()).ends_with(51);
+        assert!(!outcome.stderr.contains("sesame"), "{}", outcome.stderr);
+        let failure: Vec<&str> = outcome.failure().lines().take(2).collect();
+        write!(said, "--- {tell}\n{}\n", failure.join("\n")).unwrap();
+    }
+    insta::assert_snapshot!(said, @r"
+    --- no binding
+    error: no buildpack takes this app
+      stave-tests/bound@0.1.0: no binding of the type greeting has a word
+    --- label
+    error: stave-tests/bound@0.1.0 could not build the app
+    caused by: its answer breaks the contract: the label `word` holds the value of `word` of the binding `one`, which everybody with the image could read
+    --- crash
+    error: stave-tests/bound@0.1.0 could not build the app
+    caused by: the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:27: no use for ***
+    --- fail
+    error: stave-tests/bound@0.1.0 could not build the app
+    caused by: no use for ***
+    ");
+}

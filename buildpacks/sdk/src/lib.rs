@@ -40,6 +40,7 @@ pub mod layers;
 pub mod log;
 pub mod overlay;
 mod report;
+pub mod services;
 
 use std::marker::PhantomData;
 

@@ -19,6 +19,7 @@
 //! | [`folder`] | indexes a folder on disk |
 //! | [`seen`] | digests of files that need not be read again |
 //! | [`glob`] | patterns over paths |
+//! | [`ignore`] | gitignore's and dockerignore's lists of patterns |
 //! | [`layer`] | writes a tree as an image layer |
 
 pub mod compression;
@@ -28,6 +29,7 @@ pub mod folder;
 pub mod format;
 pub mod glob;
 mod header;
+pub mod ignore;
 pub mod intake;
 pub mod layer;
 pub mod limits;

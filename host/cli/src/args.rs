@@ -84,6 +84,12 @@ pub(crate) struct Source {
     /// A setting for the buildpacks; without a value it is taken from the environment
     #[arg(short, long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     pub(crate) env: Vec<String>,
+    /// A service binding for the buildpacks: a folder with a file `type` and a file for each entry
+    #[arg(long, value_name = "DIR", action = ArgAction::Append)]
+    pub(crate) binding: Vec<PathBuf>,
+    /// A folder of service bindings, one in each of its folders
+    #[arg(long, value_name = "DIR", action = ArgAction::Append)]
+    pub(crate) bindings: Vec<PathBuf>,
     /// The platform to build for [default: Linux on this machine's architecture]
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,

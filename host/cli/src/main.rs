@@ -2,6 +2,7 @@
 
 mod args;
 mod base;
+mod bindings;
 mod buildpacks;
 mod commands;
 mod config;

@@ -15,13 +15,14 @@ use stave_lifecycle::{
     workbench::{Limits, Shop},
 };
 use stave_model::{
+    binding::Bindings,
     id::VariableName,
     target::{Platform, Target},
 };
 
 use crate::{
     args::Source,
-    base,
+    base, bindings,
     buildpacks::{self, Equipment},
     exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP, USAGE},
     workshop::Workshop,
@@ -33,6 +34,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) app: App,
     source: &'a Source,
     settings: Arc<BTreeMap<String, String>>,
+    bindings: Arc<Bindings>,
     equipment: Equipment,
     limits: Limits,
 }
@@ -40,6 +42,7 @@ pub(crate) struct Prepared<'a> {
 /// Reads the settings, opens the app, and loads the buildpacks.
 pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Prepared<'a>, Exit> {
     let settings = Arc::new(settings(&source.env)?);
+    let bindings = Arc::new(bindings::read(&source.binding, &source.bindings)?);
     workshop.ui.observe(Event::Phase(Phase::Analyze));
     let limits = Limits::default();
     let kept: Option<&dyn Results> = if source.paranoid { None } else { Some(&workshop.results) };
@@ -49,7 +52,7 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
         workshop.ui.observe(Event::Note(Level::Warning, skipped));
     }
     let equipment = buildpacks::equip(&workshop.engine()?, source.builder.as_deref())?;
-    Ok(Prepared { app, source, settings, equipment, limits })
+    Ok(Prepared { app, source, settings, bindings, equipment, limits })
 }
 
 impl Prepared<'_> {
@@ -59,6 +62,7 @@ impl Prepared<'_> {
         let shop = Shop {
             target: Target { platform, distro: base::distro(&base) },
             settings: self.settings.clone(),
+            bindings: self.bindings.clone(),
             artifacts: workshop.packages(),
             observer: workshop.ui.clone(),
             cancel: workshop.cancel.clone(),

@@ -157,6 +157,7 @@ fn lines(excess: &[Excess]) -> String {
         of("interfaces", &|e| if let Excess::Interface(i) = e { Some(i.to_string()) } else { None }),
         of("ecosystems", &|e| if let Excess::Ecosystem(name) = e { Some(short(name)) } else { None }),
         of("settings", &|e| if let Excess::Setting(name) = e { Some(short(name)) } else { None }),
+        of("bindings", &|e| if let Excess::Binding(kind) = e { Some(short(kind)) } else { None }),
     ];
     lines.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

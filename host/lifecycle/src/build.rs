@@ -88,6 +88,7 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
         let started = Instant::now();
         let bench = Arc::new(Workbench::new(shop, manifest, buildpack.grants(), Phase::Build, app));
         let report = buildpack.build(&bench, &requirements).and_then(|report| checked(report, manifest));
+        let report = report.and_then(|report| bench.discreet_report(report)).map_err(|error| bench.discreet(error));
         let report = report.map_err(|source| match source {
             RunError::Cancelled => BuildError::Cancelled,
             source => BuildError::Buildpack { buildpack: title.clone(), source },

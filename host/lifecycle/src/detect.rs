@@ -230,8 +230,8 @@ fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Ou
     if !buildpack.manifest().serves(platform) {
         return Ok(Outcome::Declined(format!("it does not build for {platform}")));
     }
-    let bench = Workbench::new(shop, buildpack.manifest(), buildpack.grants(), Phase::Detect, app.clone());
-    match buildpack.detect(&Arc::new(bench)) {
+    let bench = Arc::new(Workbench::new(shop, buildpack.manifest(), buildpack.grants(), Phase::Detect, app.clone()));
+    match bench.discreet_verdict(buildpack.detect(&bench)) {
         Ok(Verdict::Pass(alternatives)) if alternatives.len() > plan::MAX_ALTERNATIVES => {
             Ok(Outcome::Failed(format!("it offers more than {} alternatives", plan::MAX_ALTERNATIVES)))
         }

@@ -16,6 +16,7 @@ use stave_archive::{
     tree::{Access, Node, Tree},
 };
 use stave_model::{
+    binding::{Binding, Bindings},
     capability::{Capabilities, Interface},
     dependency::{Artifact, Dependency},
     digest::Digest,
@@ -154,13 +155,27 @@ impl ArtifactSource for Artifacts {
     }
 }
 
-/// A shop with `settings` that sells `artifacts`, and who is told.
+/// A database with a password, and a certificate.
+fn bindings() -> Bindings {
+    let binding = |name: &str, files: &[(&str, &str)]| {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), text.as_bytes().to_vec())).collect();
+        let binding = Binding::new(name, files).unwrap();
+        (binding.name.clone(), binding)
+    };
+    Bindings::from([
+        binding("db", &[("type", "PostgreSQL"), ("provider", "acme"), ("port", "5432"), ("password", "hunter22\n")]),
+        binding("roots", &[("type", "ca-certificates"), ("root.pem", "BEGIN\nabcdefghij\nEND\n")]),
+    ])
+}
+
+/// A shop with `settings` and bindings that sells `artifacts`, and who is told.
 pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
     let observer = Arc::new(Recorder::default());
     let settings = [("BP_VERSION", "21"), ("BP_OTHER", "x"), ("SECRET", "y")];
     let shop = Shop {
         target: Target { platform: Platform::linux("amd64"), distro: None },
         settings: Arc::new(settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+        bindings: Arc::new(bindings()),
         artifacts: Arc::new(artifacts),
         observer: observer.clone(),
         cancel: Cancel::new(),
@@ -170,12 +185,13 @@ pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
     (shop, observer)
 }
 
-/// Every interface, packages of `pypi`, and settings that start with `BP_`.
+/// Every interface, packages of `pypi`, settings that start with `BP_`, and bindings of databases.
 pub(crate) fn everything() -> Capabilities {
     Capabilities {
         interfaces: Interface::ALL.into(),
         ecosystems: ["pypi".to_owned()].into(),
         settings: ["BP_*".to_owned()].into(),
+        bindings: ["postgresql".to_owned()].into(),
     }
 }
 

@@ -202,6 +202,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
     let shop = Shop {
         target: Target { platform: Platform::linux("arm64"), distro: None },
         settings: Arc::new([("BP_RUN_VERSION".to_owned(), "21".to_owned())].into()),
+        bindings: Arc::default(),
         artifacts: Arc::new(store.clone()),
         observer: Arc::new(Silent),
         cancel: Cancel::new(),

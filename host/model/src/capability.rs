@@ -23,11 +23,14 @@ pub enum Interface {
     Artifacts,
     /// Changes the app as exported.
     Overlay,
+    /// Reads granted service bindings.
+    Bindings,
 }
 
 impl Interface {
     /// All there are.
-    pub const ALL: [Interface; 6] = [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay];
+    pub const ALL: [Interface; 7] =
+        [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay, Self::Bindings];
 
     /// Its name in the contract, such as `artifacts`.
     pub fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Interface {
             Self::Layers => "layers",
             Self::Artifacts => "artifacts",
             Self::Overlay => "overlay",
+            Self::Bindings => "bindings",
         }
     }
 
@@ -55,6 +59,7 @@ impl Interface {
             Self::Layers => "add layers to the image",
             Self::Artifacts => "bring declared dependencies into the image",
             Self::Overlay => "add and leave out app files in the image",
+            Self::Bindings => "read the service bindings it asks for, with their secrets",
         }
     }
 }
@@ -78,6 +83,9 @@ pub struct Capabilities {
     /// Names of settings that may be read; a `*` at the end stands for any rest.
     #[serde(default)]
     pub settings: BTreeSet<String>,
+    /// Types of service bindings that may be read, such as `ca-certificates`; a `*` at the end stands for any rest.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub bindings: BTreeSet<String>,
 }
 
 impl Capabilities {
@@ -88,6 +96,7 @@ impl Capabilities {
             interfaces: interfaces.into(),
             ecosystems: BTreeSet::new(),
             settings: ["BP_*".to_owned(), "BPE_*".to_owned(), "BPL_*".to_owned()].into(),
+            bindings: BTreeSet::new(),
         }
     }
 
@@ -100,6 +109,12 @@ impl Capabilities {
     pub fn allows_settings(&self, prefix: &str) -> bool {
         let all = format!("{prefix}*");
         self.settings.iter().any(|pattern| covers(pattern, &all))
+    }
+
+    /// Whether service bindings of a type may be read. Upper and lower case are the same there.
+    pub fn allows_binding(&self, kind: &str) -> bool {
+        let kind = kind.to_ascii_lowercase();
+        self.bindings.iter().any(|pattern| setting_matches(&pattern.to_ascii_lowercase(), &kind))
     }
 }
 
@@ -117,6 +132,8 @@ pub enum Excess {
     Ecosystem(String),
     /// A setting, or a pattern of settings.
     Setting(String),
+    /// A type of service bindings, or a pattern of types.
+    Binding(String),
 }
 
 impl fmt::Display for Excess {
@@ -125,6 +142,7 @@ impl fmt::Display for Excess {
             Self::Interface(interface) => write!(f, "interfaces = [\"{interface}\"]"),
             Self::Ecosystem(name) => write!(f, "ecosystems = [\"{}\"]", name.escape_debug()),
             Self::Setting(name) => write!(f, "settings = [\"{}\"]", name.escape_debug()),
+            Self::Binding(kind) => write!(f, "bindings = [\"{}\"]", kind.escape_debug()),
         }
     }
 }
@@ -138,7 +156,15 @@ pub fn excess(wanted: &Capabilities, allowed: &Capabilities) -> Vec<Excess> {
         .iter()
         .filter(|wanted| !allowed.settings.iter().any(|allowed| covers(allowed, wanted)))
         .map(|setting| Excess::Setting(setting.clone()));
-    interfaces.chain(ecosystems).chain(settings).collect()
+    let bindings = wanted
+        .bindings
+        .iter()
+        .filter(|wanted| {
+            let wanted = wanted.to_ascii_lowercase();
+            !allowed.bindings.iter().any(|allowed| covers(&allowed.to_ascii_lowercase(), &wanted))
+        })
+        .map(|kind| Excess::Binding(kind.clone()));
+    interfaces.chain(ecosystems).chain(settings).chain(bindings).collect()
 }
 
 /// Whether every name that `wanted` matches is matched by `allowed` too.
@@ -159,7 +185,23 @@ mod tests {
             interfaces: interfaces.iter().copied().collect(),
             ecosystems: ecosystems.iter().map(|s| (*s).to_owned()).collect(),
             settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+            bindings: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn bindings_are_granted_by_their_type() {
+        let kinds = |kinds: &[&str]| Capabilities {
+            bindings: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            ..Capabilities::default()
+        };
+        assert!(kinds(&["CA-Certificates"]).allows_binding("ca-certificates"));
+        assert!(
+            kinds(&["maven*"]).allows_binding("Maven-settings") && !kinds(&["maven"]).allows_binding("maven-settings")
+        );
+        let lines: Vec<String> =
+            excess(&kinds(&["npmrc", "Maven"]), &kinds(&["maven"])).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, [r#"bindings = ["npmrc"]"#]);
     }
 
     #[test]

@@ -120,6 +120,27 @@ name! {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+name! {
+    /// Names a service binding: what its folder is called.
+    BindingName, "name of a binding",
+    "use letters, digits, `.`, `-` and `_`, at most 253 characters",
+    |text| text.len() <= 253 && plain(text, b".-_")
+}
+
+name! {
+    /// Says what a service binding is for, such as `ca-certificates`.
+    BindingType, "type of a binding",
+    "use letters, digits, `.`, `-` and `_`, at most 253 characters",
+    |text| text.len() <= 253 && plain(text, b".-_")
+}
+
+name! {
+    /// Names an entry of a service binding: what its file is called.
+    BindingKey, "key of a binding",
+    "use letters, digits, `.`, `-` and `_`, at most 253 characters",
+    |text| text.len() <= 253 && plain(text, b".-_")
+}
+
 /// Letters, digits and `extra`, not empty, and never only dots, so that it cannot climb out of a folder.
 fn plain(text: &str, extra: &[u8]) -> bool {
     !text.is_empty()

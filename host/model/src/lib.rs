@@ -10,6 +10,7 @@
 //! | [`target`] | operating system, architecture, variant, distribution |
 //! | [`manifest`] | `buildpack.toml`: what a buildpack is, asks for and depends on |
 //! | [`component`] | the manifest as a custom section of a `.wasm` |
+//! | [`binding`] | service bindings: names, types and secret values |
 //! | [`capability`] | asked ⊆ granted, with the reason when it is not |
 //! | [`dependency`] | pinned artefacts and the package URLs that name them |
 //! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
@@ -21,6 +22,7 @@
 //! | [`image`] | base image + layers + launch → image configuration and labels |
 //! | [`sbom`] | what is in a layer by name and version |
 
+pub mod binding;
 pub mod builder;
 pub mod capability;
 pub mod component;

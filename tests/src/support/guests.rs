@@ -20,7 +20,12 @@ pub(crate) fn bare(name: &str) -> Vec<u8> {
         let folder = target_folder().join("embedded");
         let mut cargo: Command = cargo();
         cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
-        succeeds(cargo.args(["-p", "stave-hostile", "-p", "stave-sockets"]).arg("--target-dir").arg(&folder));
+        succeeds(
+            cargo
+                .args(["-p", "stave-bound", "-p", "stave-hostile", "-p", "stave-sockets"])
+                .arg("--target-dir")
+                .arg(&folder),
+        );
         folder.join("wasm32-wasip2/embedded")
     });
     fs::read(folder.join(format!("stave_{name}.wasm"))).unwrap()

@@ -195,6 +195,9 @@ fn for_people(description: &Description, size: u64) -> String {
     lines.push(format!("  interfaces  {}", list(asks.interfaces.iter().map(ToString::to_string).collect())));
     lines.push(format!("  ecosystems  {}", list(asks.ecosystems.iter().cloned().collect())));
     lines.push(format!("  settings    {}", list(asks.settings.iter().cloned().collect())));
+    if !asks.bindings.is_empty() {
+        lines.push(format!("  bindings    {}", list(asks.bindings.iter().cloned().collect())));
+    }
     if !manifest.dependencies.is_empty() {
         lines.push(String::new());
         lines.push("It may bring in:".to_owned());

@@ -22,7 +22,7 @@ impl Host for Guest {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.last_words.forget();
         if level == Level::Error {
-            self.last_words.add(&message);
+            self.last_words.add(&self.bench.hidden(&message));
         }
         self.bench.log(level.into(), &message);
         Ok(())

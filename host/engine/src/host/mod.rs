@@ -4,6 +4,7 @@
 
 mod app;
 mod artifacts;
+mod bindings;
 mod context;
 mod layers;
 mod log;

@@ -61,7 +61,7 @@ fn build_guests() -> PathBuf {
     // What the outer build was told about this machine says nothing about WebAssembly.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
-    cargo.args(["-p", "stave-hostile", "-p", "stave-sockets"]);
+    cargo.args(["-p", "stave-bound", "-p", "stave-hostile", "-p", "stave-sockets"]);
     assert!(cargo.status().unwrap().success(), "the guests do not build");
     folder.join("wasm32-wasip2/embedded")
 }
@@ -118,6 +118,7 @@ impl Place {
         let shop = Shop {
             target: Target { platform: Platform::linux("amd64"), distro: None },
             settings: Arc::new(BTreeMap::from([("BP_HOSTILE".to_owned(), word.to_owned())])),
+            bindings: Arc::default(),
             artifacts: Arc::new(Nowhere),
             observer: Arc::clone(&self.notes) as Arc<dyn Observer>,
             cancel: self.cancel.clone(),

@@ -21,6 +21,7 @@ impl Workbench {
     /// The text, cut where the limit is reached; none once it was.
     fn within_budget(&self, text: &str) -> Option<String> {
         const CUT: &str = "… (it has said too much: further messages are left out)";
+        let text = self.hidden(text);
         let mut state = self.state();
         let limit = self.shop.limits.log_bytes;
         if state.logged > limit {
@@ -30,7 +31,7 @@ impl Workbench {
         // An empty message costs something too, or there would be no end of them.
         state.logged += text.len() as u64 + 1;
         if text.len() <= left && state.logged <= limit {
-            return Some(text.to_owned());
+            return Some(text);
         }
         let mut cut = left.min(text.len());
         while !text.is_char_boundary(cut) {

@@ -9,6 +9,7 @@
 
 mod app;
 mod artifacts;
+mod bindings;
 mod layers;
 mod limits;
 mod log;
@@ -29,6 +30,7 @@ use stave_archive::{
     tree::{Node, Tree, TreePath},
 };
 use stave_model::{
+    binding::{Bindings, Secret},
     capability::{Capabilities, Excess, Interface},
     id::BuildpackId,
     manifest::Manifest,
@@ -38,6 +40,7 @@ use stave_model::{
 pub use self::{
     app::{Entry, Kind},
     artifacts::{Available, Unpacking},
+    bindings::Service,
     layers::DraftLayer,
     limits::Limits,
 };
@@ -67,6 +70,8 @@ pub struct Shop {
     pub target: Target,
     /// What the user chose, by name.
     pub settings: Arc<BTreeMap<String, String>>,
+    /// Service bindings that the user handed over, by name.
+    pub bindings: Arc<Bindings>,
     /// Where dependencies come from.
     pub artifacts: Arc<dyn ArtifactSource>,
     /// Who is told.
@@ -97,6 +102,8 @@ struct State {
     spool: Option<Spool>,
     logged: u64,
     written: u64,
+    /// What was read of bindings, and what each is called.
+    secrets: Vec<(String, Secret)>,
 }
 
 impl State {
@@ -151,6 +158,7 @@ impl Workbench {
             spool: None,
             logged: 0,
             written: 0,
+            secrets: Vec::new(),
         };
         Self { shop: shop.clone(), manifest: manifest.clone(), grants: grants.clone(), phase, state: Mutex::new(state) }
     }

@@ -2,6 +2,7 @@
 
 mod app;
 mod artifacts;
+mod bindings;
 mod layers;
 mod overlay;
 
@@ -46,6 +47,8 @@ fn calls() -> Vec<Call> {
         ("overlay", "overlay_write", |b| b.overlay_write("o", Vec::new(), false)),
         ("overlay", "overlay_remove", |b| b.overlay_remove(&none()).map(drop)),
         ("overlay", "overlay_unpack", |b| b.overlay_unpack("a.zip", "u").map(drop)),
+        ("bindings", "bindings", |b| b.bindings("postgresql").map(drop)),
+        ("bindings", "read_binding", |b| b.read_binding("db", "password").map(drop)),
     ]
 }
 
@@ -85,6 +88,8 @@ fn what_is_not_granted_is_denied_and_says_what_to_grant() {
       hint: whoever trusts acme/tool adds interfaces = ["app"] to its `grants` in the builder
     Denied: could not use `artifacts` (bring declared dependencies into the image): acme/tool is not granted it
       hint: whoever trusts acme/tool adds interfaces = ["artifacts"] to its `grants` in the builder
+    Denied: could not use `bindings` (read the service bindings it asks for, with their secrets): acme/tool is not granted it
+      hint: whoever trusts acme/tool adds interfaces = ["bindings"] to its `grants` in the builder
     Denied: could not use `context` (read the target and the settings it asks for): acme/tool is not granted it
       hint: whoever trusts acme/tool adds interfaces = ["context"] to its `grants` in the builder
     Denied: could not use `layers` (add layers to the image): acme/tool is not granted it
@@ -100,7 +105,9 @@ fn what_is_for_build_is_denied_in_detect() {
     let mut said = Vec::new();
     for (interface, name, call) in calls() {
         match call(&bench) {
-            Ok(()) => assert!(["app", "context"].contains(&interface), "{interface}.{name} works in detect"),
+            Ok(()) => {
+                assert!(["app", "context", "bindings"].contains(&interface), "{interface}.{name} works in detect")
+            }
             Err(error) => said.push(refused::<()>(Err(error))),
         }
     }
