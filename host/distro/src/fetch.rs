@@ -139,7 +139,7 @@ impl Ports<'_> {
             }
             response.success()?.bytes().map(Some)
         };
-        retry(&Policy::default(), &self.cancel.flag(), read)
+        retry(self.client.clock(), &Policy::default(), &self.cancel.flag(), read)
             .map_err(|source| FetchError::Transport { what: url.to_string(), source: Box::new(source) })
     }
 

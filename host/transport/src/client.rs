@@ -23,6 +23,7 @@ use url::Url;
 
 use crate::{
     address::{Reach, reach_of_text},
+    clock::{Clock, Monotonic},
     fault::{self, Error, Limits},
     origin::{Origin, shown},
     patience::Patience,
@@ -31,7 +32,7 @@ use crate::{
     request::{Body, Method, Request},
     resolver::{Seen, Watchful},
     response::Response,
-    roots,
+    roots::{self, Identity},
 };
 
 /// How a client behaves, for all its requests.
@@ -41,6 +42,8 @@ pub struct Options {
     pub user_agent: String,
     /// Bundles of CA certificates (PEM), trusted besides the system's.
     pub ca_bundles: Vec<PathBuf>,
+    /// Who we are to servers that ask for a certificate.
+    pub identity: Option<Identity>,
     /// Which proxies to use; [`Proxies::default`] for none.
     pub proxies: Proxies,
     /// Hosts that may have private addresses even where a public host led there, in lower case.
@@ -53,6 +56,8 @@ pub struct Options {
     pub headers: Duration,
     /// How long it may be silent within a body, or not take a byte of ours.
     pub idle: Duration,
+    /// What to wait by before another attempt.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
@@ -60,12 +65,14 @@ impl Default for Options {
         Self {
             user_agent: concat!("stave/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_bundles: Vec::new(),
+            identity: None,
             proxies: Proxies::default(),
             trusted_hosts: BTreeSet::new(),
             offline: false,
             connect: Duration::from_secs(10),
             headers: Duration::from_mins(1),
             idle: Duration::from_secs(30),
+            clock: Arc::new(Monotonic::default()),
         }
     }
 }
@@ -132,6 +139,18 @@ impl Client {
         }
         options.ca_bundles.extend(new);
         Self::of_family(options, Arc::clone(&self.0.family))
+    }
+
+    /// A client with the same options that shows this certificate to servers that ask for one.
+    #[must_use]
+    pub fn identified_by(&self, identity: Identity) -> Self {
+        let options = Options { identity: Some(identity), ..self.0.options.clone() };
+        Self::of_family(options, Arc::clone(&self.0.family))
+    }
+
+    /// What is waited by before another attempt.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.options.clock
     }
 
     /// Whether every request is refused.
@@ -258,12 +277,13 @@ impl Client {
         let proxy = route.proxy.as_deref().map(Proxy::new).transpose();
         let proxy = proxy.map_err(|cause| Error::Proxy { url: shown(url), cause: cause.into() })?;
         let roots = roots::load(&options.ca_bundles).map_err(Error::Roots)?;
+        let identity = options.identity.as_ref().map(Identity::load).transpose().map_err(Error::Roots)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .tls_config(TlsConfig::builder().root_certs(roots).client_cert(identity).build())
             .user_agent(&options.user_agent)
             .accept_encoding("identity")
             .timeout_resolve(Some(options.connect))

@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
 };
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     fault::Error,
     request::Request,
     response::Response,
-    retry::{Policy, chance, wait},
+    retry::{Policy, chance},
 };
 
 /// Progress of at least this many bytes lets the count of faults start anew.
@@ -54,7 +53,8 @@ pub fn download(
     sink: &mut dyn Sink,
     progress: Progress<'_>,
 ) -> Result<u64, Error> {
-    let begun = Instant::now();
+    let clock = client.clock();
+    let begun = clock.now();
     let mut state = State::default();
     let (mut faults, mut interruptions) = (0, 0);
     loop {
@@ -67,9 +67,9 @@ pub fn download(
         interruptions += 1;
         let delay = policy.next_delay(faults, error.kind(), chance());
         // The total is about waiting for a server; a long file that keeps arriving may take as long as it takes.
-        let patient = begun.elapsed() < policy.total || state.done > before;
+        let patient = clock.now().saturating_sub(begun) < policy.total || state.done > before;
         let Some(delay) = delay.filter(|_| patient && interruptions < MOST_INTERRUPTIONS) else { return Err(error) };
-        if !wait(delay, cancel) {
+        if !clock.wait(delay, cancel) {
             return Err(Error::Cancelled { url: request.shown() });
         }
     }

@@ -114,7 +114,7 @@ pub enum Error {
         url: String,
         /// The status code.
         status: u16,
-        /// How long the server asks us to wait, if it says so in seconds.
+        /// How long the server asks us to wait, if it says so.
         retry_after: Option<Duration>,
     },
     /// The body is larger than the caller allows.
@@ -221,9 +221,9 @@ impl Error {
     }
 }
 
-/// The statuses after which another attempt makes sense.
+/// The statuses after which another attempt makes sense: those, and the server's own troubles but the ones that say "never".
 fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    matches!(status, 408 | 425 | 429) || matches!(status, 500..=599) && !matches!(status, 501 | 505 | 506 | 508 | 510 | 511)
 }
 
 /// The words for a status, for those that people meet.

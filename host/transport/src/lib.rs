@@ -11,14 +11,17 @@
 //! | [`response`] | status, headers, and a body that ends at its cap or at a stall |
 //! | [`download`] | a whole file into a sink, resumed where the server allows it |
 //! | [`retry`] | whether to try again, and after how long |
+//! | [`clock`] | what is waited by |
 //! | [`redirect`] | whether to follow, and what to leave behind |
 //! | [`origin`] | scheme, host and port; addresses without their secrets |
 //! | [`address`] | public addresses and those of someone's own network |
 //! | [`proxy`] | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` |
+//! | [`roots`] | whom TLS trusts, and who we are |
 //! | [`fault`] | what can go wrong, and what a person can do about it |
 
 pub mod address;
 pub mod client;
+pub mod clock;
 pub mod download;
 pub mod fault;
 pub mod origin;
@@ -29,7 +32,7 @@ pub mod request;
 mod resolver;
 pub mod response;
 pub mod retry;
-mod roots;
+pub mod roots;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

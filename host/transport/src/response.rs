@@ -14,6 +14,7 @@ use crate::{
     fault::{self, Error, Limits},
     origin::shown,
     redirect,
+    retry::retry_after,
 };
 
 /// Fewer bytes than [`LEAST_BYTES`] in this time of waiting for them is too slow.
@@ -67,9 +68,9 @@ impl Response {
         &self.url
     }
 
-    /// How long the server asks us to wait, if it says so in seconds.
+    /// How long the server asks us to wait, if it says so.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+        retry_after(self.header("retry-after")?, self.header("date"))
     }
 
     /// The response if its status is 200 to 299; otherwise [`Error::Status`].

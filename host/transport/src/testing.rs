@@ -11,9 +11,34 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use url::Url;
+
+use crate::clock::Clock;
+
+/// A clock that moves only when somebody waits by it, and then at once: an hour of patience takes no time.
+#[derive(Debug, Default)]
+pub struct StillClock(Mutex<Vec<Duration>>);
+
+impl StillClock {
+    /// How long was waited, each time.
+    pub fn waits(&self) -> Vec<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Duration {
+        self.waits().iter().sum()
+    }
+
+    fn wait(&self, delay: Duration, cancel: &AtomicBool) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(delay);
+        !cancel.load(Ordering::SeqCst)
+    }
+}
 
 /// What a test server was asked.
 #[derive(Debug, Clone)]
@@ -24,8 +49,10 @@ pub struct Asked {
     pub path: String,
     /// Headers in order, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, as far as it was read.
     pub body: Vec<u8>,
+    /// Whether the connection was closed within the body.
+    pub is_cut: bool,
 }
 
 impl Asked {
@@ -51,6 +78,8 @@ pub enum Fault {
     StallAfter(usize),
     /// The connection stays open and nothing at all is said.
     Silence,
+    /// The connection closes and nothing at all is said.
+    Hangup,
     /// The body never ends.
     Endless,
 }
@@ -112,6 +141,16 @@ impl Reply {
         self.fault = fault;
         self
     }
+
+    /// How many bytes the body has.
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether there is no body.
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty()
+    }
 }
 
 /// A running server; it ends when dropped.
@@ -125,19 +164,28 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port of 127.0.0.1 that answers with `handler`.
     pub fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_cutting(handler, |_| None)
+    }
+
+    /// The same, where `cut` may say of a request, before its body is read, after how many bytes of it the connection
+    /// closes. The handler is shown what came until then; its reply is not sent.
+    pub fn start_cutting(
+        handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        cut: impl Fn(&Asked) -> Option<usize> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let (asked, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (log, stop, handler) = (Arc::clone(&asked), Arc::clone(&ended), Arc::new(handler));
+        let (log, stop, script) = (Arc::clone(&asked), Arc::clone(&ended), Arc::new(Script { handler, cut }));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
                 let Ok(stream) = stream else { continue };
-                let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
+                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
                 // A client that goes away is part of many tests.
-                thread::spawn(move || drop(serve(&stream, &log, &*handler)));
+                thread::spawn(move || drop(serve(&stream, &log, &*script)));
             }
         });
         Ok(Self { address, asked, ended })
@@ -177,12 +225,25 @@ impl Drop for Server {
     }
 }
 
-fn serve(stream: &TcpStream, log: &Mutex<Vec<Asked>>, handler: &dyn Fn(&Asked) -> Reply) -> io::Result<()> {
+/// What a server does.
+struct Script<H, C> {
+    handler: H,
+    cut: C,
+}
+
+fn serve<H: Fn(&Asked) -> Reply, C: Fn(&Asked) -> Option<usize>>(
+    stream: &TcpStream,
+    log: &Mutex<Vec<Asked>>,
+    script: &Script<H, C>,
+) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (asked, reply) = loop {
-        let asked = read_request(&mut reader)?;
+        let asked = read_request(&mut reader, &script.cut)?;
         log.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
-        let reply = handler(&asked);
+        let reply = (script.handler)(&asked);
+        if asked.is_cut || reply.fault == Fault::Hangup {
+            return Ok(());
+        }
         if asked.method != "CONNECT" || reply.status != 200 {
             break (asked, reply);
         }
@@ -207,7 +268,10 @@ fn hold(mut reader: BufReader<&TcpStream>) -> io::Result<()> {
     io::copy(&mut reader, &mut io::sink()).map(drop)
 }
 
-fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Asked> {
+fn read_request(
+    reader: &mut BufReader<&TcpStream>,
+    cut: &dyn Fn(&Asked) -> Option<usize>,
+) -> io::Result<Asked> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a request");
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -220,9 +284,11 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Asked> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut asked = Asked { method, path, headers, body: Vec::new() };
-    if let Some(length) = asked.header("content-length").and_then(|text| text.parse().ok()) {
-        asked.body = vec![0; length];
+    let mut asked = Asked { method, path, headers, body: Vec::new(), is_cut: false };
+    if let Some(length) = asked.header("content-length").and_then(|text| text.parse::<usize>().ok()) {
+        let kept = cut(&asked).filter(|kept| *kept < length);
+        asked.is_cut = kept.is_some();
+        asked.body = vec![0; kept.unwrap_or(length)];
         reader.read_exact(&mut asked.body)?;
     } else if asked.header("transfer-encoding") == Some("chunked") {
         asked.body = read_chunks(reader)?;

@@ -118,7 +118,7 @@ pub fn place(
 impl Inquiry<'_> {
     /// A document of a registry; none if it has no such thing.
     fn ask(&self, registry: &Registry, url: &Url, accept: &str) -> Result<Option<Document>, Error> {
-        let answer = retry(self.policy, self.cancel, |_| {
+        let answer = retry(self.client.clock(), self.policy, self.cancel, |_| {
             let mut request = Request::get(url.clone()).header("accept", accept).cap(LARGEST_INDEX);
             if let Some(authorization) = authorization_for(registry, url) {
                 request = request.authorization(authorization);
