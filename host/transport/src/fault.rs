@@ -223,7 +223,8 @@ impl Error {
 
 /// The statuses after which another attempt makes sense: those, and the server's own troubles but the ones that say "never".
 fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429) || matches!(status, 500..=599) && !matches!(status, 501 | 505 | 506 | 508 | 510 | 511)
+    matches!(status, 408 | 425 | 429)
+        || matches!(status, 500..=599) && !matches!(status, 501 | 505 | 506 | 508 | 510 | 511)
 }
 
 /// The words for a status, for those that people meet.

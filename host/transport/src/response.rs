@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trickle_is_told_from_a_stream() {
+    fn n18_a_trickle_is_told_from_a_stream() {
         let mut trickle = Pace::new(WINDOW, LEAST_BYTES);
         let seconds = (0..100).take_while(|_| !trickle.is_too_slow(Duration::from_secs(1), 1)).count();
         assert_eq!(seconds, 29);

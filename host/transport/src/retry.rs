@@ -109,8 +109,8 @@ fn seconds_of(date: &str) -> Option<u64> {
     Some((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
-/// A number from 0 to 1 that differs from call to call and from process to process.
-pub(crate) fn chance() -> f64 {
+/// A number from 0 to 1 that differs from call to call and from process to process: for [`Policy::next_delay`].
+pub fn chance() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(u32::MAX);
     f64::from(bits) / f64::from(u32::MAX)
 }
@@ -176,7 +176,7 @@ mod tests {
     fn no_attempt_begins_after_the_deadline() {
         let (clock, policy) = (StillClock::default(), Policy { attempts: u32::MAX, ..Policy::default() });
         let result: Result<(), Error> = retry(&clock, &policy, &AtomicBool::new(false), |_| {
-            Err(Error::Status { url: String::new(), status: 429, retry_after: Some(Duration::from_secs(86_400)) })
+            Err(Error::Status { url: String::new(), status: 429, retry_after: Some(Duration::from_hours(24)) })
         });
         assert_eq!(result.unwrap_err().status(), Some(429));
         assert_eq!(clock.waits(), [LONGEST_RETRY_AFTER; 4], "a fifth minute would end at the deadline");

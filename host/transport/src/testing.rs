@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -53,6 +53,8 @@ pub struct Asked {
     pub body: Vec<u8>,
     /// Whether the connection was closed within the body.
     pub is_cut: bool,
+    /// How many requests came before it.
+    pub number: usize,
 }
 
 impl Asked {
@@ -176,7 +178,8 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let (asked, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (log, stop, script) = (Arc::clone(&asked), Arc::clone(&ended), Arc::new(Script { handler, cut }));
+        let (log, stop, script) =
+            (Arc::clone(&asked), Arc::clone(&ended), Arc::new(Script { handler, cut, count: AtomicUsize::new(0) }));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
@@ -229,6 +232,7 @@ impl Drop for Server {
 struct Script<H, C> {
     handler: H,
     cut: C,
+    count: AtomicUsize,
 }
 
 fn serve<H: Fn(&Asked) -> Reply, C: Fn(&Asked) -> Option<usize>>(
@@ -238,7 +242,7 @@ fn serve<H: Fn(&Asked) -> Reply, C: Fn(&Asked) -> Option<usize>>(
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (asked, reply) = loop {
-        let asked = read_request(&mut reader, &script.cut)?;
+        let asked = read_request(&mut reader, &script.count, &script.cut)?;
         log.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
         let reply = (script.handler)(&asked);
         if asked.is_cut || reply.fault == Fault::Hangup {
@@ -270,6 +274,7 @@ fn hold(mut reader: BufReader<&TcpStream>) -> io::Result<()> {
 
 fn read_request(
     reader: &mut BufReader<&TcpStream>,
+    count: &AtomicUsize,
     cut: &dyn Fn(&Asked) -> Option<usize>,
 ) -> io::Result<Asked> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a request");
@@ -284,9 +289,11 @@ fn read_request(
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut asked = Asked { method, path, headers, body: Vec::new(), is_cut: false };
+    let number = count.fetch_add(1, Ordering::SeqCst);
+    let mut asked = Asked { method, path, headers, body: Vec::new(), is_cut: false, number };
+    let kept = cut(&asked);
     if let Some(length) = asked.header("content-length").and_then(|text| text.parse::<usize>().ok()) {
-        let kept = cut(&asked).filter(|kept| *kept < length);
+        let kept = kept.filter(|kept| *kept < length);
         asked.is_cut = kept.is_some();
         asked.body = vec![0; kept.unwrap_or(length)];
         reader.read_exact(&mut asked.body)?;
