@@ -24,8 +24,13 @@ impl<'a> Meter<'a> {
 
     /// Counts `bytes` more.
     pub(crate) fn add(&mut self, bytes: u64) {
-        self.done += bytes;
-        if self.done - self.told >= STEP {
+        self.at(self.done + bytes);
+    }
+
+    /// Counts `done` in all, which may be less than before.
+    pub(crate) fn at(&mut self, done: u64) {
+        self.done = done;
+        if self.done.abs_diff(self.told) >= STEP {
             self.told = self.done;
             self.tell();
         }

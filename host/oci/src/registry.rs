@@ -5,8 +5,12 @@
 //! | [`repository`] | one repository: addresses, exchanges with credentials and retries |
 //! | [`auth`] | what a registry asks for before it answers, and whether it gets it |
 //! | [`credentials`] | logins that docker and podman keep |
+//! | [`certificates`] | whom to trust, and who we are, as docker and podman keep it |
+//! | [`lenders`] | which repository could lend a blob |
+//! | [`memory`] | where blobs were seen, and uploads that did not end |
 //! | [`pull`] | base images, their layers fetched when they are read |
 //! | [`push`] | finished images, their tag last |
+//! | [`upload`] | one blob, through faults |
 //!
 //! # Why not `oci-client`
 //! The crate of that name is good, and was weighed (0.18). It is built on reqwest and tokio, and would bring a second HTTP
@@ -17,17 +21,27 @@
 //! program is for; the protocol it needs is eight requests.
 
 pub mod auth;
+pub mod certificates;
 pub mod credentials;
+mod lenders;
+mod memory;
 pub mod pull;
 pub mod push;
 pub mod repository;
+mod upload;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use stave_lifecycle::port::failure::{Fault, PortError};
+use stave_lifecycle::port::{
+    blobs::Results,
+    failure::{Fault, PortError},
+};
 use stave_transport::{Client, retry::Policy};
 
-use self::credentials::Credentials;
+use self::{certificates::Certificates, credentials::Credentials, memory::Memory};
 use crate::reference::{Reference, Registry};
 
 /// The variable that lists registries which are spoken to without encryption, separated by commas.
@@ -38,18 +52,50 @@ pub const INSECURE_VARIABLE: &str = "STAVE_INSECURE_REGISTRIES";
 pub struct Registries {
     client: Client,
     credentials: Arc<Credentials>,
+    certificates: Certificates,
     insecure: Arc<BTreeSet<String>>,
     policy: Policy,
+    memory: Memory,
+    ways: Arc<Mutex<BTreeMap<Registry, Way>>>,
+}
+
+/// How one registry is reached.
+#[derive(Debug, Clone)]
+struct Way {
+    client: Client,
+    /// Without encryption.
+    plain: bool,
 }
 
 impl Registries {
     /// Registries reached through `client`. Those listed in `insecure` (host, or host and port) are spoken to without
-    /// encryption, as those of this machine always are.
+    /// encryption, as are those of this machine for which no certificates are kept.
     pub fn new(client: Client, credentials: Credentials, insecure: impl IntoIterator<Item = String>) -> Self {
         let insecure =
             insecure.into_iter().map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
-        let (insecure, policy) = (Arc::new(insecure.collect()), Policy::default());
-        Self { client, credentials: Arc::new(credentials), insecure, policy }
+        Self {
+            client,
+            credentials: Arc::new(credentials),
+            certificates: Certificates::none(),
+            insecure: Arc::new(insecure.collect()),
+            policy: Policy::default(),
+            memory: Memory::default(),
+            ways: Arc::default(),
+        }
+    }
+
+    /// The same with certificates that are kept for some of them.
+    #[must_use]
+    pub fn certified(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    /// The same with a place to remember where blobs were seen and which uploads did not end.
+    #[must_use]
+    pub fn remembering(mut self, results: Arc<dyn Results>) -> Self {
+        self.memory = Memory::within(results);
+        self
     }
 
     /// The same with another patience.
@@ -59,8 +105,19 @@ impl Registries {
         self
     }
 
-    fn is_plain(&self, registry: &Registry) -> bool {
-        registry.is_loopback() || self.insecure.contains(registry.as_str()) || self.insecure.contains(registry.host())
+    /// How `registry` is reached; decided once.
+    fn way(&self, registry: &Registry) -> Result<Way, PortError> {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.get(registry) {
+            return Ok(way.clone());
+        }
+        let kept = self.certificates.find(registry)?;
+        let insecure = self.insecure.contains(registry.as_str()) || self.insecure.contains(registry.host());
+        let plain = insecure || registry.is_loopback() && kept.is_none();
+        let kept = kept.unwrap_or_default();
+        let client = self.client.trusting(&kept.authorities);
+        let client = kept.identity.map_or(client.clone(), |identity| client.identified_by(identity));
+        Ok(ways.entry(registry.clone()).or_insert(Way { client, plain }).clone())
     }
 }
 

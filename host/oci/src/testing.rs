@@ -3,8 +3,9 @@
 pub mod registry;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use serde_json::json;
@@ -16,7 +17,7 @@ use stave_archive::{
 use stave_lifecycle::{
     image::{Descriptor, Image, ImageLayer},
     port::{
-        blobs::{Blobs, NewBlob},
+        blobs::{Blobs, NewBlob, Results},
         failure::{Fault, PortError},
     },
 };
@@ -99,5 +100,19 @@ impl NewBlob for FolderBlob {
         let path = self.0.join(digest.hex());
         self.1.persist(&path).map_err(|error| failed(error.error))?;
         std::fs::File::open(path).and_then(Span::whole).map_err(failed)
+    }
+}
+
+/// Results in memory.
+#[derive(Debug, Default)]
+pub struct MemoryResults(Mutex<BTreeMap<Digest, Vec<u8>>>);
+
+impl Results for MemoryResults {
+    fn get(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn put(&self, key: &Digest, value: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, value.to_vec());
     }
 }

@@ -127,7 +127,7 @@ fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[test]
-fn a_layout_in_bad_shape_is_refused() {
+fn n24_a_layout_in_bad_shape_is_refused() {
     type Damage = fn(&Path, &Image);
     let damages: [(&str, Damage); 8] = [
         ("no such folder", |folder, _| fs::remove_dir_all(folder).unwrap()),

@@ -6,6 +6,8 @@
 use serde::Deserialize;
 use stave_transport::{
     Client, Error, Method, Request,
+    fault::Kind,
+    origin::shown,
     request::{Authorization, Body},
 };
 use url::{Url, form_urlencoded};
@@ -48,7 +50,7 @@ pub(super) enum AuthError {
     /// The realm is not one that may be asked.
     #[error("the registry's token service `{}` is not asked: {why}", .realm.escape_debug())]
     Realm {
-        /// What the registry named, cut.
+        /// What the registry named, cut and without a user.
         realm: String,
         /// What is wrong with it.
         why: &'static str,
@@ -148,8 +150,9 @@ pub(super) fn answer(
 
 /// The token service's address, if a login may go there.
 fn service(base: &Url, text: &str) -> Result<Url, AuthError> {
-    let refused = |why| AuthError::Realm { realm: text.chars().take(200).collect(), why };
-    let url: Url = text.parse().map_err(|_| refused("it is not an address"))?;
+    let unreadable = || AuthError::Realm { realm: text.chars().take(200).collect(), why: "it is not an address" };
+    let url: Url = text.parse().map_err(|_| unreadable())?;
+    let refused = |why| AuthError::Realm { realm: shown(&url), why };
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("it brings a user of its own"));
     }
@@ -199,9 +202,9 @@ fn token(realm: &Realm<'_>, challenge: &Challenge, login: Option<&Login>) -> Res
         }
     };
     let response = realm.client.send(request.led_by(realm.base).cap(MAX_ANSWER)).map_err(AuthError::Exchange)?;
-    let response = response.success().map_err(|error| match error.status() {
-        Some(429 | 500..) => AuthError::Exchange(error),
-        _ => AuthError::Refused(error),
+    let response = response.success().map_err(|error| match error.kind() {
+        Kind::Passing { .. } => AuthError::Exchange(error),
+        Kind::Lasting => AuthError::Refused(error),
     })?;
     let bytes = response.bytes().map_err(AuthError::Exchange)?;
     let tokens: Tokens = serde_json::from_slice(&bytes).map_err(|_| AuthError::NoToken)?;

@@ -15,7 +15,7 @@ use stave_lifecycle::{
         blobs::{Blobs, NewBlob},
         cancel::Cancel,
         failure::{Fault, PortError},
-        observer::{Event, Observer},
+        observer::{Event, Level, Observer},
     },
 };
 use stave_model::{
@@ -118,6 +118,8 @@ impl RegistryImage {
         if let Some(kept) = wanted.map(|digest| self.kept(&digest)).transpose()?.flatten() {
             return Ok((kept, None));
         }
+        let text = format!("connecting to {}", repository.registry);
+        self.observer.observe(Event::Note(Level::Info, text));
         let target = self.reference.target();
         let accept = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(", ");
         let make = || {

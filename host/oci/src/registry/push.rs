@@ -1,11 +1,12 @@
-//! Finished images into a registry: what is missing there is sent, four blobs at once, and the tag moves last.
+//! Finished images into a registry: what is missing there is sent, several blobs at once, and the tag moves last.
 //!
-//! A blob's upload is one session: `POST` opens it, `PUT` sends everything and closes it. A fault begins a new session
-//! with the first byte. Going on within a session (`PATCH`, offset by `GET`) has its seam in `Push::upload`.
+//! First every blob is looked for, side by side; one that another repository of the registry could lend is mounted from
+//! there. Then what is missing is sent ([`super::upload`]). Where the registry turns out not to have what it said to have,
+//! that is sent too, before the name leads anywhere (N21). Images for several platforms go by their digests; the index
+//! that names them is what gets the tag. At the end the name is read back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Read},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,25 +14,37 @@ use std::{
     thread,
 };
 
+use serde_json::json;
 use stave_archive::content::{Bytes, Content};
 use stave_lifecycle::{
-    image::{Descriptor, Image},
+    image::{Descriptor, INDEX, Image},
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
-        observer::Observer,
+        observer::{Event, Level, Observer},
         sink::{Sink, Stored},
     },
 };
 use stave_model::digest::Digest;
-use stave_transport::{Method, Request, Response, origin::shown, request::Body};
+use stave_transport::{Method, Request, Response, request::Body};
 use url::Url;
 
-use super::{Registries, registry_of, repository::Repository};
-use crate::{meter::Meter, reference::Reference};
+use super::{
+    Registries, lenders,
+    memory::Memory,
+    registry_of,
+    repository::{Repository, is_refused_as},
+    upload::{self, Parcel},
+};
+use crate::{
+    json::MAX_DOCUMENT,
+    reference::{Reference, Registry},
+};
 
+/// How many blobs are looked for at once.
+const LOOKED_FOR: usize = 8;
 /// How many blobs are sent at once.
-const AT_ONCE: usize = 4;
+const SENT: usize = 4;
 
 /// A name in a registry as the place where an image goes.
 #[derive(Debug, Clone)]
@@ -46,6 +59,44 @@ impl RegistryTag {
         registry_of(&reference, "publish")?;
         Ok(Self { registries, reference })
     }
+
+    /// Stores images for several platforms under the one name: each by its digest, and then the index of them all.
+    pub fn put_index(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        let index = Document::index(images);
+        let push = self.begin(images, &index, observer, cancel)?;
+        for image in images {
+            push.image(image, &image.digest().to_string())?;
+        }
+        let target = self.target(&index);
+        push.put(&index, &target)?;
+        push.read_back(&index, &target)
+    }
+
+    fn target(&self, document: &Document<'_>) -> String {
+        self.reference.tag.clone().unwrap_or_else(|| document.digest.to_string())
+    }
+
+    fn begin<'a>(
+        &self,
+        images: &[Image],
+        last: &Document<'_>,
+        observer: &'a dyn Observer,
+        cancel: &'a Cancel,
+    ) -> Result<Push<'a>, PortError> {
+        let registry = registry_of(&self.reference, "publish")?;
+        if let Some(digest) = self.reference.digest.filter(|digest| *digest != last.digest) {
+            let attempt = format!("could not publish the image {} as one with the digest {digest}", last.digest);
+            return Err(PortError::new(Fault::InvalidInput, attempt).hint("publish it by a tag"));
+        }
+        cancel.check()?;
+        observer.observe(Event::Note(Level::Info, format!("connecting to {registry}")));
+        let (name, memory) = (&self.reference.repository, self.registries.memory.clone());
+        let lenders = lenders::choose(registry, name, images, &memory);
+        let neighbours: BTreeSet<String> = lenders.values().cloned().collect();
+        let neighbours: Vec<String> = neighbours.into_iter().collect();
+        let repository = Repository::new(&self.registries, registry, name, "pull,push", &neighbours, cancel)?;
+        Ok(Push { repository, memory, lenders, reference: self.reference.to_string(), observer })
+    }
 }
 
 impl Sink for RegistryTag {
@@ -54,21 +105,40 @@ impl Sink for RegistryTag {
     }
 
     fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        let registry = registry_of(&self.reference, "publish")?;
-        if let Some(digest) = self.reference.digest.filter(|digest| *digest != image.digest()) {
-            let attempt = format!("could not publish the image {} as one with the digest {digest}", image.digest());
-            return Err(PortError::new(Fault::InvalidInput, attempt).hint("publish it by a tag"));
-        }
-        let prefix = format!("{registry}/");
-        let neighbours = image.layers.iter().filter_map(|layer| layer.origin.as_deref()?.strip_prefix(&prefix));
-        let neighbours: BTreeSet<String> =
-            neighbours.filter(|other| *other != self.reference.repository).map(str::to_owned).collect();
-        let neighbours: Vec<String> = neighbours.into_iter().collect();
-        let name = &self.reference.repository;
-        let repository = Repository::new(&self.registries, registry, name, "pull,push", &neighbours, cancel)?;
-        let push = Push { repository, prefix, observer, cancel };
-        push.blobs(&blobs_of(image))?;
-        push.manifest(&self.reference, image)
+        let document = Document::of(image);
+        let target = self.target(&document);
+        let push = self.begin(std::slice::from_ref(image), &document, observer, cancel)?;
+        push.image(image, &target)?;
+        push.read_back(&document, &target)
+    }
+}
+
+/// A manifest or an index, as it is sent.
+struct Document<'a> {
+    media_type: &'a str,
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
+impl<'a> Document<'a> {
+    fn of(image: &'a Image) -> Self {
+        Self { media_type: &image.media_type, bytes: image.manifest.clone(), digest: image.digest() }
+    }
+
+    /// The index of these images (OCI image spec, "Image Index").
+    fn index(images: &'a [Image]) -> Self {
+        let entries = images.iter().map(|image| {
+            let mut platform = json!({ "architecture": image.platform.arch, "os": image.platform.os });
+            if let Some(variant) = &image.platform.variant {
+                platform["variant"] = json!(variant);
+            }
+            let (digest, size) = (image.digest(), image.manifest.len());
+            json!({ "mediaType": image.media_type, "digest": digest, "size": size, "platform": platform })
+        });
+        let entries: Vec<_> = entries.collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries });
+        let bytes = index.to_string().into_bytes();
+        Self { media_type: INDEX, digest: Digest::of(&bytes), bytes }
     }
 }
 
@@ -76,176 +146,188 @@ impl Sink for RegistryTag {
 struct Blob {
     descriptor: Descriptor,
     content: Arc<dyn Content>,
-    origin: Option<String>,
 }
 
 /// Layers and configuration, each digest once.
 fn blobs_of(image: &Image) -> Vec<Blob> {
-    let layers = image.layers.iter().map(|layer| Blob {
-        descriptor: layer.descriptor.clone(),
-        content: Arc::clone(&layer.content),
-        origin: layer.origin.clone(),
-    });
-    let config = Blob {
-        descriptor: image.config_descriptor(),
-        content: Arc::new(Bytes::new(image.config.clone())),
-        origin: None,
-    };
+    let layers = image.layers.iter().map(|layer| (layer.descriptor.clone(), Arc::clone(&layer.content)));
+    let config: Arc<dyn Content> = Arc::new(Bytes::new(image.config.clone()));
     let mut seen = BTreeSet::new();
-    layers.chain([config]).filter(|blob| seen.insert(blob.descriptor.digest)).collect()
+    let blobs = layers.chain([(image.config_descriptor(), config)]);
+    let blobs = blobs.map(|(descriptor, content)| Blob { descriptor, content });
+    blobs.filter(|blob| seen.insert(blob.descriptor.digest)).collect()
+}
+
+/// What a look for a blob led to.
+enum Found {
+    There,
+    /// And where it can be sent, if an upload was opened meanwhile.
+    Missing(Option<Url>),
 }
 
 struct Push<'a> {
     repository: Repository,
-    /// `registry/`, with which the origins of this registry begin.
-    prefix: String,
+    memory: Memory,
+    /// By blob, which other repository could lend it.
+    lenders: BTreeMap<Digest, String>,
+    reference: String,
     observer: &'a dyn Observer,
-    cancel: &'a Cancel,
 }
 
 impl Push<'_> {
-    /// Brings all blobs there. The first failure ends the others between two blobs.
-    fn blobs(&self, blobs: &[Blob]) -> Result<(), PortError> {
-        let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let failures = Mutex::new(BTreeMap::new());
-        thread::scope(|scope| {
-            for _ in 0..AT_ONCE.min(blobs.len()) {
-                scope.spawn(|| {
-                    while !ended.load(Ordering::Relaxed) {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(blob) = blobs.get(n) else { return };
-                        if let Err(error) = self.blob(blob) {
-                            ended.store(true, Ordering::Relaxed);
-                            failures.lock().unwrap_or_else(PoisonError::into_inner).insert(n, error);
-                        }
-                    }
-                });
-            }
-        });
-        // The first blob's failure, not the fastest one's: the same trouble is told the same way each time.
-        let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failures.into_values().next().map_or(Ok(()), Err)
-    }
-
-    fn blob(&self, blob: &Blob) -> Result<(), PortError> {
-        let digest = blob.descriptor.digest;
-        let attempt = format!("could not push {digest} to {}{}", self.prefix, self.repository.name);
-        if self.is_there(&attempt, &blob.descriptor)? {
-            return Ok(());
-        }
-        if let Some(from) = blob.origin.as_deref().and_then(|origin| origin.strip_prefix(&self.prefix)) {
-            let mounted = self.begin(&attempt, Some((digest, from)))?;
-            // A registry that says so and has it not would let the manifest fail (N21).
-            if mounted.status() == 201 && self.is_there(&attempt, &blob.descriptor)? {
-                return Ok(());
+    /// Brings everything there that an image's manifest names, and then the manifest under `target`.
+    fn image(&self, image: &Image, target: &str) -> Result<(), PortError> {
+        let (blobs, document) = (blobs_of(image), Document::of(image));
+        let found = side_by_side(LOOKED_FOR, &blobs, |blob| self.look(blob))?;
+        let (mut missing, mut others) = (Vec::new(), Vec::new());
+        for (blob, found) in blobs.iter().zip(found) {
+            match found {
+                Found::There => others.push((blob, None)),
+                Found::Missing(session) => missing.push((blob, session)),
             }
         }
-        self.upload(&attempt, blob)
+        self.send(&missing)?;
+        match self.put(&document, target) {
+            Err(error) if is_refused_as(&error, "MANIFEST_BLOB_UNKNOWN") && !others.is_empty() => {
+                let text = "the registry does not have what it said to have: sending all of it".to_owned();
+                self.observer.observe(Event::Note(Level::Warning, text));
+                self.send(&others)?;
+                self.put(&document, target)?;
+            }
+            put => put?,
+        }
+        let Repository { registry, name, .. } = &self.repository;
+        for blob in &blobs {
+            self.memory.note_home(registry, name, &blob.descriptor.digest);
+        }
+        Ok(())
     }
 
-    fn is_there(&self, attempt: &str, blob: &Descriptor) -> Result<bool, PortError> {
-        let response = self.repository.exchange(attempt, &[200, 404], || {
-            Ok(Request::head(self.repository.url(&format!("blobs/{}", blob.digest))))
-        })?;
-        Ok(response.status() == 200 && response.content_length().is_none_or(|size| size == blob.size))
+    /// Looks for a blob in the repository; first it is mounted, where somebody could lend it.
+    fn look(&self, blob: &Blob) -> Result<Found, PortError> {
+        let (attempt, digest) = (self.attempt(blob), blob.descriptor.digest);
+        let lender = self.lenders.get(&digest);
+        let mounted = lender.map(|lender| self.mount(&attempt, &digest, lender)).transpose()?;
+        // A registry that says to have mounted it and has it not would let the manifest fail (N21).
+        if !self.repository.has(&attempt, &blob.descriptor)? {
+            return Ok(Found::Missing(mounted.and_then(|mounted| self.session(&mounted))));
+        }
+        let how = match (mounted.map(|mounted| mounted.status()), lender) {
+            (Some(201), Some(lender)) => format!("mounted from {lender}"),
+            _ => "there already".to_owned(),
+        };
+        let text = format!("{} ({} bytes): {how}", digest.short(), blob.descriptor.size);
+        self.observer.observe(Event::Note(Level::Debug, text));
+        Ok(Found::There)
     }
 
-    /// Opens an upload, or mounts a blob of another repository.
-    fn begin(&self, attempt: &str, mount: Option<(Digest, &str)>) -> Result<Response, PortError> {
-        let accept: &[u16] = if mount.is_some() { &[201, 202] } else { &[202] };
-        self.repository.exchange(attempt, accept, || {
+    /// Asks for a mount. One that is refused, whatever for, is only not made: the blob can still be sent.
+    fn mount(&self, attempt: &str, digest: &Digest, lender: &str) -> Result<Response, PortError> {
+        let make = || {
             let mut url = self.repository.url("blobs/uploads/");
-            if let Some((digest, from)) = mount {
-                url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
-            }
+            url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", lender);
             Ok(Request::new(Method::Post, url))
-        })
+        };
+        self.repository.exchange(attempt, &[201, 202, 400, 403, 404, 405], make)
     }
 
-    /// Sends a blob. Each attempt has a session and a reader of its own.
-    fn upload(&self, attempt: &str, blob: &Blob) -> Result<(), PortError> {
-        let Descriptor { digest, size, .. } = &blob.descriptor;
-        let trouble = Mutex::new(None);
-        let sent = self.repository.exchange(attempt, &[201, 204], || {
-            let opened = self.begin(attempt, None)?;
-            let mut url = self.session(attempt, &opened)?;
-            url.query_pairs_mut().append_pair("digest", &digest.to_string());
-            let reader = blob.content.open().map_err(|error| PortError::of_io(attempt, Fault::Io, error))?;
-            let meter = Meter::begin(self.observer, format!("push {}", digest.short()), *size);
-            let reader = Outgoing { reader, meter, cancel: self.cancel, trouble: &trouble };
-            let request = Request::new(Method::Put, url).header("content-type", "application/octet-stream");
-            Ok(request.body(Body::Reader(*size, Box::new(reader))))
-        });
-        sent.map(drop).map_err(|error| {
-            // What went wrong on our side says more than the exchange that broke because of it.
-            let own = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
-            own.map_or(error, |own| PortError::of_io(attempt, Fault::Io, own))
-        })
+    /// The upload that a registry opens where it does not mount.
+    fn session(&self, mounted: &Response) -> Option<Url> {
+        let opened = (mounted.status() == 202).then_some(mounted);
+        opened.and_then(|opened| upload::session_of(&self.repository, "", opened).ok())
     }
 
-    /// Where an upload goes on: on this registry, or nowhere (N12).
-    fn session(&self, attempt: &str, opened: &Response) -> Result<Url, PortError> {
-        let refused = |cause: String| PortError::new(Fault::Network, attempt.to_owned()).caused_by(cause);
-        let location = opened.header("location").filter(|location| location.len() <= 8192);
-        let location = location.and_then(|location| opened.url().join(location).ok());
-        let url = location.ok_or_else(|| refused("the registry did not say where to send it".to_owned()))?;
-        if !self.repository.is_own(&url) || !url.username().is_empty() || url.password().is_some() {
-            return Err(refused(format!("the registry wants it sent to another place, {}", shown(&url))));
-        }
-        Ok(url)
+    fn send(&self, blobs: &[(&Blob, Option<Url>)]) -> Result<(), PortError> {
+        let send = |(blob, opened): &(&Blob, Option<Url>)| {
+            let parcel = Parcel {
+                repository: &self.repository,
+                memory: &self.memory,
+                observer: self.observer,
+                attempt: &self.attempt(blob),
+                descriptor: &blob.descriptor,
+                content: &*blob.content,
+            };
+            upload::send(&parcel, opened.clone())
+        };
+        side_by_side(SENT, blobs, send).map(drop)
     }
 
-    /// Sends the manifest under its name and looks whether that name now leads to it.
-    fn manifest(&self, reference: &Reference, image: &Image) -> Result<Stored, PortError> {
-        let attempt = format!("could not publish `{reference}`");
-        let target = reference.tag.clone().unwrap_or_else(|| image.digest().to_string());
-        let url = || self.repository.url(&format!("manifests/{target}"));
+    fn attempt(&self, blob: &Blob) -> String {
+        let Repository { registry, name, .. } = &self.repository;
+        format!("could not push {} to {registry}/{name}", blob.descriptor.digest)
+    }
+
+    /// Sends a manifest or index under `target`.
+    fn put(&self, document: &Document<'_>, target: &str) -> Result<(), PortError> {
+        let attempt = format!("could not publish `{}`", self.reference);
+        let url = self.repository.url(&format!("manifests/{target}"));
         let put = self.repository.exchange(&attempt, &[201], || {
-            let request = Request::new(Method::Put, url()).header("content-type", &image.media_type);
-            Ok(request.body(Body::Bytes(image.manifest.clone())))
+            let request = Request::new(Method::Put, url.clone()).header("content-type", document.media_type);
+            Ok(request.body(Body::Bytes(document.bytes.clone())))
         })?;
-        self.compare(&attempt, image, &put)?;
-        let head = self
-            .repository
-            .exchange(&attempt, &[200], || Ok(Request::head(url()).header("accept", &image.media_type)))?;
-        self.compare(&attempt, image, &head)?;
-        Ok(Stored { digest: image.digest() })
+        compare(&attempt, &self.repository.registry, document, said_by(&put)).map(drop)
     }
 
-    /// Compares the digest that the registry names, if it names one, with the image's (N22).
-    fn compare(&self, attempt: &str, image: &Image, response: &Response) -> Result<(), PortError> {
-        let said = response.header("docker-content-digest").unwrap_or_default();
-        if said.is_empty() || said == image.digest().to_string() {
-            return Ok(());
+    /// Looks whether the name leads to the document now.
+    fn read_back(&self, document: &Document<'_>, target: &str) -> Result<Stored, PortError> {
+        let attempt = format!("could not publish `{}`", self.reference);
+        let registry = &self.repository.registry;
+        let url = self.repository.url(&format!("manifests/{target}"));
+        let head = || Ok(Request::head(url.clone()).header("accept", document.media_type));
+        let head = self.repository.exchange(&attempt, &[200], head)?;
+        if !compare(&attempt, registry, document, said_by(&head))? {
+            // It does not say: what it gives does.
+            let get = || Ok(Request::get(url.clone()).header("accept", document.media_type).cap(MAX_DOCUMENT));
+            let bytes = self.repository.exchange_for(&attempt, &[200], get, Response::bytes)?;
+            compare(&attempt, registry, document, Some(Digest::of(&bytes).to_string()))?;
         }
-        let said: String = said.chars().take(80).flat_map(char::escape_debug).collect();
-        let cause = format!("the image is {}, and {} names {said}", image.digest(), self.repository.registry);
-        Err(PortError::new(Fault::Integrity, attempt.to_owned()).caused_by(cause))
+        Ok(Stored { digest: document.digest })
     }
 }
 
-/// A blob on its way: tells how far it is, ends when somebody asks to stop, and remembers what went wrong with it.
-struct Outgoing<'a> {
-    reader: Box<dyn Read + Send + 'a>,
-    meter: Meter<'a>,
-    cancel: &'a Cancel,
-    trouble: &'a Mutex<Option<io::Error>>,
+/// The digest that a registry names, if it names one.
+fn said_by(response: &Response) -> Option<String> {
+    response.header("docker-content-digest").filter(|said| !said.is_empty()).map(str::to_owned)
 }
 
-impl Read for Outgoing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.cancel.check().map_err(io::Error::other).and_then(|()| self.reader.read(buffer));
-        match read {
-            Ok(n) => {
-                self.meter.add(n as u64);
-                Ok(n)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let kind = error.kind();
-                self.trouble.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
-                Err(kind.into())
-            }
-        }
+/// Compares the digest that the registry names with ours (N22); false if it names none.
+fn compare(
+    attempt: &str,
+    registry: &Registry,
+    document: &Document<'_>,
+    said: Option<String>,
+) -> Result<bool, PortError> {
+    let Some(said) = said else { return Ok(false) };
+    if said == document.digest.to_string() {
+        return Ok(true);
     }
+    let said: String = said.chars().take(80).flat_map(char::escape_debug).collect();
+    let cause = format!("the image is {}, and {registry} names {said}", document.digest);
+    Err(PortError::new(Fault::Integrity, attempt.to_owned()).caused_by(cause))
+}
+
+/// Does `work` on all items, `at_once` at a time. The first failure ends the others between two items; the first item's
+/// failure is told, not the fastest one's, so that the same trouble is told the same way each time.
+fn side_by_side<T: Sync, R: Send>(
+    at_once: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, PortError> + Sync,
+) -> Result<Vec<R>, PortError> {
+    let (next, ended, results) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(BTreeMap::new()));
+    thread::scope(|scope| {
+        for _ in 0..at_once.min(items.len()) {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(n) else { return };
+                    let result = work(item);
+                    if result.is_err() {
+                        ended.store(true, Ordering::Relaxed);
+                    }
+                    results.lock().unwrap_or_else(PoisonError::into_inner).insert(n, result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }

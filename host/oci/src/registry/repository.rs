@@ -6,9 +6,12 @@ use std::{
 };
 
 use serde::Deserialize;
-use stave_lifecycle::port::{
-    cancel::Cancel,
-    failure::{Fault, PortError},
+use stave_lifecycle::{
+    image::Descriptor,
+    port::{
+        cancel::Cancel,
+        failure::{Fault, PortError},
+    },
 };
 use stave_transport::{
     Client, Error, Request, Response,
@@ -19,7 +22,7 @@ use stave_transport::{
 use url::Url;
 
 use super::{
-    Registries,
+    Registries, Way,
     auth::{self, AuthError, Challenge, Realm},
     credentials::Credentials,
 };
@@ -53,14 +56,15 @@ impl Repository {
         more: &[String],
         cancel: &Cancel,
     ) -> Result<Self, PortError> {
-        let scheme = if registries.is_plain(registry) { "http" } else { "https" };
+        let Way { client, plain } = registries.way(registry)?;
+        let scheme = if plain { "http" } else { "https" };
         let base = format!("{scheme}://{registry}/v2/").parse().map_err(|error: url::ParseError| {
             PortError::new(Fault::InvalidInput, format!("`{registry}` is not a registry")).caused_by(error)
         })?;
         let mut scopes = vec![format!("repository:{name}:{actions}")];
         scopes.extend(more.iter().map(|other| format!("repository:{other}:pull")));
         Ok(Self {
-            client: registries.client.clone(),
+            client,
             registry: registry.clone(),
             name: name.to_owned(),
             policy: registries.policy,
@@ -82,6 +86,15 @@ impl Repository {
     /// Whether credentials for this repository may go to `url`.
     pub(super) fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
+    }
+
+    /// Whether a blob is there. A registry that leads to it knows it; whoever keeps the bytes is not asked.
+    pub(super) fn has(&self, attempt: &str, blob: &Descriptor) -> Result<bool, PortError> {
+        let url = self.url(&format!("blobs/{}", blob.digest));
+        let make = || Ok(Request::head(url.clone()).follow_redirects(false));
+        let response = self.exchange(attempt, &[200, 301, 302, 303, 307, 308, 404], make)?;
+        let is_other = response.content_length().is_some_and(|size| size != blob.size);
+        Ok(response.is_redirect() || response.status() == 200 && !is_other)
     }
 
     /// What the registry accepted last.
@@ -109,8 +122,8 @@ impl Repository {
         mut take: impl FnMut(Response) -> Result<T, Error>,
     ) -> Result<T, PortError> {
         let flag = self.cancel.flag();
-        let answered = retry(&self.policy, &flag, |_| {
-            let response = self.authorised(attempt, accept, &mut make);
+        let answered = retry(self.client.clock(), &self.policy, &flag, |_| {
+            let response = self.once(attempt, accept, &mut make);
             match response.and_then(|response| take(response).map_err(Stop::Exchange)) {
                 Err(Stop::Exchange(error)) => Err(error),
                 Err(Stop::Lasting(error)) => Ok(Err(error)),
@@ -120,11 +133,13 @@ impl Repository {
         answered.unwrap_or_else(|error| Err(self.failed(attempt, error)))
     }
 
-    fn authorised<'a>(
+    /// One attempt: what `make` makes, again with credentials where they are asked for, and with new ones where those have
+    /// aged. What is refused with new ones too is refused.
+    pub(super) fn once<'a>(
         &self,
         attempt: &str,
         accept: &[u16],
-        make: &mut impl FnMut() -> Result<Request<'a>, PortError>,
+        mut make: impl FnMut() -> Result<Request<'a>, PortError>,
     ) -> Result<Response, Stop> {
         let mut refreshed = false;
         loop {
@@ -138,9 +153,14 @@ impl Repository {
             let response = self.client.send(request).map_err(Stop::Exchange)?;
             match response.status() {
                 status if accept.contains(&status) => return Ok(response),
-                401 if !refreshed => {
-                    refreshed = true;
+                // Whoever we were sent on to is told nothing of the login, nor where to bring it (N14).
+                401 if !refreshed && self.is_own(response.url()) => {
+                    refreshed = used.is_some();
                     self.authorise(attempt, &Challenge::of(&response.headers("www-authenticate")), used.as_ref())?;
+                    // The same password would be refused again.
+                    if matches!(used, Some(Authorization::Basic { .. })) && self.authorization() == used {
+                        return Err(self.refused(attempt, response).into());
+                    }
                 }
                 _ => {
                     let failure = response.failure();
@@ -160,8 +180,15 @@ impl Repository {
             return Ok(());
         }
         let login = self.credentials.find(&self.registry, &self.name)?;
-        let realm = Realm { client: &self.client, base: &self.base, scopes: &self.scopes };
-        let got = auth::answer(&realm, challenges, login.as_ref()).map_err(|error| match error {
+        let ask = |scopes| {
+            auth::answer(&Realm { client: &self.client, base: &self.base, scopes }, challenges, login.as_ref())
+        };
+        let got = match ask(&self.scopes) {
+            // Some give nothing at all to those who may not read one of the repositories. A mount is not worth that.
+            Err(AuthError::Refused(_)) if self.scopes.len() > 1 => ask(&self.scopes[..1]),
+            other => other,
+        };
+        let got = got.map_err(|error| match error {
             AuthError::Exchange(error) => Stop::Exchange(error),
             other => {
                 let helps = matches!(other, AuthError::NoLogin | AuthError::Refused(_));
@@ -182,16 +209,26 @@ impl Repository {
         }
     }
 
+    fn trust_hint(&self) -> String {
+        let registry = &self.registry;
+        format!(
+            "where a CA of your own signs for {registry}, put its certificate into \
+             ~/.config/containers/certs.d/{registry}/ca.crt or /etc/docker/certs.d/{registry}/ca.crt, \
+             or name it in SSL_CERT_FILE"
+        )
+    }
+
     /// A refusal with the registry's own words.
     pub(super) fn refused(&self, attempt: &str, response: Response) -> PortError {
         let (status, failure) = (response.status(), response.failure());
         let mut body = Vec::new();
-        let words = response.reader().ok().and_then(|reader| reader.take(MAX_REFUSAL).read_to_end(&mut body).ok());
-        let words = words.and_then(|_| words_of(&body)).map(|words| format!("{}: {words}", self.registry));
+        let read = response.reader().ok().and_then(|reader| reader.take(MAX_REFUSAL).read_to_end(&mut body).ok());
         let fault = fault_of(status);
         let error = PortError::new(fault, attempt.to_owned());
-        let error = match words {
-            Some(words) => error.caused_by(Refused { words, source: failure }),
+        let error = match read.and_then(|_| words_of(&body)) {
+            Some((words, code)) => {
+                error.caused_by(Refused { words: format!("{}: {words}", self.registry), code, source: failure })
+            }
             None => error.caused_by(failure),
         };
         match fault {
@@ -211,7 +248,10 @@ impl Repository {
             Error::Redirect { .. } => Fault::Denied,
             other => other.status().map_or(Fault::Network, fault_of),
         };
-        let hint = error.hint();
+        let hint = match &error {
+            Error::Tls { .. } => Some(self.trust_hint()),
+            other => other.hint().map(str::to_owned),
+        };
         let failed = PortError::new(fault, attempt.to_owned()).caused_by(error);
         match hint {
             Some(hint) => failed.hint(hint),
@@ -239,8 +279,15 @@ impl From<PortError> for Stop {
 #[error("{words}")]
 struct Refused {
     words: String,
+    code: String,
     #[source]
     source: Error,
+}
+
+/// Whether a registry refused with this code (OCI distribution spec, "Error Codes").
+pub(super) fn is_refused_as(error: &PortError, code: &str) -> bool {
+    let refused = error.source.as_ref().and_then(|source| source.downcast_ref::<Refused>());
+    refused.is_some_and(|refused| refused.code == code)
 }
 
 /// The body of a refusal (OCI distribution spec, "Error Codes").
@@ -257,11 +304,12 @@ struct OneError {
     message: String,
 }
 
-fn words_of(body: &[u8]) -> Option<String> {
+/// The first error for people, and its code.
+fn words_of(body: &[u8]) -> Option<(String, String)> {
     let errors: Errors = serde_json::from_slice(body).ok()?;
     let first = errors.errors.into_iter().next()?;
     let cut = |text: &str| text.chars().take(200).flat_map(char::escape_debug).collect::<String>();
-    Some(format!("{} ({})", cut(&first.message), cut(&first.code)))
+    Some((format!("{} ({})", cut(&first.message), cut(&first.code)), first.code))
 }
 
 fn fault_of(status: u16) -> Fault {

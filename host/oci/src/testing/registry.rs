@@ -1,5 +1,7 @@
 //! A registry in this process: small, honest, and hostile where a test wants it to be.
 
+mod uploads;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -7,12 +9,16 @@ use std::{
 };
 
 use stave_model::digest::Digest;
-use stave_transport::testing::{Asked, Reply, Server};
+use stave_transport::testing::{Asked, Fault, Reply, Server};
+
+pub use self::uploads::Sessions;
+use self::uploads::Uploads;
 
 /// Who may use the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Guard {
     /// Everybody.
+    #[default]
     Open,
     /// Who sends this user and password with every request, in base64 as `Authorization` has it.
     Basic(&'static str),
@@ -23,13 +29,50 @@ pub enum Guard {
 /// What a test puts before the registry: an answer of its own, or none to let the registry answer.
 pub type Hook = Box<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
 
+/// What goes wrong with one request, by its number and what is known before its body is read.
+pub type Script = Box<dyn Fn(&Asked) -> Option<Wrong> + Send + Sync>;
+
+/// What goes wrong with an honest registry's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is answered with this status, and nothing else happens. With a `Retry-After` if there is one.
+    Status(u16, Option<&'static str>),
+    /// It is turned away as if its token had aged.
+    Unauthorised,
+    /// The connection closes before anything happens.
+    Unheard,
+    /// It is done, and the connection closes before the answer.
+    Unanswered,
+    /// It is done, and half of the answer's body arrives.
+    Half,
+    /// It is done, and the answer says to have seven bytes more than it has.
+    Overstated,
+    /// Nothing happens, and nothing is said.
+    Silence,
+    /// The connection closes after so many bytes of its body, which have arrived.
+    Cut(usize),
+}
+
+/// How a registry is.
+#[derive(Default)]
+pub struct Character {
+    /// Who may use it.
+    pub guard: Guard,
+    /// What it says instead of the truth.
+    pub hook: Option<Hook>,
+    /// What goes wrong.
+    pub script: Option<Script>,
+    /// What it does with uploads that broke off.
+    pub sessions: Sessions,
+}
+
 #[derive(Default)]
 struct Shelves {
     /// By repository and digest.
     blobs: BTreeMap<(String, String), Vec<u8>>,
     /// By repository and tag or digest: media type and bytes.
     manifests: BTreeMap<(String, String), (String, Vec<u8>)>,
-    sessions: usize,
+    uploads: Uploads,
 }
 
 /// A running registry; it ends when dropped.
@@ -41,9 +84,19 @@ pub struct TestRegistry {
 impl TestRegistry {
     /// Starts a registry.
     pub fn start(guard: Guard, hook: Option<Hook>) -> io::Result<Self> {
-        let shelves = Arc::new(Mutex::new(Shelves::default()));
+        Self::of(Character { guard, hook, ..Character::default() })
+    }
+
+    /// Starts a registry that is so.
+    pub fn of(character: Character) -> io::Result<Self> {
+        let Character { guard, hook, script, sessions } = character;
+        let shelves = Arc::new(Mutex::new(Shelves { uploads: Uploads::of(sessions), ..Shelves::default() }));
         let held = Arc::clone(&shelves);
-        let server = Server::start(move |asked| {
+        let script: Script = script.unwrap_or_else(|| Box::new(|_| None));
+        // It is asked before the body is read, and what it said then holds.
+        let cuts = Arc::new(Mutex::new(BTreeMap::new()));
+        let said = Arc::clone(&cuts);
+        let honest = move |asked: &Asked| {
             if let Some(reply) = hook.as_ref().and_then(|hook| hook(asked)) {
                 return reply;
             }
@@ -56,8 +109,35 @@ impl TestRegistry {
                 Some(rest) => held.lock().unwrap_or_else(PoisonError::into_inner).answer(asked, rest),
                 None => Reply::not_found(),
             }
-        })?;
-        Ok(Self { server, shelves })
+        };
+        let answer =
+            move |asked: &Asked| match said.lock().unwrap_or_else(PoisonError::into_inner).remove(&asked.number) {
+                Some(Wrong::Status(status, wait)) => {
+                    let reply = Reply::new(status, r#"{"errors":[{"code":"UNKNOWN","message":"as scripted"}]}"#);
+                    wait.map_or(reply.clone(), |wait| reply.header("retry-after", wait))
+                }
+                Some(Wrong::Unauthorised) if !asked.path.starts_with("/token") => turned_away(asked, guard),
+                Some(Wrong::Unheard) => Reply::new(500, "").fault(Fault::Hangup),
+                Some(Wrong::Silence) => Reply::new(500, "").fault(Fault::Silence),
+                Some(Wrong::Unanswered) => honest(asked).fault(Fault::Hangup),
+                Some(Wrong::Half) => {
+                    let reply = honest(asked);
+                    let half = Fault::DropAfter(reply.len() / 2);
+                    reply.fault(half)
+                }
+                Some(Wrong::Overstated) => {
+                    let reply = honest(asked);
+                    let more = reply.len() as u64 + 7;
+                    reply.claiming(more)
+                }
+                Some(Wrong::Unauthorised | Wrong::Cut(_)) | None => honest(asked),
+            };
+        let cut = move |asked: &Asked| {
+            let wrong = script(asked)?;
+            cuts.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.number, wrong);
+            if let Wrong::Cut(after) = wrong { Some(after) } else { None }
+        };
+        Ok(Self { server: Server::start_cutting(answer, cut)?, shelves })
     }
 
     /// Host and port.
@@ -79,6 +159,11 @@ impl TestRegistry {
     pub fn put_blob(&self, repository: &str, digest: &Digest, bytes: &[u8]) {
         let key = (repository.to_owned(), digest.to_string());
         self.shelves().blobs.insert(key, bytes.to_vec());
+    }
+
+    /// Takes a blob from the shelf, whatever leads to it.
+    pub fn lose_blob(&self, repository: &str, digest: &Digest) {
+        self.shelves().blobs.remove(&(repository.to_owned(), digest.to_string()));
     }
 
     /// Puts a manifest on the shelf, under a tag or digest.
@@ -153,14 +238,14 @@ fn query(path: &str, name: &str) -> Option<String> {
 impl Shelves {
     fn answer(&mut self, asked: &Asked, rest: &str) -> Reply {
         if let Some((name, session)) = rest.split_once("/blobs/uploads/") {
-            return self.upload(asked, name, session);
+            return self.uploads.answer(asked, name, session, &mut self.blobs);
         }
         if let Some((name, digest)) = rest.split_once("/blobs/") {
             let found = self.blobs.get(&(name.to_owned(), digest.to_owned()));
             return match (found, asked.range_start()) {
                 (Some(bytes), Some(from)) if from < bytes.len() => Reply::rest(bytes, from),
                 (Some(bytes), _) => Reply::ok(bytes.clone()),
-                (None, _) => unknown("BLOB_UNKNOWN"),
+                (None, _) => refusal(404, "BLOB_UNKNOWN"),
             };
         }
         match rest.split_once("/manifests/") {
@@ -169,43 +254,17 @@ impl Shelves {
         }
     }
 
-    fn upload(&mut self, asked: &Asked, name: &str, session: &str) -> Reply {
-        let digest = query(&asked.path, "digest").unwrap_or_default();
-        match (asked.method.as_str(), session) {
-            ("POST", "") => {
-                let mount = query(&asked.path, "mount").zip(query(&asked.path, "from"));
-                let lent =
-                    mount.and_then(|(digest, from)| Some((self.blobs.get(&(from, digest.clone()))?.clone(), digest)));
-                if let Some((bytes, digest)) = lent {
-                    self.blobs.insert((name.to_owned(), digest), bytes);
-                    return Reply::new(201, "");
-                }
-                self.sessions += 1;
-                let location = format!("/v2/{name}/blobs/uploads/{}?state=abc", self.sessions);
-                Reply::new(202, "").header("location", &location)
-            }
-            ("PUT", session) if !session.is_empty() && query(&asked.path, "state").as_deref() == Some("abc") => {
-                if Digest::of(&asked.body).to_string() != digest {
-                    return Reply::new(400, r#"{"errors":[{"code":"DIGEST_INVALID","message":"digest invalid"}]}"#);
-                }
-                self.blobs.insert((name.to_owned(), digest.clone()), asked.body.clone());
-                Reply::new(201, "").header("docker-content-digest", &digest)
-            }
-            _ => Reply::new(405, ""),
-        }
-    }
-
     fn manifest(&mut self, asked: &Asked, name: &str, target: &str) -> Reply {
         if asked.method == "PUT" {
             let digest = Digest::of(&asked.body).to_string();
             let media_type = asked.header("content-type").unwrap_or_default().to_owned();
-            let missing =
-                digests_in(&asked.body).into_iter().any(|blob| !self.blobs.contains_key(&(name.to_owned(), blob)));
-            if missing {
-                return Reply::new(
-                    400,
-                    r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#,
-                );
+            let has_blob = |digest: String| self.blobs.contains_key(&(name.to_owned(), digest));
+            let has_manifest = |digest: String| self.manifests.contains_key(&(name.to_owned(), digest));
+            if !digests_in(&asked.body, &["config", "layers"]).into_iter().all(has_blob) {
+                return refusal(400, "MANIFEST_BLOB_UNKNOWN");
+            }
+            if !digests_in(&asked.body, &["manifests"]).into_iter().all(has_manifest) {
+                return refusal(400, "MANIFEST_UNKNOWN");
             }
             for key in [target.to_owned(), digest.clone()] {
                 self.manifests.insert((name.to_owned(), key), (media_type.clone(), asked.body.clone()));
@@ -216,19 +275,20 @@ impl Shelves {
             Some((media_type, bytes)) => Reply::ok(bytes.clone())
                 .header("content-type", media_type)
                 .header("docker-content-digest", &Digest::of(bytes).to_string()),
-            None => unknown("MANIFEST_UNKNOWN"),
+            None => refusal(404, "MANIFEST_UNKNOWN"),
         }
     }
 }
 
-fn unknown(code: &str) -> Reply {
-    Reply::new(404, format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"unknown to registry\"}}]}}"))
+fn refusal(status: u16, code: &str) -> Reply {
+    let message = if status == 404 || code.ends_with("UNKNOWN") { "unknown to registry" } else { "refused" };
+    Reply::new(status, format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"{message}\"}}]}}"))
 }
 
-/// The digests of the blobs that a manifest names.
-fn digests_in(manifest: &[u8]) -> Vec<String> {
-    let Ok(manifest) = serde_json::from_slice::<serde_json::Value>(manifest) else { return Vec::new() };
-    let layers = manifest.get("layers").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-    let all = layers.iter().chain(manifest.get("config"));
+/// The digests that a document names under these keys.
+fn digests_in(document: &[u8], keys: &[&str]) -> Vec<String> {
+    let Ok(document) = serde_json::from_slice::<serde_json::Value>(document) else { return Vec::new() };
+    let values = keys.iter().filter_map(|key| document.get(key));
+    let all = values.flat_map(|value| value.as_array().map_or_else(|| vec![value], |list| list.iter().collect()));
     all.filter_map(|blob| blob.get("digest")?.as_str().map(str::to_owned)).collect()
 }
