@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use stave_engine::{Engine, compiled::CodeStore};
 use stave_lifecycle::port::{artifacts::ArtifactSource, cancel::Cancel, failure::PortError};
-use stave_oci::registry::{INSECURE_VARIABLE, Registries, credentials::Credentials};
+use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::Credentials};
 use stave_packages::{Packages, machine::Machine};
 use stave_store::{blobs::DiskBlobs, folders::Folder, images::ImageStore, results::DiskResults};
 use stave_transport::{
@@ -73,12 +73,14 @@ impl Workshop {
         Engine::new(stave_engine::Limits::default(), Some(code)).map_err(|error| Exit::new(GENERAL, error))
     }
 
-    /// The way to image registries, with the logins that docker and podman keep.
+    /// The way to image registries, with the logins and certificates that docker and podman keep.
     pub(crate) fn registries(&self) -> Registries {
         let listed = std::env::var(INSECURE_VARIABLE).unwrap_or_default();
         let insecure = listed.split(',').map(str::to_owned).chain(self.config.insecure_registries.iter().cloned());
-        let credentials = Credentials::of_environment(|name| std::env::var_os(name));
-        Registries::new(self.client.clone(), credentials, insecure)
+        let variable = |name: &str| std::env::var_os(name);
+        Registries::new(self.client.clone(), Credentials::of_environment(variable), insecure)
+            .certified(Certificates::of_environment(variable))
+            .remembering(Arc::new(self.results.clone()))
     }
 
     /// Where declared dependencies come from.
