@@ -11,6 +11,8 @@ use std::{
 
 /// Launchers by OCI architecture and Rust target.
 const LAUNCHERS: [(&str, &str); 2] = [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
+/// Buildpacks, by their folder in `buildpacks/`.
+const BUILDPACKS: [&str; 4] = ["java", "procfile", "environment-variables", "image-labels"];
 const WASM: &str = "wasm32-wasip2";
 /// What the outer cargo says to its own compiler, and the inner one must not hear.
 const NOT_OURS: [&str; 9] = [
@@ -42,14 +44,17 @@ fn main() {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let target_folder = target_folder(&out);
-    build(&root, &target_folder, "stave-java", WASM);
-    let java = fs::read(product(&target_folder, WASM, "stave_java.wasm")).expect("the java buildpack was built");
-    let manifest =
-        fs::read_to_string(root.join("buildpacks/java/buildpack.toml")).expect("the java buildpack's manifest");
-    let java = stave_model::component::embed(&java, &manifest).expect("the java buildpack is a component");
-    fs::write(out.join("java.wasm"), java).expect("the output folder can be written");
+    build(&root, &target_folder, &BUILDPACKS.map(|name| format!("stave-{name}")), WASM);
+    for name in BUILDPACKS {
+        let wasm = product(&target_folder, WASM, &format!("stave_{}.wasm", name.replace('-', "_")));
+        let manifest = root.join("buildpacks").join(name).join("buildpack.toml");
+        let wasm = fs::read(wasm).expect("the buildpack was built");
+        let manifest = fs::read_to_string(manifest).expect("the buildpack has a manifest");
+        let component = stave_model::component::embed(&wasm, &manifest).expect("the buildpack is a component");
+        fs::write(out.join(format!("{name}.wasm")), component).expect("the output folder can be written");
+    }
     for (architecture, target) in LAUNCHERS {
-        build(&root, &target_folder, "stave-launcher", target);
+        build(&root, &target_folder, &["stave-launcher".to_owned()], target);
         let launcher = product(&target_folder, target, "stave-launcher");
         fs::copy(launcher, out.join(format!("launcher-{architecture}"))).expect("the launcher was built");
     }
@@ -80,10 +85,11 @@ fn remaps(root: &Path) -> Vec<String> {
     remaps
 }
 
-fn build(root: &Path, target_folder: &Path, package: &str, target: &str) {
+fn build(root: &Path, target_folder: &Path, packages: &[String], target: &str) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "embedded"]);
-    cargo.args(["--package", package, "--target", target]).arg("--target-dir").arg(target_folder);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    cargo.args(["--target", target]).arg("--target-dir").arg(target_folder);
     let flags: Vec<String> = remaps(root).iter().map(|remap| format!("'--remap-path-prefix={remap}'")).collect();
     cargo.arg("--config").arg(format!("target.{target}.rustflags=[{}]", flags.join(",")));
     for name in NOT_OURS {
@@ -92,6 +98,7 @@ fn build(root: &Path, target_folder: &Path, package: &str, target: &str) {
     let status = cargo.status().expect("cargo runs");
     assert!(
         status.success(),
-        "could not build {package} for {target}; if the target is missing: rustup target add {target}"
+        "could not build {} for {target}; if the target is missing: rustup target add {target}",
+        packages.join(" ")
     );
 }

@@ -56,11 +56,23 @@ fn no_main_class() {
     insta::assert_snapshot!(refuse_app(&env, "library.jar", 20), @"
     error: no buildpack takes this app
       stave/java@0.1.0: META-INF/MANIFEST.MF has no Main-Class: it is a library, not a program
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
     env.write("folder/library.jar", jar::without_main_class());
     insta::assert_snapshot!(refuse_app(&env, "folder", 20), @"
     error: no buildpack takes this app
       stave/java@0.1.0: library.jar has no Main-Class in its manifest: it is a library, not a program
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
 }
 
@@ -72,11 +84,23 @@ fn nobody_takes_the_app() {
     insta::assert_snapshot!(refuse_app(&env, "site", 20), @"
     error: no buildpack takes this app
       stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
     fs::create_dir(env.work().join("empty")).unwrap();
     insta::assert_snapshot!(refuse_app(&env, "empty", 20), @"
     error: no buildpack takes this app
       stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
 }
 
@@ -119,6 +143,12 @@ fn a_jar_with_a_flipped_bit() {
     insta::assert_snapshot!(refuse(&env, &["build", "manifest.jar", "--to", "oci:out"], 21), @"
     error: no buildpack takes this app
       stave/java@0.1.0: failed: could not read `META-INF/MANIFEST.MF`: zip entry `META-INF/MANIFEST.MF` is damaged: its checksum is not what was declared
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
     // The class is read by nobody until its layer is written.
     let mut bytes = jar::plain();
@@ -227,6 +257,12 @@ fn a_bomb_within_the_app() {
     insta::assert_snapshot!(refuse(&env, &["build", "app", "--to", "oci:out"], 21), @"
     error: no buildpack takes this app
       stave/java@0.1.0: failed: bomb.jar is damaged: could not open the archive `bomb.jar` of the app: zip archive is refused: it unpacks to more than 200 times its size (build it again, or copy it again in binary mode)
+      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
+      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
+      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
     ");
 }
 

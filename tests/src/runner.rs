@@ -15,6 +15,7 @@ mod readme;
 mod refusals;
 mod reproducible;
 mod sandbox;
+mod small_buildpacks;
 
 /// A file that nobody lists is a test that never runs.
 #[test]

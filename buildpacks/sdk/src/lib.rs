@@ -41,6 +41,7 @@ pub mod log;
 pub mod overlay;
 mod report;
 pub mod services;
+pub mod words;
 
 use std::marker::PhantomData;
 

@@ -45,7 +45,14 @@ fn built_in(engine: &Engine) -> Result<Equipment, Exit> {
         let loaded = engine.load(embedded.component, None, &embedded::grants(embedded.component));
         buildpacks.push(Arc::new(loaded.map_err(|error| refused(&format!("builtin:{}", embedded.name), error))?));
     }
-    let order = one_group(&buildpacks);
+    let group = |names: &&[(&str, bool)]| {
+        let members = names.iter().filter_map(|(name, optional)| {
+            let index = embedded::BUILDPACKS.iter().position(|buildpack| buildpack.name == *name)?;
+            Some(member(&buildpacks[index], *optional))
+        });
+        Group { group: members.collect() }
+    };
+    let order = embedded::ORDER.iter().map(group).collect();
     Ok(Equipment { stack: None, folder: PathBuf::from("."), buildpacks, order })
 }
 
@@ -72,11 +79,13 @@ fn from_file(engine: &Engine, path: &Path) -> Result<Equipment, Exit> {
 
 /// All of them in one group, each optional: whoever has something to do takes part.
 fn one_group(buildpacks: &[Arc<dyn Buildpack>]) -> Order {
-    let member = |buildpack: &Arc<dyn Buildpack>| {
-        let about = &buildpack.manifest().buildpack;
-        Member { id: about.id.clone(), version: Some(about.version.clone()), optional: buildpacks.len() > 1 }
-    };
-    vec![Group { group: buildpacks.iter().map(member).collect() }]
+    vec![Group { group: buildpacks.iter().map(|buildpack| member(buildpack, buildpacks.len() > 1)).collect() }]
+}
+
+/// A buildpack as a group names it.
+fn member(buildpack: &Arc<dyn Buildpack>, optional: bool) -> Member {
+    let about = &buildpack.manifest().buildpack;
+    Member { id: about.id.clone(), version: Some(about.version.clone()), optional }
 }
 
 /// A buildpack that is not loaded, with the code that says what kind of refusal it is.

@@ -10,9 +10,22 @@ pub(crate) struct Embedded {
     pub(crate) component: &'static [u8],
 }
 
-/// The default buildpacks, in the order in which they are tried.
-pub(crate) const BUILDPACKS: [Embedded; 1] =
-    [Embedded { name: "java", component: include_bytes!(concat!(env!("OUT_DIR"), "/java.wasm")) }];
+macro_rules! embedded {
+    ($name:literal) => {
+        Embedded { name: $name, component: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")) }
+    };
+}
+
+/// The default buildpacks.
+pub(crate) const BUILDPACKS: [Embedded; 4] =
+    [embedded!("java"), embedded!("procfile"), embedded!("environment-variables"), embedded!("image-labels")];
+
+/// The default order: groups of names, each with whether the group can do without it. A group has one that makes the app
+/// run; the others add to what that one makes, and by themselves are no reason to take an app.
+pub(crate) const ORDER: [&[(&str, bool)]; 2] = [
+    &[("java", false), ("procfile", true), ("environment-variables", true), ("image-labels", true)],
+    &[("procfile", false), ("environment-variables", true), ("image-labels", true)],
+];
 
 /// The default stack's definition.
 pub(crate) const STACK: &str = include_str!("../../../examples/stacks/jvm-tiny/stack.toml");
@@ -49,6 +62,14 @@ mod tests {
             assert_eq!(&launcher(&Platform::linux(arch)).unwrap()[..4], b"\x7fELF");
         }
         assert!(launcher(&Platform::linux("riscv64")).is_none());
+    }
+
+    #[test]
+    fn the_default_order_names_every_buildpack_inside() {
+        let named: Vec<&str> = ORDER.iter().flat_map(|group| group.iter().map(|(name, _)| *name)).collect();
+        assert!(named.iter().all(|name| BUILDPACKS.iter().any(|buildpack| buildpack.name == *name)));
+        assert!(BUILDPACKS.iter().all(|buildpack| named.contains(&buildpack.name)));
+        assert!(ORDER.iter().all(|group| group.iter().any(|(_, optional)| !optional)));
     }
 
     #[test]
