@@ -22,6 +22,7 @@ use stave_archive::content::Span;
 use stave_engine::{Engine, Limits, compiled::CodeStore};
 use stave_lifecycle::{
     app,
+    memory::Memory,
     port::{
         artifacts::ArtifactSource,
         buildpack::Buildpack as _,
@@ -156,6 +157,7 @@ fn component(env: &TestEnv) {
         cancel: Cancel::new(),
         scratch: env.root().join("tmp"),
         limits,
+        memory: Memory::none(),
     };
     let detect = || {
         let bench = Workbench::new(&shop, loaded.manifest(), loaded.grants(), Phase::Detect, app.tree.clone());

@@ -81,6 +81,9 @@ pub(crate) struct Source {
     /// A base image instead of the builder's stack: a registry reference, or oci:DIR
     #[arg(long, value_name = "REF|oci:DIR")]
     pub(crate) run_image: Option<String>,
+    /// Run every buildpack, also where nothing has changed of what it read the last time
+    #[arg(long)]
+    pub(crate) no_memory: bool,
     /// A setting for the buildpacks; without a value it is taken from the environment
     #[arg(short, long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
     pub(crate) env: Vec<String>,

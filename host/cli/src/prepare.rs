@@ -68,6 +68,7 @@ impl Prepared<'_> {
             cancel: workshop.cancel.clone(),
             scratch: workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned(),
             limits: self.limits.clone(),
+            memory: workshop.memory(self.source.no_memory),
         };
         Ok((base, shop))
     }

@@ -12,7 +12,10 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use stave_lifecycle::port::observer::{Event, Level, Made, Observer, Phase};
+use stave_lifecycle::port::{
+    observer::{Event, Level, Made, Observer, Phase},
+    recall::Recall,
+};
 
 use crate::{args::Global, exit::printable};
 
@@ -186,6 +189,14 @@ impl Observer for Ui {
                 Ok(()) => self.note(Level::Debug, &format!("{buildpack}: passed")),
                 Err(reason) => self.note(Level::Debug, &format!("{buildpack}: {reason}")),
             },
+            Event::Recalled { buildpack, phase, recall } => {
+                let what = if phase == Phase::Detect { "detect" } else { "build" };
+                let how = match recall {
+                    Recall::Remembered => "remembered".to_owned(),
+                    Recall::Ran(cause) => format!("ran: {cause}"),
+                };
+                self.note(Level::Debug, &format!("{buildpack} {what}: {how}"));
+            }
             Event::Chosen(members) => members.iter().for_each(|member| self.say(&self.paint(GOOD, member))),
             Event::Building { buildpack } => self.note(Level::Debug, &format!("{buildpack} builds")),
             Event::Built { buildpack, took } => {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use stave_engine::{Engine, compiled::CodeStore};
-use stave_lifecycle::port::{artifacts::ArtifactSource, cancel::Cancel, failure::PortError};
+use stave_lifecycle::{
+    memory::Memory,
+    port::{artifacts::ArtifactSource, cancel::Cancel, failure::PortError},
+};
 use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::Credentials};
 use stave_packages::{Packages, machine::Machine};
 use stave_store::{blobs::DiskBlobs, folders::Folder, images::ImageStore, results::DiskResults};
@@ -71,6 +74,12 @@ impl Workshop {
         let folder = self.cache.within("code").map_err(PortError::from)?;
         let code = CodeStore::open(folder.path()).map_err(|error| Exit::new(GENERAL, error))?;
         Engine::new(stave_engine::Limits::default(), Some(code)).map_err(|error| Exit::new(GENERAL, error))
+    }
+
+    /// What is known of earlier runs; looked at by nobody if it is to be `ignored`.
+    pub(crate) fn memory(&self, ignored: bool) -> Memory {
+        let memory = Memory::of(Arc::new(self.results.clone()));
+        if ignored { memory.ignored() } else { memory }
     }
 
     /// The way to image registries, with the logins and certificates that docker and podman keep.

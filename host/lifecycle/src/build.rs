@@ -14,12 +14,13 @@ use stave_model::{
 
 use crate::{
     detect::Detection,
+    memory,
     port::{
         buildpack::{Report, RunError},
         observer::{Event, Level, Phase as FlowPhase},
     },
     slices,
-    workbench::{DraftLayer, Phase, Shop, Workbench},
+    workbench::{DraftLayer, Shop},
 };
 
 /// What all buildpacks together made.
@@ -75,7 +76,7 @@ pub enum BuildError {
 /// Runs each member of the group with the requirements that it provides.
 pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, BuildError> {
     shop.observer.observe(Event::Phase(FlowPhase::Build));
-    let mut app = app;
+    let mut app = Arc::new(app);
     let mut met: Vec<String> = Vec::new();
     let mut parts = Vec::new();
     let mut launches: Vec<Launch> = Vec::new();
@@ -86,19 +87,19 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
         let requirements = detection.plan.requirements_for(index, &met);
         shop.observer.observe(Event::Building { buildpack: title.clone() });
         let started = Instant::now();
-        let bench = Arc::new(Workbench::new(shop, manifest, buildpack.grants(), Phase::Build, app));
-        let report = buildpack.build(&bench, &requirements).and_then(|report| checked(report, manifest));
-        let report = report.and_then(|report| bench.discreet_report(report)).map_err(|error| bench.discreet(error));
-        let report = report.map_err(|source| match source {
+        let failed = |source| match source {
             RunError::Cancelled => BuildError::Cancelled,
             source => BuildError::Buildpack { buildpack: title.clone(), source },
-        })?;
-        let work = bench.clear();
-        for name in &report.unmet {
+        };
+        let done = memory::build(shop, buildpack.as_ref(), &requirements, app, |report| checked(report, manifest));
+        let done = done.map_err(failed)?;
+        for name in &done.report.unmet {
             if !requirements.iter().any(|requirement| requirement.name == *name) {
                 return Err(BuildError::Unmet { buildpack: title, name: name.chars().take(200).collect() });
             }
         }
+        done.keep();
+        let (report, work) = (done.report, done.work);
         met.extend(requirements.into_iter().map(|r| r.name).filter(|name| !report.unmet.contains(name)));
         shop.observer.observe(Event::Built { buildpack: title, took: started.elapsed() });
         app = work.app;
@@ -114,7 +115,7 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
     for warning in cleared {
         shop.observer.observe(Event::Note(Level::Warning, warning.to_string()));
     }
-    Ok(Built { parts, app, launch })
+    Ok(Built { parts, app: Arc::unwrap_or_clone(app), launch })
 }
 
 /// The report, if an image can carry it. Whoever ran the buildpack, its processes are its own.

@@ -15,11 +15,12 @@ use stave_model::{
 };
 
 use crate::{
+    memory,
     port::{
         buildpack::{Buildpack, RunError, Verdict, visible},
         observer::{Event, Phase as FlowPhase},
     },
-    workbench::{Phase, Shop, Workbench},
+    workbench::Shop,
 };
 
 /// The group that takes the app.
@@ -230,8 +231,7 @@ fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Ou
     if !buildpack.manifest().serves(platform) {
         return Ok(Outcome::Declined(format!("it does not build for {platform}")));
     }
-    let bench = Arc::new(Workbench::new(shop, buildpack.manifest(), buildpack.grants(), Phase::Detect, app.clone()));
-    match bench.discreet_verdict(buildpack.detect(&bench)) {
+    match memory::detect(shop, buildpack.as_ref(), app) {
         Ok(Verdict::Pass(alternatives)) if alternatives.len() > plan::MAX_ALTERNATIVES => {
             Ok(Outcome::Failed(format!("it offers more than {} alternatives", plan::MAX_ALTERNATIVES)))
         }

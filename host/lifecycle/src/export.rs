@@ -113,6 +113,15 @@ pub enum ExportError {
         #[source]
         source: EnvironmentError,
     },
+    /// The files of a remembered layer could not be made again.
+    #[error("could not make the files of {what} again")]
+    Again {
+        /// Which layer.
+        what: String,
+        /// Why.
+        #[source]
+        source: PortError,
+    },
     /// A slice's pattern is none.
     #[error("could not split the app into slices")]
     Slices(#[source] GlobError),

@@ -14,6 +14,7 @@ pub mod build;
 pub mod detect;
 pub mod export;
 pub mod image;
+pub mod memory;
 pub mod port;
 pub mod slices;
 #[cfg(test)]

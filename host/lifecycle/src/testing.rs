@@ -181,6 +181,7 @@ pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
         cancel: Cancel::new(),
         scratch: std::env::temp_dir(),
         limits: Limits::default(),
+        memory: crate::memory::Memory::none(),
     };
     (shop, observer)
 }
@@ -238,7 +239,7 @@ pub(crate) struct Fake {
     pub(crate) asked: AtomicUsize,
     detect: Detect,
     build: Build,
-    grants: Capabilities,
+    pub(crate) grants: Capabilities,
 }
 
 impl Fake {

@@ -18,6 +18,7 @@ use stave_lifecycle::{
     detect::detect,
     export::{Ports, export},
     image::{Image, ImageLayer},
+    memory::Memory,
     port::{
         artifacts::ArtifactSource,
         bases::Base,
@@ -208,6 +209,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
         cancel: Cancel::new(),
         scratch: std::env::temp_dir(),
         limits: Limits::default(),
+        memory: Memory::of(Arc::new(store.clone())),
     };
     let buildpacks: [Arc<dyn Buildpack>; 2] = [Arc::new(script()), Arc::new(runtime())];
     let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false };

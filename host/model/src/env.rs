@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{ProcessType, VariableName};
 
 /// Most changes that one layer may ask for.
@@ -19,7 +21,7 @@ pub const MAX_VARIABLE: usize = 128 * 1024 - 1;
 pub type Variables = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What a change does to the value that is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EnvOp {
     /// Sets it where it is unset or empty.
     Default,
@@ -44,7 +46,7 @@ impl EnvOp {
 }
 
 /// When a change counts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EnvScope {
     /// At build, for the buildpacks that follow, and at launch.
     Both,
@@ -69,7 +71,7 @@ impl EnvScope {
 }
 
 /// One wish of a buildpack about one variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvChange {
     /// When it counts.
     pub scope: EnvScope,

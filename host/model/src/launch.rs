@@ -33,7 +33,7 @@ pub const DEFAULT_EXEC_ENV: &str = "production";
 pub const MAX_PATH: usize = 4096;
 
 /// One way to start the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its type, such as `web`.
     pub kind: ProcessType,
@@ -71,7 +71,7 @@ pub struct Slice {
 }
 
 /// What one buildpack says about launch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// Processes, at most one of them the default.
     pub processes: Vec<Process>,

@@ -17,6 +17,7 @@ use stave_archive::{
 };
 use stave_engine::{Engine, Limits, Loaded};
 use stave_lifecycle::{
+    memory::Memory,
     port::{
         artifacts::ArtifactSource,
         buildpack::{Buildpack as _, Report, RunError, Verdict},
@@ -124,6 +125,7 @@ impl Place {
             cancel: self.cancel.clone(),
             scratch: std::env::temp_dir(),
             limits: BenchLimits { log_bytes: 100_000, ..BenchLimits::default() },
+            memory: Memory::none(),
         };
         let mut app = Tree::new();
         let zip = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();

@@ -1,6 +1,6 @@
 //! What each new layer of the image holds and where it goes, before a byte of it is written.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use stave_archive::{
     content::Bytes,
@@ -18,18 +18,49 @@ use super::{EnvironmentError, ExportError, Ports, launch_layers, stop_if_asked};
 use crate::{
     app::identity,
     build::{Built, Part},
-    port::cancel::Cancel,
+    port::{
+        cancel::Cancel,
+        failure::{Fault, PortError},
+    },
     slices,
     workbench::DraftLayer,
 };
 
 /// A layer to be.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
     pub(super) what: String,
     pub(super) created_by: String,
     pub(super) place: Place,
-    pub(super) tree: Tree,
+    pub(super) tree: DraftTree<'a>,
     pub(super) key: Digest,
+}
+
+/// What a layer holds.
+pub(super) enum DraftTree<'a> {
+    /// Just this.
+    Made(Tree),
+    /// A buildpack's files, which may not be made yet, and those that carry its environment.
+    Described(&'a DraftLayer, Vec<(TreePath, Node)>),
+}
+
+impl Draft<'_> {
+    /// Everything that the layer holds. A remembered layer's files are made now.
+    pub(super) fn tree(&self) -> Result<Cow<'_, Tree>, ExportError> {
+        let (layer, environment) = match &self.tree {
+            DraftTree::Made(tree) => return Ok(Cow::Borrowed(tree)),
+            DraftTree::Described(layer, environment) => (layer, environment),
+        };
+        let again = |source: PortError| match source.fault {
+            Fault::Cancelled => ExportError::Cancelled,
+            _ => ExportError::Again { what: self.what.clone(), source },
+        };
+        let mut tree = layer.tree().map_err(again)?.into_owned();
+        for (path, node) in environment {
+            let inserted = tree.insert(path.clone(), node.clone());
+            inserted.map_err(|error| ExportError::Environment { what: self.what.clone(), source: error.into() })?;
+        }
+        Ok(Cow::Owned(tree))
+    }
 }
 
 /// A key for a layer made of `content` at `folder`, so that it can be known again.
@@ -50,20 +81,20 @@ fn owned_place(folder: &str, owner: (u32, u32)) -> Result<Place, ExportError> {
     Ok(place)
 }
 
-pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<Draft>, ExportError> {
+pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<Draft<'_>>, ExportError> {
     let mut drafts = Vec::new();
     for part in parts {
         let title = part.manifest.title();
         for layer in launch_layers(part) {
             let what = format!("{}:{}", part.manifest.buildpack.id, layer.name);
             let folder = format!("{LAYERS_DIR}/{}/{}", part.manifest.buildpack.id.escaped(), layer.name);
-            let (tree, content) =
+            let (environment, content) =
                 with_environment(layer).map_err(|source| ExportError::Environment { what: what.clone(), source })?;
             drafts.push(Draft {
                 created_by: format!("Layer: '{}', Created by buildpack: {title}", layer.name),
                 place: owned_place(&folder, owner)?,
                 key: blob_key(&folder, owner, &content),
-                tree,
+                tree: DraftTree::Described(layer, environment),
                 what,
             });
         }
@@ -71,19 +102,23 @@ pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<
     Ok(drafts)
 }
 
-/// The layer's tree with the files that carry its environment, and what identifies both.
-fn with_environment(layer: &DraftLayer) -> Result<(Tree, Digest), EnvironmentError> {
-    let mut tree = layer.tree.clone();
+/// The files that carry a layer's environment, and what identifies them together with its own.
+fn with_environment(layer: &DraftLayer) -> Result<(Vec<(TreePath, Node)>, Digest), EnvironmentError> {
+    let mut files = Vec::new();
     let mut key = Key::new("layer with environment 1").field(layer.recipe.hex());
     for (path, bytes) in env::files(&layer.env)? {
         key = key.field(&path).field(&bytes);
         let path: TreePath = path.parse().map_err(TreeError::Path)?;
-        tree.insert(path, Node::file(Arc::new(Bytes::new(bytes)), false))?;
+        files.push((path, Node::file(Arc::new(Bytes::new(bytes)), false)));
     }
-    Ok((tree, key.finish()))
+    Ok((files, key.finish()))
 }
 
-pub(super) fn app_drafts(ports: &Ports<'_>, built: &Built, owner: (u32, u32)) -> Result<Vec<Draft>, ExportError> {
+pub(super) fn app_drafts(
+    ports: &Ports<'_>,
+    built: &Built,
+    owner: (u32, u32),
+) -> Result<Vec<Draft<'static>>, ExportError> {
     let trees = slices::split(&built.app, &built.launch.slices).map_err(ExportError::Slices)?;
     let last = trees.len() - 1;
     let mut drafts = Vec::new();
@@ -98,6 +133,7 @@ pub(super) fn app_drafts(ports: &Ports<'_>, built: &Built, owner: (u32, u32)) ->
         stop_if_asked(ports)?;
         let content = content.map_err(|source| ExportError::Read { what: what.clone(), source })?;
         let key = blob_key(APP_DIR, owner, &content);
+        let tree = DraftTree::Made(tree);
         drafts.push(Draft { what, created_by, place: owned_place(APP_DIR, owner)?, tree, key });
     }
     Ok(drafts)
@@ -108,22 +144,23 @@ fn below_cnb(path: &str) -> Result<TreePath, ExportError> {
     path.trim_start_matches("/cnb/").parse().map_err(ExportError::Place)
 }
 
-fn cnb_draft(what: &str, created_by: &str, tree: Tree) -> Result<Draft, ExportError> {
+fn cnb_draft(what: &str, created_by: &str, tree: Tree) -> Result<Draft<'static>, ExportError> {
     let content =
         identity(tree.iter(), &Cancel::new()).map_err(|source| ExportError::Read { what: what.to_owned(), source })?;
     let place = Place::folder("/cnb").map_err(ExportError::Place)?.owned_by(0, 0);
     let key = blob_key("/cnb", (0, 0), &content);
+    let tree = DraftTree::Made(tree);
     Ok(Draft { what: what.to_owned(), created_by: created_by.to_owned(), place, tree, key })
 }
 
-pub(super) fn launcher_draft(launcher: &'static [u8]) -> Result<Draft, ExportError> {
+pub(super) fn launcher_draft(launcher: &'static [u8]) -> Result<Draft<'static>, ExportError> {
     let mut tree = Tree::new();
     let node = Node::file(Arc::new(Bytes::new(launcher)), true);
     tree.insert(below_cnb(LAUNCHER)?, node).map_err(ExportError::Launcher)?;
     cnb_draft("launcher", "Buildpacks Application Launcher", tree)
 }
 
-pub(super) fn process_draft(metadata: &Metadata) -> Result<Draft, ExportError> {
+pub(super) fn process_draft(metadata: &Metadata) -> Result<Draft<'static>, ExportError> {
     let mut tree = Tree::new();
     for process in &metadata.launch.processes {
         let link = below_cnb(&format!("{PROCESS_DIR}/{}", process.kind))?;
@@ -132,7 +169,7 @@ pub(super) fn process_draft(metadata: &Metadata) -> Result<Draft, ExportError> {
     cnb_draft("process types", "Buildpacks Process Types", tree)
 }
 
-pub(super) fn config_draft(metadata: &Metadata, owner: (u32, u32)) -> Result<Draft, ExportError> {
+pub(super) fn config_draft(metadata: &Metadata, owner: (u32, u32)) -> Result<Draft<'static>, ExportError> {
     let text = metadata.to_toml().map_err(ExportError::Metadata)?;
     let folder = format!("{LAYERS_DIR}/config");
     let mut tree = Tree::new();
@@ -141,5 +178,6 @@ pub(super) fn config_draft(metadata: &Metadata, owner: (u32, u32)) -> Result<Dra
     let inserted = tree.insert(path, Node::file(Arc::new(Bytes::new(text.into_bytes())), false));
     inserted.map_err(ExportError::Launcher)?;
     let created_by = "Buildpacks Launcher Config".to_owned();
-    Ok(Draft { what: "launcher config".to_owned(), created_by, place: owned_place(&folder, owner)?, tree, key })
+    let (what, tree) = ("launcher config".to_owned(), DraftTree::Made(tree));
+    Ok(Draft { what, created_by, place: owned_place(&folder, owner)?, tree, key })
 }

@@ -34,7 +34,7 @@ pub(super) struct Ready {
 }
 
 /// Makes all layers, as many at a time as the machine has cores; the order stays.
-pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft]) -> Result<Vec<Ready>, ExportError> {
+pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft<'_>]) -> Result<Vec<Ready>, ExportError> {
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..drafts.len()).collect());
     let done: Mutex<BTreeMap<usize, Result<Ready, ExportError>>> = Mutex::new(BTreeMap::new());
     let work = || {
@@ -58,7 +58,7 @@ pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft]) -> Result<Vec<Ready>
 }
 
 /// The layer from the store if its description was met before, else written now.
-fn make(ports: &Ports<'_>, draft: &Draft) -> Result<Ready, ExportError> {
+fn make(ports: &Ports<'_>, draft: &Draft<'_>) -> Result<Ready, ExportError> {
     stop_if_asked(ports)?;
     let keep = |source: PortError| match source.fault {
         Fault::Cancelled => ExportError::Cancelled,
@@ -67,10 +67,11 @@ fn make(ports: &Ports<'_>, draft: &Draft) -> Result<Ready, ExportError> {
     if let Some(layer) = find_kept(ports, &draft.key).map_err(keep)? {
         return Ok(ready(ports, draft, layer, Made::Kept));
     }
+    let tree = draft.tree()?;
     let mut blob = ports.blobs.create().map_err(keep)?;
     let flag = ports.cancel.flag();
     let written =
-        layer::write(&draft.tree, &draft.place, Packing::Gzip, &flag, &mut blob).map_err(|source| match source {
+        layer::write(&tree, &draft.place, Packing::Gzip, &flag, &mut blob).map_err(|source| match source {
             LayerError::Cancelled => ExportError::Cancelled,
             LayerError::Output(source) => ExportError::Output { what: draft.what.clone(), source },
             source => ExportError::Layer { what: draft.what.clone(), source },
@@ -98,7 +99,7 @@ fn find_kept(ports: &Ports<'_>, key: &Digest) -> Result<Option<ImageLayer>, Port
     }))
 }
 
-fn ready(ports: &Ports<'_>, draft: &Draft, layer: ImageLayer, how: Made) -> Ready {
+fn ready(ports: &Ports<'_>, draft: &Draft<'_>, layer: ImageLayer, how: Made) -> Ready {
     let size = layer.descriptor.size;
     ports.observer.observe(Event::Layer { what: draft.what.clone(), how, size });
     Ready { created_by: draft.created_by.clone(), layer }

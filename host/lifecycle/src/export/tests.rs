@@ -92,7 +92,7 @@ fn built(app: Tree) -> Built {
     };
     let parts =
         vec![part("acme/tool@1.2.3", work.layers, &[("seen", "yes")]), part("acme/last@0.1.0", Vec::new(), &[])];
-    Built { parts, app: work.app, launch }
+    Built { parts, app: std::sync::Arc::unwrap_or_clone(work.app), launch }
 }
 
 fn simple() -> Built {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use stave_model::{
     capability::Capabilities,
     digest::Digest,
@@ -31,7 +32,7 @@ pub trait Buildpack: Send + Sync {
 }
 
 /// What detect answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It takes part in one of these ways.
     Pass(Vec<Alternative>),
@@ -49,7 +50,7 @@ pub fn visible(text: &str) -> String {
 }
 
 /// What build answers, beside layers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Processes, labels and slices of the image.
     pub launch: Launch,

@@ -7,4 +7,5 @@ pub mod buildpack;
 pub mod cancel;
 pub mod failure;
 pub mod observer;
+pub mod recall;
 pub mod sink;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stave_model::id::{BuildpackId, LayerName};
+
+use super::recall::Recall;
 
 /// A phase of the lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub enum Phase {
 }
 
 /// How important a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// For those who ask for more.
     Debug,
@@ -59,6 +62,15 @@ pub enum Event {
         buildpack: String,
         /// Passed, or the reason it did not.
         verdict: Result<(), String>,
+    },
+    /// A buildpack is about to answer: from memory, or by running. What it says follows.
+    Recalled {
+        /// Who, as id@version.
+        buildpack: String,
+        /// Whether it looks at the app or builds.
+        phase: Phase,
+        /// Whether it runs, and why.
+        recall: Recall,
     },
     /// A group was chosen: its members, as id@version.
     Chosen(Vec<String>),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stave_archive::{
     content::{Content, Span},
     format::{self, Format},
@@ -16,7 +17,12 @@ use stave_model::{
     sbom::Component,
 };
 
-use super::{Answer, Entry, Phase, Shop, State, Workbench, app::unknown, short};
+use super::{
+    Answer, Entry, Phase, Shop, State, Workbench,
+    app::unknown,
+    journal::{Call, Said},
+    short,
+};
 use crate::{
     app::with_origin,
     port::failure::{Fault, PortError},
@@ -32,7 +38,7 @@ pub struct Available {
 }
 
 /// What part of an archive goes where in a layer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unpacking {
     /// The folder in the archive to take; everything, when empty.
     pub from: String,
@@ -76,6 +82,11 @@ impl State {
 impl Workbench {
     /// The versions of a declared dependency that there are for the target, newest first.
     pub fn available(&self, id: &str) -> Answer<Vec<Available>> {
+        let said = |found: &Vec<Available>| Said::available(found);
+        self.asking(|| self.offered(id), said, |said| Call::Available { id: id.to_owned(), said })
+    }
+
+    fn offered(&self, id: &str) -> Answer<Vec<Available>> {
         self.begin(Interface::Artifacts, Phase::Build)?;
         let platform = &self.shop.target.platform;
         let mut found: Vec<Available> = Vec::new();
@@ -90,7 +101,27 @@ impl Workbench {
 
     /// Fetches and verifies a declared dependency; the answer stands for it in the other calls.
     pub fn fetch(&self, id: &str, version: &str) -> Answer<usize> {
-        let available = self.available(id)?;
+        let work = || {
+            let wanted = self.wanted(id, version)?;
+            // Not under the lock: this takes as long as a download takes.
+            let Shop { artifacts, observer, cancel, .. } = &self.shop;
+            let file = artifacts.fetch(&wanted.dependency, &wanted.artifact, observer.as_ref(), cancel);
+            // Whatever is said of a fetch that failed, it says nothing about the next one.
+            let file = file.inspect_err(|_| self.forget())?;
+            let purl = &wanted.artifact.purl;
+            let name = purl.qualifiers.get("file_name").unwrap_or(&purl.name).clone();
+            let mut state = self.state();
+            let component = Component::of_dependency(&wanted.dependency, &wanted.artifact);
+            state.artifacts.push(Fetched { component, digest: wanted.artifact.sha256, name, file, tree: None });
+            Ok((state.artifacts.len() - 1, wanted.artifact.sha256))
+        };
+        let call = |said| Call::Fetch { id: id.to_owned(), version: version.to_owned(), said };
+        self.asking(work, |(_, digest)| Said::is(*digest), call).map(|(artifact, _)| artifact)
+    }
+
+    /// A declared dependency that may be fetched, before it is.
+    pub(super) fn wanted(&self, id: &str, version: &str) -> Answer<Available> {
+        let available = self.offered(id)?;
         let attempt = format!("could not fetch {} {} for {}", short(id), short(version), self.shop.target.platform);
         let Some(wanted) = available.into_iter().find(|a| a.dependency.version.to_string() == version) else {
             let title = self.manifest.title();
@@ -108,15 +139,7 @@ impl Workbench {
         if self.state().artifacts.len() >= limit {
             return Err(PortError::new(Fault::TooLarge, format!("{attempt}: at most {limit} are fetched")));
         }
-        // Not under the lock: this takes as long as a download takes.
-        let Shop { artifacts, observer, cancel, .. } = &self.shop;
-        let file = artifacts.fetch(&wanted.dependency, &wanted.artifact, observer.as_ref(), cancel)?;
-        let purl = &wanted.artifact.purl;
-        let name = purl.qualifiers.get("file_name").unwrap_or(&purl.name).clone();
-        let mut state = self.state();
-        let component = Component::of_dependency(&wanted.dependency, &wanted.artifact);
-        state.artifacts.push(Fetched { component, digest: wanted.artifact.sha256, name, file, tree: None });
-        Ok(state.artifacts.len() - 1)
+        Ok(wanted)
     }
 
     /// The size of an artefact's file in bytes.
@@ -126,22 +149,31 @@ impl Workbench {
 
     /// What is in an artefact that is an archive.
     pub fn artifact_find(&self, artifact: usize, patterns: &[String], limit: u32) -> Answer<Vec<Entry>> {
-        self.begin(Interface::Artifacts, Phase::Build)?;
-        let globs = super::globs(patterns)?;
-        let mut state = self.state();
-        Ok(self.entries(self.artifact_tree(&mut state, artifact)?, &globs, limit))
+        self.judging(|| {
+            self.begin(Interface::Artifacts, Phase::Build)?;
+            let globs = super::globs(patterns)?;
+            let mut state = self.state();
+            Ok(self.entries(self.artifact_tree(&mut state, artifact)?, &globs, limit))
+        })
     }
 
     /// Reads a file of an artefact that is an archive.
     pub fn artifact_read(&self, artifact: usize, path: &str, limit: u64) -> Answer<Vec<u8>> {
-        self.begin(Interface::Artifacts, Phase::Build)?;
-        let mut state = self.state();
-        let tree = self.artifact_tree(&mut state, artifact)?;
-        self.read_file(tree, path, limit)
+        self.judging(|| {
+            self.begin(Interface::Artifacts, Phase::Build)?;
+            let mut state = self.state();
+            let tree = self.artifact_tree(&mut state, artifact)?;
+            self.read_file(tree, path, limit)
+        })
     }
 
     /// Unpacks an artefact into a layer; answers how many files and links were put there.
     pub fn artifact_unpack(&self, artifact: usize, layer: usize, how: &Unpacking) -> Answer<u64> {
+        let call = Call::Unpack { artifact, layer, how: how.clone() };
+        self.doing(call, || self.unpack_into(artifact, layer, how))
+    }
+
+    fn unpack_into(&self, artifact: usize, layer: usize, how: &Unpacking) -> Answer<u64> {
         self.begin(Interface::Artifacts, Phase::Build)?;
         let from = super::folder(&how.from)?;
         let into = super::folder(&how.into)?;
@@ -176,6 +208,11 @@ impl Workbench {
 
     /// Puts an artefact's file itself into a layer.
     pub fn artifact_save(&self, artifact: usize, layer: usize, path: &str, executable: bool) -> Answer<()> {
+        let call = Call::Save { artifact, layer, path: path.to_owned(), executable };
+        self.doing(call, || self.save_into(artifact, layer, path, executable))
+    }
+
+    fn save_into(&self, artifact: usize, layer: usize, path: &str, executable: bool) -> Answer<()> {
         self.begin(Interface::Artifacts, Phase::Build)?;
         let at = super::path(path)?;
         let mut state = self.state();

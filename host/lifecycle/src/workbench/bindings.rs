@@ -8,7 +8,11 @@ use stave_model::{
     launch::Launch,
 };
 
-use super::{Answer, MAX_SHOWN, Phase, Workbench, short};
+use super::{
+    Answer, MAX_SHOWN, Phase, Workbench,
+    journal::{Call, Said},
+    short,
+};
 use crate::port::{
     buildpack::{Failure, Report, RunError, Verdict},
     failure::{Fault, PortError},
@@ -41,6 +45,11 @@ impl From<&Binding> for Service {
 impl Workbench {
     /// The bindings of a type, sorted by name. The type must be asked for and granted.
     pub fn bindings(&self, kind: &str) -> Answer<Vec<Service>> {
+        let said = |found: &Vec<Service>| Said::services(found);
+        self.asking(|| self.services(kind), said, |said| Call::Bindings { kind: kind.to_owned(), said })
+    }
+
+    fn services(&self, kind: &str) -> Answer<Vec<Service>> {
         self.begin(Interface::Bindings, Phase::Detect)?;
         let attempt = || format!("could not look for bindings of the type `{}`", short(kind));
         if !self.manifest.asks.allows_binding(kind) {
@@ -55,6 +64,12 @@ impl Workbench {
 
     /// The value of an entry. From now on the value is hidden in what the buildpack says.
     pub fn read_binding(&self, name: &str, key: &str) -> Answer<Vec<u8>> {
+        let call = |said| Call::Binding { name: name.to_owned(), key: key.to_owned(), said };
+        // Whatever it does with the value, nothing of it is to be kept.
+        self.asking(|| self.secret(name, key).inspect(|_| self.forget()), |_| Said::nothing(), call)
+    }
+
+    fn secret(&self, name: &str, key: &str) -> Answer<Vec<u8>> {
         self.begin(Interface::Bindings, Phase::Detect)?;
         let seen = |binding: &&Binding| {
             let kind = binding.kind.as_str();

@@ -1,6 +1,6 @@
 //! Layers as a buildpack describes them: a tree, an environment, notes, and the recipe that says how it came to be.
 
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, error::Error, sync::Arc};
 
 use stave_archive::{
     content::Bytes,
@@ -16,7 +16,13 @@ use stave_model::{
     sbom::Component,
 };
 
-use super::{Answer, Entry, Phase, State, Workbench, app::unknown, short};
+use super::{
+    Answer, Entry, Phase, State, Workbench,
+    app::unknown,
+    journal::{Call, Said, Written},
+    replay::Again,
+    short,
+};
 use crate::{
     app::{graft, identity},
     port::failure::{Fault, PortError},
@@ -29,8 +35,10 @@ pub struct DraftLayer {
     pub name: LayerName,
     /// What it is for.
     pub usage: Usage,
-    /// Its files, without those that carry its environment.
-    pub tree: Tree,
+    /// Its files, as far as they are made: see [`DraftLayer::tree`].
+    pub(super) tree: Tree,
+    /// How to make its files, where they are remembered.
+    pub(super) again: Option<Arc<Again>>,
     /// What it does to the environment.
     pub env: Vec<EnvChange>,
     /// The buildpack's notes.
@@ -42,6 +50,22 @@ pub struct DraftLayer {
 }
 
 impl DraftLayer {
+    /// Its files, without those that carry its environment. Where a layer is remembered they are made now, which may fetch
+    /// and unpack: whoever has a layer of the same recipe does not ask.
+    pub fn tree(&self) -> Answer<Cow<'_, Tree>> {
+        match &self.again {
+            None => Ok(Cow::Borrowed(&self.tree)),
+            Some(again) => again.tree(&self.name).map(Cow::Owned),
+        }
+    }
+
+    /// Puts other files in place of its own, as if by a step.
+    #[cfg(test)]
+    pub(crate) fn set_tree(&mut self, tree: Tree) {
+        self.tree = tree;
+        self.did(&Digest::of(b"set"));
+    }
+
     /// Adds a step to the recipe.
     fn did(&mut self, step: &Digest) {
         self.recipe = Key::new("recipe 1").field(self.recipe.hex()).field(step.hex()).finish();
@@ -56,6 +80,10 @@ impl DraftLayer {
 impl Workbench {
     /// Begins a layer; the answer stands for it in the other calls.
     pub fn create_layer(&self, name: &str, usage: Usage) -> Answer<usize> {
+        self.doing(Call::CreateLayer { name: name.to_owned(), usage }, || self.begin_layer(name, usage))
+    }
+
+    fn begin_layer(&self, name: &str, usage: Usage) -> Answer<usize> {
         self.begin(Interface::Layers, Phase::Build)?;
         let attempt = format!("could not begin the layer `{}`", short(name));
         let name: LayerName = name.parse().map_err(|error| invalid(&attempt, error))?;
@@ -71,6 +99,7 @@ impl Workbench {
             name,
             usage,
             tree: Tree::new(),
+            again: None,
             env: Vec::new(),
             metadata: BTreeMap::new(),
             contents: Vec::new(),
@@ -88,23 +117,35 @@ impl Workbench {
 
     /// Writes a file, in place of one that is there.
     pub fn layer_write(&self, layer: usize, path: &str, contents: Vec<u8>, executable: bool) -> Answer<()> {
-        self.begin(Interface::Layers, Phase::Build)?;
-        let at = super::path(path)?;
-        let attempt = format!("could not write `{}` in a layer", short(path));
-        let step = Key::new("write 1").field(path).field([u8::from(executable)]).field(Digest::of(&contents).hex());
-        let mut state = self.state();
-        state.room_for(at.as_str().split('/').count(), &self.shop.limits, &attempt)?;
-        let size = contents.len();
-        state.room_to_write(size, &self.shop.limits, &attempt)?;
-        let node = Node::file(Arc::new(Bytes::new(contents)), executable);
-        replace(&mut state, layer, at, node, &attempt, &step.finish())?;
-        state.written += size as u64;
-        Ok(())
+        self.write(layer, path, &contents.into(), executable)
+    }
+
+    pub(super) fn write(&self, layer: usize, path: &str, contents: &Arc<[u8]>, executable: bool) -> Answer<()> {
+        let work = || {
+            self.begin(Interface::Layers, Phase::Build)?;
+            let at = super::path(path)?;
+            let attempt = format!("could not write `{}` in a layer", short(path));
+            let step = Key::new("write 1").field(path).field([u8::from(executable)]).field(Digest::of(contents).hex());
+            let mut state = self.state();
+            state.room_for(at.as_str().split('/').count(), &self.shop.limits, &attempt)?;
+            state.room_to_write(contents.len(), &self.shop.limits, &attempt)?;
+            let node = Node::file(Arc::new(Bytes::new(Arc::clone(contents))), executable);
+            replace(&mut state, layer, at, node, &attempt, &step.finish())?;
+            state.written += contents.len() as u64;
+            Ok(())
+        };
+        let contents = Written(Arc::clone(contents));
+        self.doing(Call::WriteFile { layer, path: path.to_owned(), contents, executable }, work)
     }
 
     /// Makes a symbolic link, in place of a file or link that is there. A relative one must stay inside the layer; an
     /// absolute one is read in the image.
     pub fn layer_link(&self, layer: usize, path: &str, destination: &str) -> Answer<()> {
+        let call = Call::Link { layer, path: path.to_owned(), destination: destination.to_owned() };
+        self.doing(call, || self.link(layer, path, destination))
+    }
+
+    fn link(&self, layer: usize, path: &str, destination: &str) -> Answer<()> {
         self.begin(Interface::Layers, Phase::Build)?;
         let at = super::path(path)?;
         let attempt = format!("could not link `{}` to `{}` in a layer", short(path), short(destination));
@@ -122,10 +163,18 @@ impl Workbench {
     /// Copies files and links of the app into a layer, keeping their paths; answers how many. A link keeps its text.
     pub fn layer_copy_app(&self, layer: usize, patterns: &[String], into: &str) -> Answer<u64> {
         self.begin(Interface::Layers, Phase::Build)?;
-        let globs = super::globs(patterns)?;
         let folder = super::folder(into)?;
+        let call = |said| Call::CopyApp { layer, patterns: patterns.to_vec(), into: into.to_owned(), said };
+        let (part, content) = self.asking(|| self.app_part(patterns), |(_, content)| Said::is(*content), call)?;
+        let step = Key::new("copy 1").field(into).field(content.hex()).finish();
+        self.graft_into_layer(&mut self.state(), layer, &folder, &part, &step)
+    }
+
+    /// The files and links of the app that match, and a digest over them.
+    pub(super) fn app_part(&self, patterns: &[String]) -> Answer<(Tree, Digest)> {
+        let globs = super::globs(patterns)?;
         let attempt = "could not copy files of the app into a layer";
-        let mut state = self.state();
+        let state = self.state();
         let mut part = Tree::new();
         for (path, node) in
             state.app.iter().filter(|(path, node)| globs.matches(path) && !matches!(node, Node::Folder(_)))
@@ -135,20 +184,21 @@ impl Workbench {
         let content = identity(part.iter(), &self.shop.cancel);
         let content = content.map_err(|error| PortError::of_io(attempt, Fault::Io, error))?;
         self.shop.cancel.check()?;
-        let step = Key::new("copy 1").field(into).field(content.hex()).finish();
-        self.graft_into_layer(&mut state, layer, &folder, &part, &step)
+        Ok((part, content))
     }
 
     /// Takes away what matches; answers how many nodes went.
     pub fn layer_remove(&self, layer: usize, patterns: &[String]) -> Answer<u64> {
-        self.begin(Interface::Layers, Phase::Build)?;
-        let globs = super::globs(patterns)?;
-        let step = Key::new("remove 1").list(patterns).finish();
-        let mut state = self.state();
-        let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
-        let gone = draft.tree.remove_where(|path| globs.matches(path)) as u64;
-        draft.did(&step);
-        Ok(gone)
+        self.doing(Call::Remove { layer, patterns: patterns.to_vec() }, || {
+            self.begin(Interface::Layers, Phase::Build)?;
+            let globs = super::globs(patterns)?;
+            let step = Key::new("remove 1").list(patterns).finish();
+            let mut state = self.state();
+            let draft = state.layers.get_mut(layer).ok_or_else(|| unknown("layer"))?;
+            let gone = draft.tree.remove_where(|path| globs.matches(path)) as u64;
+            draft.did(&step);
+            Ok(gone)
+        })
     }
 
     /// What is in a layer.
@@ -162,10 +212,12 @@ impl Workbench {
 
     /// Reads a file of a layer.
     pub fn layer_read(&self, layer: usize, path: &str, limit: u64) -> Answer<Vec<u8>> {
-        self.begin(Interface::Layers, Phase::Build)?;
-        let state = self.state();
-        let draft = state.layers.get(layer).ok_or_else(|| unknown("layer"))?;
-        self.read_file(&draft.tree, path, limit)
+        self.judging(|| {
+            self.begin(Interface::Layers, Phase::Build)?;
+            let state = self.state();
+            let draft = state.layers.get(layer).ok_or_else(|| unknown("layer"))?;
+            self.read_file(&draft.tree, path, limit)
+        })
     }
 
     /// Changes the environment that a layer brings.

@@ -1,12 +1,13 @@
 //! Messages of a buildpack, up to a limit.
 
-use super::Workbench;
+use super::{Workbench, journal::Call};
 use crate::port::observer::{Event, Level};
 
 impl Workbench {
     /// Passes a message on, until the buildpack has said too much.
     pub fn log(&self, level: Level, text: &str) {
         if let Some(text) = self.within_budget(text) {
+            self.saying(Call::Message { level, text: text.clone() });
             self.shop.observer.observe(Event::Message { buildpack: self.buildpack().clone(), level, text });
         }
     }
@@ -14,6 +15,7 @@ impl Workbench {
     /// Passes on that a step begins.
     pub fn step(&self, title: &str) {
         if let Some(title) = self.within_budget(title) {
+            self.saying(Call::Step { title: title.clone() });
             self.shop.observer.observe(Event::Step { buildpack: self.buildpack().clone(), title });
         }
     }

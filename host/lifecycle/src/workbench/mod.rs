@@ -6,14 +6,19 @@
 //!
 //! Nothing here writes a layer's file to a disk: a layer is a tree whose files know where their bytes are, and a *recipe*,
 //! a key over everything that was done to it. At export a recipe that was met before is a layer that is there already.
+//!
+//! Every call is noted in a [`journal`], so that a buildpack whose questions would all be answered as before need not run
+//! again ([`crate::memory`]). A new call asks through `asking`, does through `doing`, or follows from earlier ones (`judging`).
 
 mod app;
 mod artifacts;
 mod bindings;
+mod journal;
 mod layers;
 mod limits;
 mod log;
 mod overlay;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +42,8 @@ use stave_model::{
     target::Target,
 };
 
+use self::journal::{Call, Journal, Said};
+pub(crate) use self::replay::Remembered;
 pub use self::{
     app::{Entry, Kind},
     artifacts::{Available, Unpacking},
@@ -44,11 +51,14 @@ pub use self::{
     layers::DraftLayer,
     limits::Limits,
 };
-use crate::port::{
-    artifacts::ArtifactSource,
-    cancel::Cancel,
-    failure::{Fault, PortError},
-    observer::Observer,
+use crate::{
+    memory::Memory,
+    port::{
+        artifacts::ArtifactSource,
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::Observer,
+    },
 };
 
 /// What a call to the workbench answers.
@@ -82,6 +92,8 @@ pub struct Shop {
     pub scratch: PathBuf,
     /// What one buildpack may use up.
     pub limits: Limits,
+    /// What is known of earlier runs.
+    pub memory: Memory,
 }
 
 /// A buildpack's place of work for one call of detect or build.
@@ -95,7 +107,7 @@ pub struct Workbench {
 
 /// What changes while the buildpack works.
 struct State {
-    app: Tree,
+    app: Arc<Tree>,
     layers: Vec<DraftLayer>,
     archives: Vec<Tree>,
     artifacts: Vec<artifacts::Fetched>,
@@ -104,6 +116,7 @@ struct State {
     written: u64,
     /// What was read of bindings, and what each is called.
     secrets: Vec<(String, Secret)>,
+    journal: Journal,
 }
 
 impl State {
@@ -144,14 +157,20 @@ pub struct Work {
     /// Layers, in the order of their names.
     pub layers: Vec<DraftLayer>,
     /// The app with the buildpack's changes laid over it.
-    pub app: Tree,
+    pub app: Arc<Tree>,
 }
 
 impl Workbench {
     /// A bench for one call of one buildpack, with the app as earlier buildpacks left it.
-    pub fn new(shop: &Shop, manifest: &Manifest, grants: &Capabilities, phase: Phase, app: Tree) -> Self {
+    pub fn new(
+        shop: &Shop,
+        manifest: &Manifest,
+        grants: &Capabilities,
+        phase: Phase,
+        app: impl Into<Arc<Tree>>,
+    ) -> Self {
         let state = State {
-            app,
+            app: app.into(),
             layers: Vec::new(),
             archives: Vec::new(),
             artifacts: Vec::new(),
@@ -159,6 +178,7 @@ impl Workbench {
             logged: 0,
             written: 0,
             secrets: Vec::new(),
+            journal: Journal::default(),
         };
         Self { shop: shop.clone(), manifest: manifest.clone(), grants: grants.clone(), phase, state: Mutex::new(state) }
     }
@@ -188,11 +208,17 @@ impl Workbench {
 
     /// What the image is for.
     pub fn target(&self) -> &Target {
+        self.saying(Call::Target { said: Said::target(&self.shop.target) });
         &self.shop.target
     }
 
     /// A setting that the user gave. The name must be asked for and granted.
     pub fn setting(&self, name: &str) -> Answer<Option<String>> {
+        let said = |value: &Option<String>| Said::text(value.as_ref());
+        self.asking(|| self.value_of(name), said, |said| Call::Setting { name: name.to_owned(), said })
+    }
+
+    fn value_of(&self, name: &str) -> Answer<Option<String>> {
         self.begin(Interface::Context, Phase::Detect)?;
         if !self.manifest.asks.allows_setting(name) {
             return Err(self.unasked(&format!("could not read the setting `{}`", short(name)), "settings"));
@@ -207,6 +233,11 @@ impl Workbench {
     /// The settings that the user gave and whose names begin with `prefix`, sorted. All names that do must be asked for and
     /// granted.
     pub fn settings(&self, prefix: &str) -> Answer<Vec<(String, String)>> {
+        let said = |found: &Vec<_>| Said::pairs(found);
+        self.asking(|| self.values_of(prefix), said, |said| Call::Settings { prefix: prefix.to_owned(), said })
+    }
+
+    fn values_of(&self, prefix: &str) -> Answer<Vec<(String, String)>> {
         self.begin(Interface::Context, Phase::Detect)?;
         let attempt = format!("could not list the settings `{}*`", short(prefix));
         if !self.manifest.asks.allows_settings(prefix) {

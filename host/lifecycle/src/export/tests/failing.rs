@@ -91,7 +91,7 @@ fn says_which_layer_is_wrong_and_why() {
     let whiteout = told(&yard.export(&built(tree(&[(".wh.app.jar", "")]))).unwrap_err());
     let mut environment = simple();
     let jre = environment.parts[0].layers.iter_mut().find(|layer| layer.name.as_str() == "jre").unwrap();
-    jre.tree = tree(&[("env.launch/JAVA_TOOL_OPTIONS.append", "x")]);
+    jre.set_tree(tree(&[("env.launch/JAVA_TOOL_OPTIONS.append", "x")]));
     let environment = told(&yard.export(&environment).unwrap_err());
     let mut slices = simple();
     slices.launch.slices = vec![Slice { paths: vec!["[".to_owned()] }];

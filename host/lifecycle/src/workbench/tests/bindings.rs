@@ -97,12 +97,12 @@ fn what_was_read_is_hidden_in_failures() {
 
 #[test]
 fn an_answer_with_a_secret_is_refused() {
+    type Act = fn(&Workbench);
     let label = |value: &str| Report {
         launch: Launch { labels: vec![Label { key: "db".to_owned(), value: value.to_owned() }], ..Launch::default() },
         ..Report::default()
     };
     let store = Report { store: [("password".to_owned(), "hunter22".to_owned())].into(), ..Report::default() };
-    type Act = fn(&Workbench);
     let env: Act = |bench| {
         bench.create_layer("l", Usage::default()).unwrap();
         let name = "DB".parse().unwrap();

@@ -73,6 +73,30 @@ fn what_is_granted_works() {
     }
 }
 
+/// Calls whose answer follows from earlier calls alone, what they change of a layer being kept with the layer; and the one
+/// after which nothing is kept.
+const UNNOTED: [&str; 7] = [
+    "layer_find",
+    "layer_read",
+    "layer_set_env",
+    "layer_set_metadata",
+    "artifact_find",
+    "artifact_read",
+    "read_binding",
+];
+
+#[test]
+fn every_call_is_noted_or_follows_from_others() {
+    let bench = bench_with(&everything(), Phase::Build);
+    bench.target();
+    assert!(bench.state().journal.take_last().is_some());
+    for (interface, name, call) in calls() {
+        call(&bench).unwrap();
+        let noted = bench.state().journal.take_last().is_some();
+        assert_eq!(noted, !UNNOTED.contains(&name), "{interface}.{name}");
+    }
+}
+
 #[test]
 fn what_is_not_granted_is_denied_and_says_what_to_grant() {
     let mut said = BTreeMap::new();
@@ -106,7 +130,7 @@ fn what_is_for_build_is_denied_in_detect() {
     for (interface, name, call) in calls() {
         match call(&bench) {
             Ok(()) => {
-                assert!(["app", "context", "bindings"].contains(&interface), "{interface}.{name} works in detect")
+                assert!(["app", "context", "bindings"].contains(&interface), "{interface}.{name} works in detect");
             }
             Err(error) => said.push(refused::<()>(Err(error))),
         }
