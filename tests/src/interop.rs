@@ -99,6 +99,31 @@ fn the_example_runs_from_a_docker_archive() {
 }
 
 #[test]
+fn zstd_is_taken_where_it_is_known_and_unpacked_elsewhere() {
+    let env = TestEnv::warm();
+    env.write("tiny.jar", jar::boot());
+    env.run(&["build", "tiny.jar", "--to", "oci:gzip"]).succeeds();
+    let places = ["--to", "oci:zstd", "--to", "docker-archive:out.tar"];
+    env.run(&[&["build", "tiny.jar", "--tag", "tiny", "--compression", "zstd:1"], &places[..]].concat()).succeeds();
+    let [gzip, zstd] = ["gzip", "zstd"].map(|layout| checked_here(&env.work().join(layout)));
+    assert_eq!(gzip.config, zstd.config, "what is in the layers is the same");
+    let base = zstd.layers.iter().filter(|layer| layer.descriptor.media_type.ends_with("gzip")).count();
+    assert!(zstd.layers[base..].iter().all(|layer| layer.descriptor.media_type.ends_with("zstd")));
+    assert!(base < zstd.layers.len());
+
+    let podman = Podman::new(&env);
+    let layout = format!("oci:{}", env.work().join("zstd").display());
+    assert!(!podman.take(&["pull", "--quiet", &layout]).is_empty());
+    // Whoever reads the archive compares every layer with what the configuration says of it.
+    let archive = format!("docker-archive:{}", env.work().join("out.tar").display());
+    let copied = env.work().join("copied");
+    succeeds(&mut skopeo(&["copy", "--quiet", &archive, &format!("oci:{}", copied.display())]));
+    let copied = checked_here(&copied);
+    let diff_ids = |image: &stave_lifecycle::image::Image| image.layers.iter().map(|l| l.diff_id).collect::<Vec<_>>();
+    assert_eq!(diff_ids(&copied), diff_ids(&zstd));
+}
+
+#[test]
 fn the_example_goes_through_a_registry() {
     let env = TestEnv::warm();
     let registry = Registry::start(&env);

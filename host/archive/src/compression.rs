@@ -12,6 +12,8 @@ use std::{
 use crate::limits::Limits;
 
 const BUFFER: usize = 128 * 1024;
+/// The first byte of a zstd frame; that of a skippable one is another.
+const ZSTD_MAGIC: u8 = 0x28;
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, what `zstd --long` needs.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// The most memory that an xz stream may ask for: twice what `xz -9` needs.
@@ -26,7 +28,7 @@ pub enum Compression {
     Gzip,
     /// Xz, one stream.
     Xz,
-    /// Zstandard (RFC 8878), one frame.
+    /// Zstandard (RFC 8878), one frame or several in a row as parallel compressors write them, and no skippable ones.
     Zstd,
     /// Bzip2, one stream or several in a row as parallel compressors write them.
     Bzip2,
@@ -71,11 +73,7 @@ pub fn decoder<'a>(kind: Compression, reader: impl Read + Send + 'a, limits: &Li
             let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(io::Error::from)?;
             Inner::Xz(liblzma::bufread::XzDecoder::new_stream(input, stream))
         }
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-            Inner::Zstd(decoder.single_frame())
-        }
+        Compression::Zstd => Inner::Zstd(Some(zstd_frame(input)?)),
         Compression::Bzip2 => Inner::Bzip2(bzip2::bufread::MultiBzDecoder::new(input)),
     };
     Ok(Decoder { kind, inner, packed, unpacked: 0, limits: *limits, ended: false })
@@ -92,35 +90,61 @@ pub struct Decoder<'a> {
 }
 
 type Input<'a> = BufReader<Counted<'a>>;
+type ZstdFrame<'a> = zstd::stream::read::Decoder<'static, Input<'a>>;
+
+fn zstd_frame(input: Input<'_>) -> io::Result<ZstdFrame<'_>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+    Ok(decoder.single_frame())
+}
 
 enum Inner<'a> {
     Plain(Input<'a>),
     Gzip(Box<flate2::bufread::GzDecoder<Input<'a>>>),
     Xz(liblzma::bufread::XzDecoder<Input<'a>>),
-    Zstd(zstd::stream::read::Decoder<'static, Input<'a>>),
+    /// None only while one frame's decoder makes room for the next one's.
+    Zstd(Option<ZstdFrame<'a>>),
     Bzip2(bzip2::bufread::MultiBzDecoder<Input<'a>>),
 }
 
-impl<'a> Inner<'a> {
+impl Inner<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(reader) => reader.read(buffer),
             Self::Gzip(reader) => reader.read(buffer),
             Self::Xz(reader) => reader.read(buffer),
-            Self::Zstd(reader) => reader.read(buffer),
+            Self::Zstd(frame) => read_frames(frame, buffer),
             Self::Bzip2(reader) => reader.read(buffer),
         }
     }
 
-    fn input(&mut self) -> &mut Input<'a> {
-        match self {
+    /// Whether there is nothing behind what was read.
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        let input = match self {
             Self::Plain(reader) => reader,
             Self::Gzip(reader) => reader.get_mut(),
             Self::Xz(reader) => reader.get_mut(),
-            Self::Zstd(reader) => reader.get_mut(),
+            Self::Zstd(Some(reader)) => reader.get_mut(),
+            // The next frame could not be begun, and the error was given.
+            Self::Zstd(None) => return Ok(true),
             Self::Bzip2(reader) => reader.get_mut(),
+        };
+        Ok(input.fill_buf()?.is_empty())
+    }
+}
+
+/// Reads a frame and those that follow it. What follows and does not begin like a frame is left where it is.
+fn read_frames(frame: &mut Option<ZstdFrame<'_>>, buffer: &mut [u8]) -> io::Result<usize> {
+    while let Some(current) = frame {
+        let n = current.read(buffer)?;
+        if n > 0 || current.get_mut().fill_buf()?.first() != Some(&ZSTD_MAGIC) {
+            return Ok(n);
+        }
+        if let Some(done) = frame.take() {
+            *frame = Some(zstd_frame(done.finish())?);
         }
     }
+    Ok(0)
 }
 
 impl Read for Decoder<'_> {
@@ -130,7 +154,7 @@ impl Read for Decoder<'_> {
         }
         let n = self.inner.read(buffer)?;
         if n == 0 {
-            if !self.inner.input().fill_buf()?.is_empty() {
+            if !self.inner.is_at_end()? {
                 return Err(refuse(format!("bytes follow the end of the {} stream", self.kind.name())));
             }
             self.ended = true;
@@ -233,7 +257,13 @@ pub(crate) mod tests {
         let mut messages = Vec::new();
         for kind in &KINDS[1..] {
             let whole = compress(*kind, b"whole");
-            for tail in [&b"garbage"[..], &[0; 4], if *kind == Compression::Bzip2 { b"BZ" } else { &whole }] {
+            let similar = match kind {
+                Compression::Bzip2 => b"BZ",
+                // A skippable frame of four bytes, which nobody would ever see.
+                Compression::Zstd => &b"\x50\x2a\x4d\x18\x04\0\0\0seen"[..],
+                _ => &whole,
+            };
+            for tail in [&b"garbage"[..], &[0; 4], similar] {
                 let error = decode(*kind, &[&whole, tail].concat(), &Limits::default()).unwrap_err();
                 messages.push(error.to_string());
             }
@@ -255,9 +285,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn parallel_bzip2_is_read_whole() {
-        let packed = [compress(Compression::Bzip2, b"one "), compress(Compression::Bzip2, b"two")].concat();
-        assert_eq!(decode(Compression::Bzip2, &packed, &Limits::default()).unwrap(), b"one two");
+    fn what_parallel_compressors_write_is_read_whole() {
+        let part = |kind, n: u32| compress(kind, n.to_string().repeat(50_000).as_bytes());
+        for kind in [Compression::Bzip2, Compression::Zstd] {
+            let packed: Vec<u8> = (0..9).flat_map(|n| part(kind, n)).collect();
+            let whole: String = (0..9).map(|n: u32| n.to_string().repeat(50_000)).collect();
+            assert!(decode(kind, &packed, &Limits::default()).unwrap() == whole.as_bytes(), "{kind:?}");
+            let head = packed.len() - part(kind, 8).len();
+            for end in head + 1..packed.len() {
+                assert!(decode(kind, &packed[..end], &Limits::default()).is_err(), "{kind:?} cut at {end}");
+            }
+        }
     }
 
     #[test]

@@ -2,32 +2,32 @@
 //!
 //! The form is the one that the CNB lifecycle gives its layers: fixed time, no owner names, folders without a trailing slash,
 //! parents first, names in walking order, ustar headers with PAX records only where they are needed. One pass makes it all: tar,
-//! its digest, gzip, the digest of that. One thread reads and hashes the tar, the other compresses; blocks have a fixed size, so
-//! that their interplay never shows in the bytes.
+//! its digest, compression, the digest of that. Blocks of a fixed size are compressed by themselves, so that neither the
+//! number of threads nor their interplay shows in the bytes ([`LAYER_FORMAT`]).
+
+mod block;
+mod pack;
+mod packing;
+mod press;
+mod tarring;
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read, Write},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
-    },
-    thread,
+    io::{self, Write},
+    sync::atomic::AtomicBool,
 };
 
-use stave_model::digest::{Digest, Hasher};
+use stave_model::digest::Digest;
 
+pub use self::{
+    packing::{InvalidPacking, LAYER_FORMAT, Level, Packing},
+    press::Press,
+};
 use crate::{
-    content::Content,
-    header::BLOCK,
-    member::{self, Member},
+    member::Member,
     tree::{Access, InvalidPath, Node, Tree, TreePath},
 };
 
-/// What passes between the two threads, in bytes. Part of the format: compressed bytes may depend on it.
-const CHUNK: usize = 256 * 1024;
-/// How many chunks there are; with them a layer of any size is written in this much memory.
-const CHUNKS: usize = 6;
 /// A name that starts so is not a file in a layer: it removes one from the layers below (OCI image spec, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
 
@@ -92,25 +92,6 @@ impl Place {
     }
 }
 
-/// How a layer is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// Gzip at its fastest level, with an empty header.
-    Gzip,
-}
-
-impl Packing {
-    /// OCI's name for a layer that is packed so.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Plain => "application/vnd.oci.image.layer.v1.tar",
-            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-        }
-    }
-}
-
 /// A layer that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -155,7 +136,7 @@ pub enum LayerError {
     Thread(#[source] io::Error),
 }
 
-/// Writes `tree` at its `place` to `out`, until done or `cancel` is set.
+/// Writes one layer on threads of its own, see [`Press::write`].
 pub fn write(
     tree: &Tree,
     place: &Place,
@@ -163,31 +144,7 @@ pub fn write(
     cancel: &AtomicBool,
     out: impl Write,
 ) -> Result<Written, LayerError> {
-    let members = members(tree, place)?;
-    let (full, filled) = sync_channel(CHUNKS);
-    let (empty, emptied) = channel();
-    for _ in 1..CHUNKS {
-        // The receiver is right here.
-        let _ = empty.send(Chunk::new());
-    }
-    thread::scope(|scope| {
-        let read = move || {
-            TarStream { full, emptied, chunk: Chunk::new(), hasher: Hasher::new(), size: 0, cancel }.run(&members)
-        };
-        let reading = thread::Builder::new().name("layer-tar".to_owned()).spawn_scoped(scope, read);
-        let reading = reading.map_err(LayerError::Thread)?;
-        let packed = pack(packing, filled, &empty, out);
-        drop(empty);
-        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match (read, packed) {
-            (Err(Stop::Failed(error)), _) => Err(error),
-            (_, Err(source)) => Err(LayerError::Output(source)),
-            (Err(Stop::Unheard), Ok(_)) => Err(LayerError::Output(io::ErrorKind::BrokenPipe.into())),
-            (Ok((diff_id, tar_size)), Ok((digest, size))) => {
-                Ok(Written { diff_id, digest, size, tar_size, media_type: packing.media_type() })
-            }
-        }
-    })
+    Press::new()?.write(tree, place, packing, cancel, out)
 }
 
 /// Everything the layer holds, in order: parents, the folder, what is below it.
@@ -226,166 +183,6 @@ fn members<'a>(tree: &'a Tree, place: &Place) -> Result<Vec<Member<'a>>, LayerEr
 /// Sorts what is in a folder right behind it: `a`, `a/b`, `a-b`, where plain text order puts `a-b` before `a/b`.
 fn walking_order(path: &TreePath) -> impl Iterator<Item = u8> + '_ {
     path.as_str().bytes().map(|byte| if byte == b'/' { 0 } else { byte })
-}
-
-/// Why the reading thread ended early.
-enum Stop {
-    Failed(LayerError),
-    /// The writing thread is gone; it knows why.
-    Unheard,
-}
-
-const SHORTER: &str = "it is shorter than it was when it was indexed";
-const LONGER: &str = "it is longer than it was when it was indexed";
-
-/// A piece of the tar on its way from one thread to the other, and back when it is empty.
-struct Chunk {
-    bytes: Box<[u8]>,
-    len: usize,
-}
-
-impl Chunk {
-    fn new() -> Self {
-        Self { bytes: vec![0; CHUNK].into_boxed_slice(), len: 0 }
-    }
-
-    fn filled(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.len..]
-    }
-}
-
-/// Makes the tar, in chunks.
-struct TarStream<'a> {
-    full: SyncSender<Chunk>,
-    emptied: Receiver<Chunk>,
-    chunk: Chunk,
-    hasher: Hasher,
-    size: u64,
-    cancel: &'a AtomicBool,
-}
-
-impl TarStream<'_> {
-    fn run(mut self, members: &[Member<'_>]) -> Result<(Digest, u64), Stop> {
-        for member in members {
-            self.put(&member::headers(member))?;
-            if let Some(content) = member.content {
-                self.content(&member.name, content)?;
-            }
-        }
-        self.put(&[0; 2 * BLOCK])?;
-        self.flush()?;
-        Ok((self.hasher.finish(), self.size))
-    }
-
-    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
-        while !bytes.is_empty() {
-            let room = self.chunk.room();
-            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
-            room[..now.len()].copy_from_slice(now);
-            bytes = later;
-            self.took(now.len())?;
-        }
-        Ok(())
-    }
-
-    /// `count` bytes were put into the chunk's room; a full one is passed on.
-    fn took(&mut self, count: usize) -> Result<(), Stop> {
-        self.chunk.len += count;
-        if self.chunk.len == CHUNK { self.flush() } else { Ok(()) }
-    }
-
-    fn content(&mut self, name: &str, content: &dyn Content) -> Result<(), Stop> {
-        let failed = |source| Stop::Failed(LayerError::Content { path: name.to_owned(), source });
-        let size = content.size();
-        let mut reader = content.open().map_err(failed)?;
-        let mut left = size;
-        while left > 0 {
-            let room = self.chunk.room();
-            let wanted = usize::try_from(left).unwrap_or(CHUNK).min(room.len());
-            match reader.read(&mut room[..wanted]) {
-                Ok(0) => return Err(failed(io::Error::new(io::ErrorKind::UnexpectedEof, SHORTER))),
-                Ok(read) => {
-                    left -= read as u64;
-                    self.took(read)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        if reader.read(&mut [0]).map_err(failed)? != 0 {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, LONGER)));
-        }
-        let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-        if over == 0 { Ok(()) } else { self.put(&[0; BLOCK][over..]) }
-    }
-
-    fn flush(&mut self) -> Result<(), Stop> {
-        if self.cancel.load(Ordering::Relaxed) {
-            return Err(Stop::Failed(LayerError::Cancelled));
-        }
-        self.hasher.update(self.chunk.filled());
-        self.size += self.chunk.len as u64;
-        let next = self.emptied.recv().map_err(|_| Stop::Unheard)?;
-        self.full.send(std::mem::replace(&mut self.chunk, next)).map_err(|_| Stop::Unheard)
-    }
-}
-
-/// Packs chunks as they come and hashes what it writes.
-fn pack(
-    packing: Packing,
-    filled: Receiver<Chunk>,
-    empty: &Sender<Chunk>,
-    out: impl Write,
-) -> io::Result<(Digest, u64)> {
-    let sink = Sink { out, hasher: Hasher::new(), size: 0 };
-    let mut sink = match packing {
-        Packing::Plain => {
-            let mut sink = sink;
-            feed(filled, empty, &mut sink)?;
-            sink
-        }
-        Packing::Gzip => {
-            let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
-            let mut gzip = header.write(sink, flate2::Compression::fast());
-            feed(filled, empty, &mut gzip)?;
-            gzip.finish()?
-        }
-    };
-    sink.out.flush()?;
-    Ok((sink.hasher.finish(), sink.size))
-}
-
-fn feed(filled: Receiver<Chunk>, empty: &Sender<Chunk>, to: &mut impl Write) -> io::Result<()> {
-    for mut chunk in filled {
-        to.write_all(chunk.filled())?;
-        chunk.len = 0;
-        // Nobody needs it if the reading thread is through.
-        let _ = empty.send(chunk);
-    }
-    Ok(())
-}
-
-struct Sink<W> {
-    out: W,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<W: Write> Write for Sink<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
-        self.size += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 #[cfg(test)]

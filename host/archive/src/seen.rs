@@ -76,6 +76,12 @@ impl Stat {
         self.size
     }
 
+    /// A text that stays as it is as long as it is the same file with the same bytes, see [`Stat::is_same_file`].
+    pub fn mark(&self) -> String {
+        let Self { device, inode, size, modified: Instant(seconds, nanos), .. } = self;
+        format!("{device}-{inode}-{size}-{seconds}.{nanos}")
+    }
+
     /// Whether it is the same file with the same bytes, whatever was done to its name, its mode and its links.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let bytes = |stat: &Self| (stat.device, stat.inode, stat.size, stat.modified);

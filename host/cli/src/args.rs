@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use stave_archive::layer::Packing;
 use stave_model::target::Platform;
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
@@ -108,6 +109,12 @@ pub(crate) struct Build {
     pub(crate) tag: Option<String>,
     #[command(flatten)]
     pub(crate) source: Source,
+    /// How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one
+    ///
+    /// Everything reads gzip. Zstd is smaller and quicker; Docker reads it from version 23 on. What is in a layer, and by what
+    /// its digest is known in the image's configuration, does not depend on it.
+    #[arg(long, value_name = "gzip|zstd[:LEVEL]", default_value = "gzip")]
+    pub(crate) compression: Packing,
     #[command(flatten)]
     pub(crate) destination: Destination,
     /// How to print the result

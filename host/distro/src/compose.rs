@@ -307,7 +307,7 @@ fn write(tree: &Tree, holds: &'static str, architecture: &str, ports: Ports) -> 
     let failed = |source| ComposeError::Layer { holds, source };
     let mut blob = ports.blobs.create()?;
     let place = Place::root().relative();
-    let written = layer::write(tree, &place, Packing::Gzip, &ports.cancel.flag(), &mut blob).map_err(failed)?;
+    let written = layer::write(tree, &place, Packing::GZIP, &ports.cancel.flag(), &mut blob).map_err(failed)?;
     let content = blob.keep(&written.digest)?;
     ports.observer.observe(Event::Layer {
         what: format!("{holds} for {architecture}"),

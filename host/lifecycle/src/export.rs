@@ -1,7 +1,7 @@
 //! Turns what was built into an image: layers in the lifecycle's order, configuration and labels.
 //!
-//! A layer that was met before is not written again: its blob is kept under the key of its description. Those that are
-//! new are written side by side, each in one pass.
+//! A layer that was met before is not written again, whichever app it was made for: its blob is kept under the key of its
+//! description. Those that are new are written side by side, each in one pass.
 
 mod drafts;
 mod layers;
@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, io};
 use serde::Serialize;
 use stave_archive::{
     glob::GlobError,
-    layer::LayerError,
+    layer::{LayerError, Packing},
     tree::{InvalidPath, TreeError},
 };
 use stave_model::{
@@ -63,6 +63,8 @@ pub struct Ports<'a> {
     pub launcher: &'static [u8],
     /// The launcher's version.
     pub launcher_version: &'a str,
+    /// How new layers are compressed.
+    pub packing: Packing,
 }
 
 /// Why no image came of it.

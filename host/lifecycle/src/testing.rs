@@ -327,6 +327,16 @@ impl Memory {
         self.0.blobs.lock().unwrap().remove(digest).unwrap();
     }
 
+    /// Changes a byte of a blob.
+    pub(crate) fn damage(&self, digest: &Digest) {
+        self.0.blobs.lock().unwrap().get_mut(digest).unwrap()[7] ^= 1;
+    }
+
+    /// Takes the last byte of a blob.
+    pub(crate) fn cut(&self, digest: &Digest) {
+        self.0.blobs.lock().unwrap().get_mut(digest).unwrap().pop();
+    }
+
     /// Makes every result something that nobody can read.
     pub(crate) fn garble(&self) {
         self.0.results.lock().unwrap().values_mut().for_each(|value| *value = b"{}".to_vec());
@@ -341,6 +351,11 @@ impl Memory {
 impl Blobs for Memory {
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
         Ok(self.0.blobs.lock().unwrap().get(digest).map(|bytes| span(bytes)))
+    }
+
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        self.0.blobs.lock().unwrap().remove(digest);
+        Ok(())
     }
 
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {

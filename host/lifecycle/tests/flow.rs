@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stave_archive::content::Span;
+use stave_archive::{content::Span, layer::Packing};
 use stave_lifecycle::{
     app,
     build::build,
@@ -76,6 +76,11 @@ impl NewBlob for Blob {
 impl Blobs for Store {
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
         Ok(Results::get(self, digest).map(|bytes| span(&bytes)))
+    }
+
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        self.0.lock().unwrap().remove(digest);
+        Ok(())
     }
 
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
@@ -224,6 +229,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
         cancel: &shop.cancel,
         launcher: b"launcher",
         launcher_version: "0.1.0",
+        packing: Packing::GZIP,
     };
     export(&ports, &base(), &built).unwrap()
 }

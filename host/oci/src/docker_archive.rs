@@ -1,8 +1,9 @@
 //! Docker's archive: one tar with `manifest.json`, a configuration and layers, as `docker load`, `podman load` and
 //! `skopeo … docker-archive:` read it.
 //!
-//! Layers go in as they are stored, compressed: all three readers decompress them, and nothing has to be unpacked or
-//! measured first. The archive has no `index.json` beside: a daemon that finds one prefers it and, as it cannot be given a
+//! Layers go in as they are stored, compressed with gzip: all three readers decompress them, and nothing has to be unpacked or
+//! measured first. Those that are compressed with zstd go in unpacked, because Docker's readers from before version 23 do not
+//! know it. The archive has no `index.json` beside: a daemon that finds one prefers it and, as it cannot be given a
 //! name there without naming a registry, forgets how the image is called.
 
 use std::{
@@ -14,8 +15,12 @@ use std::{
 };
 
 use serde::Serialize;
+use stave_archive::{
+    compression::{Compression, decoder},
+    limits::Limits,
+};
 use stave_lifecycle::{
-    image::{Descriptor, Image},
+    image::{Image, ImageLayer, LAYER_ZSTD},
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
@@ -24,10 +29,15 @@ use stave_lifecycle::{
     },
 };
 
-use crate::{manifest, meter::Meter};
+use stave_model::digest::Hasher;
+
+use crate::meter::Meter;
 
 /// The instant of every entry: 1980-01-01T00:00:01Z, as in layers.
 const MTIME: u64 = 315_532_801;
+
+/// The most bytes that a zstd layer may unpack to. Whoever made the base image chose what it packs to.
+const MAX_UNPACKED: u64 = 64 << 30;
 
 /// An archive in a file. As a sink it answers with the configuration's digest, which docker calls the image's id: the
 /// format knows no manifest. A killed process may leave `.stave-….partial` beside it, never half an archive under its name.
@@ -92,20 +102,56 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let mut archive = tar::Builder::new(out);
     let config = format!("{}.json", image.config_descriptor().digest.hex());
-    let layers = image.layers.iter().map(|layer| layer_name(&layer.descriptor)).collect();
+    let layers = image.layers.iter().map(layer_name).collect();
     let repo_tags = names.iter().filter_map(|name| tagged(name)).collect();
     let listing = serde_json::to_vec(&[Listing { config: config.clone(), repo_tags, layers }])?;
     append(&mut archive, "manifest.json", listing.len() as u64, &listing[..])?;
     append(&mut archive, &config, image.config.len() as u64, &image.config[..])?;
     let mut written = BTreeSet::new();
     for layer in &image.layers {
-        if !written.insert(layer.descriptor.digest) {
+        let name = layer_name(layer);
+        if !written.insert(name.clone()) {
             continue;
         }
-        let reader = Metered { reader: layer.content.open()?, meter, cancel };
-        append(&mut archive, &layer_name(&layer.descriptor), layer.descriptor.size, reader)?;
+        // A tar says first how long its entries are.
+        let size = if is_zstd(layer) { unpacked_size(layer, cancel)? } else { layer.descriptor.size };
+        let packed = Metered { reader: layer.content.open()?, meter, cancel };
+        if is_zstd(layer) {
+            append(&mut archive, &name, size, decoder(Compression::Zstd, packed, &unpacking())?)?;
+        } else {
+            append(&mut archive, &name, size, packed)?;
+        }
     }
     archive.into_inner()?.flush()
+}
+
+fn is_zstd(layer: &ImageLayer) -> bool {
+    layer.descriptor.media_type == LAYER_ZSTD
+}
+
+fn unpacking() -> Limits {
+    Limits { total_bytes: MAX_UNPACKED, ratio: u64::MAX, ..Limits::default() }
+}
+
+/// Unpacks a layer for its size, and fails unless the result is what the image's configuration names.
+fn unpacked_size(layer: &ImageLayer, cancel: &Cancel) -> io::Result<u64> {
+    let mut reader = decoder(Compression::Zstd, layer.content.open()?, &unpacking())?;
+    let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; 128 * 1024]);
+    loop {
+        cancel.check().map_err(io::Error::other)?;
+        match reader.read(&mut buffer)? {
+            0 => break,
+            n => {
+                hasher.update(&buffer[..n]);
+                size += n as u64;
+            }
+        }
+    }
+    if hasher.finish() == layer.diff_id {
+        return Ok(size);
+    }
+    let attempt = format!("the layer {} does not unpack to {}", layer.descriptor.digest, layer.diff_id);
+    Err(io::Error::new(io::ErrorKind::InvalidData, PortError::new(Fault::Integrity, attempt)))
 }
 
 /// A name as an archive may have it: with a tag, and without a digest, which the image does not have there.
@@ -114,13 +160,12 @@ fn tagged(name: &str) -> Option<&str> {
     name.rsplit('/').next().is_some_and(|last| last.contains(':')).then_some(name)
 }
 
-fn layer_name(layer: &Descriptor) -> String {
-    let suffix = match layer.media_type.as_str() {
-        media_type if media_type.ends_with("gzip") => ".tar.gz",
-        manifest::LAYER_ZSTD => ".tar.zst",
-        _ => ".tar",
-    };
-    format!("{}{suffix}", layer.digest.hex())
+fn layer_name(layer: &ImageLayer) -> String {
+    match layer.descriptor.media_type.as_str() {
+        LAYER_ZSTD => format!("{}.tar", layer.diff_id.hex()),
+        media_type if media_type.ends_with("gzip") => format!("{}.tar.gz", layer.descriptor.digest.hex()),
+        _ => format!("{}.tar", layer.descriptor.digest.hex()),
+    }
 }
 
 fn append(archive: &mut tar::Builder<&mut dyn Write>, name: &str, size: u64, mut bytes: impl Read) -> io::Result<()> {
@@ -168,10 +213,12 @@ impl<R: Read> Read for Metered<'_, '_, R> {
 
 #[cfg(test)]
 mod tests {
+    use stave_archive::layer::Packing;
     use stave_lifecycle::port::observer::Silent;
+    use stave_model::digest::Digest;
 
     use super::*;
-    use crate::testing::{image, layer};
+    use crate::testing::{image, layer, packed_layer};
 
     fn put(path: &Path, image: &Image) -> Result<Stored, PortError> {
         ArchiveFile::new(path, vec!["app:latest".to_owned()]).put(image, &Silent, &Cancel::new())
@@ -202,11 +249,33 @@ mod tests {
         assert_eq!(fs::read(temp.path().join("one.tar")).unwrap(), fs::read(temp.path().join("two.tar")).unwrap());
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 2, "no partial file is left");
         insta::assert_snapshot!(listing(&temp.path().join("one.tar")), @r#"
-        manifest.json 644 343 315532801 [{"Config":"da5d6281764123176ce1601f65e3f4d4bcc028b1dc28895fc799e1e507b069dc.json","RepoTags":["app:latest"],"Layers":["205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa.tar.gz","feb067810d9e40a4eeb1a460ea82a23ab3dd9e31accfe02f6ba0477be4d58c8e.tar.gz","205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa.tar.gz"]}]
+        manifest.json 644 343 315532801 [{"Config":"da5d6281764123176ce1601f65e3f4d4bcc028b1dc28895fc799e1e507b069dc.json","RepoTags":["app:latest"],"Layers":["2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872.tar.gz","513af7990ce44e1df476d08c3370070da85f310c22e540e039990a76779f9cea.tar.gz","2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872.tar.gz"]}]
         da5d6281764123176ce1601f65e3f4d4bcc028b1dc28895fc799e1e507b069dc.json 644 428 315532801 {"architecture":"amd64","config":{},"history":[{"created":"1980-01-01T00:00:01Z"},{"created":"1980-01-01T00:00:01Z"},{"created":"1980-01-01T00:00:01Z"}],"os":"linux","rootfs":{"diff_ids":["sha256:9bc8eacbf293098560b7b3a0bf5b3c446cf3dd6e3ed8c45008ece65ed16fab4a","sha256:a9dc66cceeacd3a88d5e3cc928a90740f577c3c44514dab77d468491ca9fea42","sha256:9bc8eacbf293098560b7b3a0bf5b3c446cf3dd6e3ed8c45008ece65ed16fab4a"],"type":"layers"}}
-        205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa.tar.gz 644 105 315532801 
-        feb067810d9e40a4eeb1a460ea82a23ab3dd9e31accfe02f6ba0477be4d58c8e.tar.gz 644 105 315532801
+        2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872.tar.gz 644 110 315532801 
+        513af7990ce44e1df476d08c3370070da85f310c22e540e039990a76779f9cea.tar.gz 644 110 315532801
         "#);
+    }
+
+    #[test]
+    fn zstd_is_unpacked_for_readers_who_do_not_know_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("app.tar");
+        let mut image = image("amd64", vec![packed_layer(&[("a", "1")], Packing::ZSTD), layer(&[("b", "2")])]);
+        assert_eq!(image.layers[0].descriptor.media_type, LAYER_ZSTD);
+        put(&path, &image).unwrap();
+        let mut archive = tar::Archive::new(fs::File::open(&path).unwrap());
+        let mut layers = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let (name, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+            entry.read_to_end(&mut bytes).unwrap();
+            layers.push((name, Digest::of(&bytes)));
+        }
+        let diff_id = image.layers[0].diff_id;
+        assert_eq!(layers[2], (format!("{}.tar", diff_id.hex()), diff_id));
+        image.layers[0].diff_id = Digest::of(b"another");
+        let error = put(&path, &image).unwrap_err();
+        assert_eq!(error.fault, Fault::Integrity);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use stave_lifecycle::image::{CONFIG, Descriptor, INDEX, LAYER, LAYER_GZIP, MANIFEST};
+use stave_lifecycle::image::{CONFIG, Descriptor, INDEX, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST};
 use stave_model::{digest::Digest, target::Platform};
 
 use crate::json::{self, JsonError, MAX_DOCUMENT};
@@ -17,8 +17,6 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// Docker's media type of an uncompressed layer.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-/// OCI's media type of a zstd-compressed layer.
-pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// The most layers of an image: far more than any runtime mounts.
 pub const MAX_LAYERS: usize = 512;

@@ -27,16 +27,24 @@ use stave_model::{digest::Digest, target::Platform};
 ///
 /// # Panics
 /// If a path is none, as everything here does: this is for tests.
-#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
 pub fn layer(files: &[(&str, &str)]) -> ImageLayer {
+    packed_layer(files, Packing::GZIP)
+}
+
+/// The same, packed otherwise.
+///
+/// # Panics
+/// If a path is none.
+#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
+pub fn packed_layer(files: &[(&str, &str)], packing: Packing) -> ImageLayer {
     let mut tree = Tree::new();
     for (path, text) in files {
         let content = Arc::new(Bytes::new(text.as_bytes()));
         tree.insert(path.parse().unwrap(), Node::file(content, true)).unwrap();
     }
     let mut bytes = Vec::new();
-    let written = layer::write(&tree, &Place::root(), Packing::Gzip, &AtomicBool::new(false), &mut bytes).unwrap();
-    let media_type = Packing::Gzip.media_type().to_owned();
+    let written = layer::write(&tree, &Place::root(), packing, &AtomicBool::new(false), &mut bytes).unwrap();
+    let media_type = packing.media_type().to_owned();
     let descriptor = Descriptor { media_type, digest: written.digest, size: written.size };
     ImageLayer { descriptor, diff_id: written.diff_id, content: Arc::new(Bytes::new(bytes)), origin: None }
 }
@@ -77,6 +85,10 @@ impl Blobs for FolderBlobs {
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
         let Ok(file) = std::fs::File::open(self.0.join(digest.hex())) else { return Ok(None) };
         Span::whole(file).map(Some).map_err(failed)
+    }
+
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        std::fs::remove_file(self.0.join(digest.hex())).map_err(failed)
     }
 
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {

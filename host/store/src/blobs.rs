@@ -61,7 +61,7 @@ impl DiskBlobs {
         if span.digest().map_err(failed)? == *digest {
             return Ok(Condition::Sound);
         }
-        fs::remove_file(self.path(digest)).map_err(failed)?;
+        self.discard(digest)?;
         Ok(Condition::Damaged)
     }
 }
@@ -71,9 +71,18 @@ impl Blobs for DiskBlobs {
         open(&self.path(digest)).map_err(|error| self.folder.failed(format!("could not read the blob {digest}"), error))
     }
 
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        match fs::remove_file(self.path(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.folder.failed(format!("could not remove the damaged blob {digest}"), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
         let staged = self.staging.create().map_err(|error| self.folder.failed("could not begin a blob", error))?;
-        Ok(Box::new(DiskBlob { folder: self.folder.clone(), staged }))
+        Ok(Box::new(DiskBlob { folder: self.folder.clone(), staged, size: 0 }))
     }
 }
 
@@ -82,11 +91,14 @@ impl Blobs for DiskBlobs {
 struct DiskBlob {
     folder: Folder,
     staged: Staged,
+    size: u64,
 }
 
 impl Write for DiskBlob {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.staged.write(buffer).map_err(|error| explained(&self.folder, error))
+        let written = self.staged.write(buffer).map_err(|error| explained(&self.folder, error))?;
+        self.size += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -98,8 +110,8 @@ impl NewBlob for DiskBlob {
     fn keep(self: Box<Self>, digest: &Digest) -> Result<Span, PortError> {
         let failed = |error| self.folder.failed(format!("could not keep the blob {digest}"), error);
         let path = path(self.folder.path(), digest);
-        if let Some(kept) = open(&path).map_err(failed)? {
-            // Somebody else was quicker with the same bytes.
+        if let Some(kept) = open(&path).map_err(failed)?.filter(|kept| kept.size() == self.size) {
+            // Somebody else was quicker with the same bytes. A blob of another size is damaged, and replaced.
             return Ok(kept);
         }
         let parent = path.parent().unwrap_or(self.folder.path());
@@ -199,6 +211,19 @@ mod tests {
         fs::write(blobs.path(&digest), b"hellp").unwrap();
         assert_eq!(blobs.verify(&digest).unwrap(), Condition::Damaged);
         assert_eq!(blobs.verify(&digest).unwrap(), Condition::Missing);
+    }
+
+    #[test]
+    fn a_blob_of_another_size_is_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = store(&temp);
+        let digest = put(&blobs, b"hello");
+        fs::remove_file(blobs.path(&digest)).unwrap();
+        fs::write(blobs.path(&digest), b"hel").unwrap();
+        assert_eq!(put(&blobs, b"hello"), digest);
+        blobs.discard(&digest).unwrap();
+        assert!(blobs.get(&digest).unwrap().is_none());
+        blobs.discard(&digest).unwrap();
     }
 
     #[test]

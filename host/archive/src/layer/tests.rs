@@ -1,13 +1,20 @@
 //! Layers are written and read back by our own reader, and by the `tar` crate.
 
-use std::{io::Cursor, sync::Arc};
+use std::{
+    io::{Cursor, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     compression::{Compression, decoder},
-    content::Bytes,
+    content::{Bytes, Content},
     intake::Links,
     limits::Limits,
     spool::Spool,
@@ -29,6 +36,9 @@ fn tree(nodes: &[(&str, Node)]) -> Tree {
     }
     tree
 }
+
+/// The forms that there are, one of each kind.
+const PACKINGS: [Packing; 3] = [Packing::Plain, Packing::GZIP, Packing::ZSTD];
 
 fn packed(tree: &Tree, place: &Place, packing: Packing) -> (Written, Vec<u8>) {
     let mut out = Vec::new();
@@ -115,28 +125,121 @@ fn an_empty_tree_is_the_end_of_a_tar() {
 fn digests_are_of_the_tar_and_of_the_bytes_that_were_written() {
     let place = Place::folder("/layers/x/y").unwrap();
     let (plain, tar) = packed(&tree(&sample()), &place, Packing::Plain);
-    let (gzip, bytes) = packed(&tree(&sample()), &place, Packing::Gzip);
-    assert_eq!((gzip.diff_id, gzip.digest), (plain.diff_id, Digest::of(&bytes)));
-    assert_eq!((gzip.size, gzip.tar_size), (bytes.len() as u64, tar.len() as u64));
-    assert_eq!(&bytes[..10], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff", "no time, no name, no system");
-    let mut unpacked = Vec::new();
-    decoder(Compression::Gzip, &bytes[..], &Limits::default()).unwrap().read_to_end(&mut unpacked).unwrap();
-    assert_eq!(unpacked, tar);
+    for (packing, kind) in [(Packing::GZIP, Compression::Gzip), (Packing::ZSTD, Compression::Zstd)] {
+        let (written, bytes) = packed(&tree(&sample()), &place, packing);
+        assert_eq!((written.diff_id, written.digest), (plain.diff_id, Digest::of(&bytes)));
+        assert_eq!((written.size, written.tar_size), (bytes.len() as u64, tar.len() as u64));
+        assert_eq!(written.media_type, packing.media_type());
+        let mut unpacked = Vec::new();
+        decoder(kind, &bytes[..], &Limits::default()).unwrap().read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, tar);
+        if packing == Packing::GZIP {
+            assert_eq!(&bytes[..10], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff", "no time, no name, no system");
+        }
+    }
+}
+
+/// The sample with text and noise of several blocks.
+fn large_sample() -> Vec<(&'static str, Node)> {
+    let words: Vec<String> = (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 12).to_string()).collect();
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33).to_le_bytes()[0]
+    });
+    let noise: Vec<u8> = noise.take(3_000_000).collect();
+    let mut nodes = sample().to_vec();
+    nodes.push(("large.txt", file(&words.join(" "), false)));
+    let text = packed(&tree(&nodes), &Place::folder("/layers/x/y").unwrap().owned_by(1001, 1000), Packing::Plain).0;
+    assert_eq!(text.diff_id.to_string(), "sha256:0fdfbafffde4964fbc1c942981ba48abb656147e6682cc319b8cf7234b9e0a52");
+    nodes.push(("noise.bin", Node::file(Arc::new(Bytes::new(noise)), false)));
+    nodes
 }
 
 #[test]
 fn the_bytes_are_the_ones_of_other_days_and_machines() {
-    let words: Vec<String> = (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 12).to_string()).collect();
-    let text = words.join(" ");
-    let mut nodes = sample().to_vec();
-    nodes.push(("large.txt", file(&text, false)));
+    let mut nodes = large_sample();
     let place = Place::folder("/layers/x/y").unwrap().owned_by(1001, 1000);
-    let (first, _) = packed(&tree(&nodes), &place, Packing::Gzip);
+    let names = ["gzip:1", "gzip:6", "zstd:1", "zstd:3"];
+    let written =
+        |nodes: &[(&str, Node)]| names.map(|packing| packed(&tree(nodes), &place, packing.parse().unwrap()).0);
+    let first = written(&nodes);
     nodes.reverse();
-    let (second, _) = packed(&tree(&nodes), &place, Packing::Gzip);
-    assert_eq!(first, second);
-    // A change of either means that every layer of every user changes: never by accident.
-    insta::assert_snapshot!(format!("{} {}", first.diff_id, first.digest), @"sha256:0fdfbafffde4964fbc1c942981ba48abb656147e6682cc319b8cf7234b9e0a52 sha256:072bf7b6b49b3ef56f66644474cb33fc6cc8db060ddc0dbb04185353145c127e");
+    assert_eq!(first, written(&nodes));
+    assert!(first.iter().all(|written| written.diff_id == first[0].diff_id));
+    let lines = names.iter().zip(&first).map(|(name, written)| format!("{name} {} {}", written.digest, written.size));
+    // A change of the first means that every layer of every user changes; a change of the others that each is compressed, sent
+    // and kept again. Neither happens by accident: `LAYER_FORMAT` counts the changes of the others.
+    assert_eq!(LAYER_FORMAT, 1);
+    insta::assert_snapshot!(format!("{}\n{}", first[0].diff_id, lines.collect::<Vec<_>>().join("\n")), @r"
+    sha256:9e1ae8b55e1943f0577a2377234f2ab94d0a2541ffc5dd40d40904a1f80d7fef
+    gzip:1 sha256:c51c48d288154b4247e86b3a59e917c82e7243e11cd5af93ed7bc02f511c0977 4100914
+    gzip:6 sha256:fb7f575bd5f8afe3b4c07cf6aa520f687fb135b45e1dab6e7b9279fd1234941b 3660366
+    zstd:1 sha256:8b963f15caa63a5e498769d8392d74d61321855aa7471e3f6a0878be20d6424c 3522574
+    zstd:3 sha256:d799d7f24898905d464089a94fe3c7442f5d00d7c99bcd86c7e462347b25ac4c 3509245
+    ");
+}
+
+/// Content that gives its bytes in pieces of odd sizes, others each time.
+#[derive(Debug)]
+struct Trickling(Vec<u8>, AtomicU64);
+
+impl Content for Trickling {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Pieces { bytes: &self.0, state: &self.1 }))
+    }
+}
+
+struct Pieces<'a> {
+    bytes: &'a [u8],
+    state: &'a AtomicU64,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = self.state.load(Ordering::Relaxed).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+        self.state.store(state, Ordering::Relaxed);
+        let most = usize::try_from(state >> 44).unwrap().max(1).min(buffer.len());
+        self.bytes.read(&mut buffer[..most])
+    }
+}
+
+#[test]
+fn neither_threads_nor_pieces_show_in_the_bytes() {
+    let mut nodes = Vec::new();
+    for (at, node) in large_sample() {
+        let trickle = |content: Arc<dyn Content>| Trickling(content.bytes(9 << 20).unwrap(), AtomicU64::new(7));
+        nodes.push((
+            at,
+            match node.clone() {
+                Node::File(access, content) => Node::File(access, Arc::new(trickle(content)) as Arc<dyn Content>),
+                other => other,
+            },
+        ));
+    }
+    let (whole, trickling) = (tree(&large_sample()), tree(&nodes));
+    let place = Place::folder("/app").unwrap();
+    for packing in PACKINGS {
+        let expected = packed(&whole, &place, packing);
+        // As many layers at a time on one press; the most is more than it has blocks.
+        for (threads, layers) in [(1, 9), (2, 2), (7, 1)] {
+            let press = Press::with_threads(threads).unwrap();
+            let all: Vec<_> = thread::scope(|scope| {
+                let write = || {
+                    let mut out = Vec::new();
+                    let written = press.write(&trickling, &place, packing, &AtomicBool::new(false), &mut out).unwrap();
+                    (written, out)
+                };
+                let threads: Vec<_> = (0..layers).map(|_| scope.spawn(write)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(all.iter().all(|one| *one == expected), "{packing} on {threads} threads");
+        }
+    }
 }
 
 #[test]
@@ -195,12 +298,12 @@ fn a_failure_on_either_side_ends_both() {
             ("file", Node::file(Arc::new(Lying { says, has }), false)),
             ("more", file(&"x".repeat(9 << 20), false)),
         ]);
-        let [plain, gzip] = [Packing::Plain, Packing::Gzip].map(|packing| {
+        let [plain, gzip, zstd] = PACKINGS.map(|packing| {
             let error = write(&tree, &place, packing, &AtomicBool::new(cancel), FullDisk(room)).unwrap_err();
             let source = std::error::Error::source(&error).map(|source| format!("; {source}")).unwrap_or_default();
             format!("{error}{source}\n")
         });
-        assert_eq!(plain, gzip);
+        assert_eq!([&gzip, &zstd], [&plain, &plain]);
         plain
     };
     let plenty = 99 << 20;
@@ -220,7 +323,8 @@ fn a_failure_on_either_side_ends_both() {
 
 #[test]
 fn a_large_file_takes_the_blocks_it_takes() {
-    for size in [0, 1, 511, 512, 513, CHUNK - 1024, CHUNK - 512, CHUNK, 8 * CHUNK, 8 * CHUNK + 1] {
+    const MIB: usize = 1 << 20;
+    for size in [0, 1, 511, 512, 513, MIB - 2048, MIB - 1536, MIB - 1535, MIB - 1024, MIB, 8 * MIB, 8 * MIB + 1] {
         let text = "s".repeat(size);
         let (written, bytes) = packed(&tree(&[("f", file(&text, false))]), &Place::root(), Packing::Plain);
         assert_eq!(written.tar_size, (512 + size.next_multiple_of(512) + 1024) as u64, "{size}");
@@ -264,12 +368,12 @@ proptest! {
         for (at, node) in nodes {
             let _ = tree.insert(at, node);
         }
-        let (written, bytes) = packed(&tree, &Place::root().relative(), Packing::Gzip);
+        let (written, bytes) = packed(&tree, &Place::root().relative(), Packing::GZIP);
         let stream = decoder(Compression::Gzip, &bytes[..], &Limits::default()).unwrap();
         let mut spool = Spool::new_in(&std::env::temp_dir()).unwrap();
         let back = tar::read(stream, &Limits::default(), &mut spool, Links::AnyText).unwrap();
         prop_assert_eq!(as_text(&back), as_text(&tree));
-        prop_assert_eq!(packed(&back, &Place::root().relative(), Packing::Gzip).0, written);
+        prop_assert_eq!(packed(&back, &Place::root().relative(), Packing::GZIP).0, written);
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         cancel: &workshop.cancel,
         launcher,
         launcher_version: env!("CARGO_PKG_VERSION"),
+        packing: arguments.compression,
     };
     let image = export::export(&ports, &base, &built).map_err(export_failed)?;
     prepared.app.memory.keep(&workshop.results);

@@ -42,6 +42,11 @@ impl Blobs for Kept {
         Ok(self.0.lock().unwrap().get(digest).cloned())
     }
 
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        self.0.lock().unwrap().remove(digest);
+        Ok(())
+    }
+
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
         Ok(Box::new(Growing { file: tempfile::tempfile().unwrap(), kept: self.clone() }))
     }

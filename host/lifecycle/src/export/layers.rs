@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
 };
 
 use serde::{Deserialize, Serialize};
-use stave_archive::layer::{self, LayerError, Packing};
-use stave_model::digest::Digest;
+use stave_archive::{
+    content::{Content, Span},
+    layer::{LayerError, Press, Written},
+};
+use stave_model::digest::{Digest, Key};
 
 use super::{ExportError, Ports, drafts::Draft, json, stop_if_asked};
 use crate::{
@@ -25,6 +28,8 @@ struct KeptLayer {
     diff_id: Digest,
     #[serde(flatten)]
     descriptor: Descriptor,
+    /// The mark of the file of which it is known that its bytes have the digest ([`stave_archive::seen::Stat::mark`]).
+    checked: String,
 }
 
 /// A layer that is there.
@@ -33,15 +38,17 @@ pub(super) struct Ready {
     pub(super) layer: ImageLayer,
 }
 
-/// Makes all layers, as many at a time as the machine has cores; the order stays.
+/// Makes all layers, as many at a time as the machine has cores, on one press that starts when the first has to be written;
+/// the order stays.
 pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft<'_>]) -> Result<Vec<Ready>, ExportError> {
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..drafts.len()).collect());
     let done: Mutex<BTreeMap<usize, Result<Ready, ExportError>>> = Mutex::new(BTreeMap::new());
+    let press = OnceLock::new();
     let work = || {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(index) = next else { return };
-            let made = make(ports, &drafts[index]);
+            let made = make(ports, &press, &drafts[index]);
             if made.is_err() {
                 queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
@@ -58,45 +65,70 @@ pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft<'_>]) -> Result<Vec<Re
 }
 
 /// The layer from the store if its description was met before, else written now.
-fn make(ports: &Ports<'_>, draft: &Draft<'_>) -> Result<Ready, ExportError> {
+fn make(ports: &Ports<'_>, press: &OnceLock<Press>, draft: &Draft<'_>) -> Result<Ready, ExportError> {
     stop_if_asked(ports)?;
     let keep = |source: PortError| match source.fault {
         Fault::Cancelled => ExportError::Cancelled,
         _ => ExportError::Keep { what: draft.what.clone(), source },
     };
-    if let Some(layer) = find_kept(ports, &draft.key).map_err(keep)? {
+    let key = Key::new("packed layer 1").field(draft.key.hex()).field(ports.packing.recipe()).finish();
+    if let Some(layer) = find_kept(ports, &key).map_err(keep)? {
         return Ok(ready(ports, draft, layer, Made::Kept));
     }
     let tree = draft.tree()?;
     let mut blob = ports.blobs.create().map_err(keep)?;
-    let flag = ports.cancel.flag();
-    let written =
-        layer::write(&tree, &draft.place, Packing::Gzip, &flag, &mut blob).map_err(|source| match source {
+    let Written { diff_id, digest, size, media_type, .. } = start(press)
+        .and_then(|press| press.write(&tree, &draft.place, ports.packing, &ports.cancel.flag(), &mut blob))
+        .map_err(|source| match source {
             LayerError::Cancelled => ExportError::Cancelled,
             LayerError::Output(source) => ExportError::Output { what: draft.what.clone(), source },
             source => ExportError::Layer { what: draft.what.clone(), source },
         })?;
-    let span = blob.keep(&written.digest).map_err(keep)?;
-    let descriptor =
-        Descriptor { media_type: written.media_type.to_owned(), digest: written.digest, size: written.size };
-    let kept = KeptLayer { diff_id: written.diff_id, descriptor };
-    ports.results.put(&draft.key, json(&kept).as_bytes());
-    let layer =
-        ImageLayer { descriptor: kept.descriptor, diff_id: kept.diff_id, content: Arc::new(span), origin: None };
-    Ok(ready(ports, draft, layer, Made::Written))
+    let span = blob.keep(&digest).map_err(keep)?;
+    let descriptor = Descriptor { media_type: media_type.to_owned(), digest, size };
+    // Without a mark its bytes are read the next time, and nothing worse.
+    let checked = span.stat().map(|stat| stat.mark()).unwrap_or_default();
+    let kept = KeptLayer { diff_id, descriptor, checked };
+    ports.results.put(&key, json(&kept).as_bytes());
+    Ok(ready(ports, draft, kept.with(span), Made::Written))
 }
 
+/// The press, started by the first who needs it.
+fn start(press: &OnceLock<Press>) -> Result<&Press, LayerError> {
+    if let Some(press) = press.get() {
+        return Ok(press);
+    }
+    let new = Press::new()?;
+    Ok(press.get_or_init(|| new))
+}
+
+/// The layer that was kept under `key`, if its blob is there whole. One whose file is not the one that was checked last is
+/// read once more; a damaged one is taken away, and the layer has to be made again.
 fn find_kept(ports: &Ports<'_>, key: &Digest) -> Result<Option<ImageLayer>, PortError> {
-    let Some(kept) = ports.results.get(key).and_then(|bytes| serde_json::from_slice::<KeptLayer>(&bytes).ok()) else {
+    let Some(mut kept) = ports.results.get(key).and_then(|bytes| serde_json::from_slice::<KeptLayer>(&bytes).ok())
+    else {
         return Ok(None);
     };
-    let found = ports.blobs.get(&kept.descriptor.digest)?;
-    Ok(found.map(|span| ImageLayer {
-        descriptor: kept.descriptor,
-        diff_id: kept.diff_id,
-        content: Arc::new(span),
-        origin: None,
-    }))
+    let Descriptor { digest, size, .. } = kept.descriptor;
+    let Some(span) = ports.blobs.get(&digest)? else { return Ok(None) };
+    let failed = |error| PortError::of_io(format!("could not read the layer {digest}"), Fault::Io, error);
+    let mark = span.stat().map_err(failed)?.mark();
+    if span.size() == size && kept.checked == mark {
+        return Ok(Some(kept.with(span)));
+    }
+    if span.size() != size || span.digest().map_err(failed)? != digest {
+        ports.blobs.discard(&digest)?;
+        return Ok(None);
+    }
+    kept.checked = mark;
+    ports.results.put(key, json(&kept).as_bytes());
+    Ok(Some(kept.with(span)))
+}
+
+impl KeptLayer {
+    fn with(self, span: Span) -> ImageLayer {
+        ImageLayer { descriptor: self.descriptor, diff_id: self.diff_id, content: Arc::new(span), origin: None }
+    }
 }
 
 fn ready(ports: &Ports<'_>, draft: &Draft<'_>, layer: ImageLayer, how: Made) -> Ready {

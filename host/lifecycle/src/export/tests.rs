@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, io::Read};
 use serde_json::{Value, json};
 use stave_archive::{
     content::{Bytes, Content},
+    layer::Packing,
     tree::{Node, Tree},
 };
 use stave_model::{
@@ -21,7 +22,7 @@ use stave_model::{
 
 use super::*;
 use crate::{
-    image::{Descriptor, LAYER_GZIP},
+    image::{Descriptor, LAYER_GZIP, LAYER_ZSTD},
     port::observer::Made,
     testing::{Artifacts, Memory, Recorder, bench, folder, manifest, shop, told, tree},
     workbench::Limits,
@@ -101,13 +102,14 @@ fn simple() -> Built {
 
 struct Yard {
     memory: Memory,
+    packing: Packing,
     observer: Recorder,
     cancel: Cancel,
 }
 
 impl Yard {
     fn new() -> Self {
-        Self { memory: Memory::default(), observer: Recorder::default(), cancel: Cancel::new() }
+        Self { memory: Memory::default(), packing: Packing::GZIP, observer: Recorder::default(), cancel: Cancel::new() }
     }
 
     fn export(&self, built: &Built) -> Result<Image, ExportError> {
@@ -118,6 +120,7 @@ impl Yard {
             cancel: &self.cancel,
             launcher: LAUNCHER,
             launcher_version: "0.1.0",
+            packing: self.packing,
         };
         export(&ports, &base(), built)
     }

@@ -12,6 +12,9 @@ pub trait Blobs: Send + Sync {
     /// The blob, if it is there.
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError>;
 
+    /// Takes away a blob whose bytes turned out not to have its digest, so that the right ones can take its place.
+    fn discard(&self, digest: &Digest) -> Result<(), PortError>;
+
     /// Begins a blob whose digest will be known at its end. Dropping it leaves nothing behind.
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError>;
 }

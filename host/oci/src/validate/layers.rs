@@ -9,19 +9,20 @@ use stave_archive::{
     compression::{Compression, decoder},
     limits::Limits,
 };
-use stave_lifecycle::image::ImageLayer;
+use stave_lifecycle::image::{ImageLayer, LAYER_ZSTD};
 use stave_model::digest::Hasher;
 
 use super::{
     Findings,
     root::{Entry, Kind},
 };
-use crate::manifest::LAYER_ZSTD;
 
 /// The instant of every entry of ours, 1980-01-01T00:00:01Z.
 const MTIME: u64 = 315_532_801;
 /// How many bytes one packed byte may become: a layer of zeros is no attack here, an endless one is.
 const MAX_RATIO: u64 = 1100;
+/// The same for zstd, which makes fifty bytes of a megabyte of zeros.
+const MAX_ZSTD_RATIO: u64 = 40_000;
 
 /// Checks a layer and gives its entries, in order; none if it cannot be read to its end.
 pub(super) fn check(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mut Findings) -> Option<Vec<Entry>> {
@@ -41,7 +42,8 @@ fn read(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mut Findings) 
         _ => Compression::Plain,
     };
     let mut packed = Hashing { reader: layer.content.open()?, hasher: Hasher::new(), bytes: 0 };
-    let limits = Limits { ratio: MAX_RATIO, ..Limits::default() };
+    let ratio = if compression == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO };
+    let limits = Limits { ratio, ..Limits::default() };
     let (entries, tar) = {
         let decoder = decoder(compression, &mut packed, &limits)?;
         let mut unpacked = Hashing { reader: decoder, hasher: Hasher::new(), bytes: 0 };

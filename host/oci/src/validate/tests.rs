@@ -112,11 +112,11 @@ fn documents_that_do_not_agree_are_found() {
 
     size:
     manifest: it names other layers
-    layer 0: it has 105 bytes, and 106 are promised
+    layer 0: it has 110 bytes, and 111 are promised
 
     bytes:
-    layer 0: it has 10 bytes, and 105 are promised
-    layer 0: its digest is sha256:b6414ce2cb6aa36c297c733108468e05128bf5adc6c8fe4fd03f53e91204bda1, not sha256:205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa
+    layer 0: it has 10 bytes, and 110 are promised
+    layer 0: its digest is sha256:b6414ce2cb6aa36c297c733108468e05128bf5adc6c8fe4fd03f53e91204bda1, not sha256:2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872
     layer 0: its diffID is sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, not sha256:9bc8eacbf293098560b7b3a0bf5b3c446cf3dd6e3ed8c45008ece65ed16fab4a
     layer 0: it cannot be read: invalid gzip header
 

@@ -30,6 +30,11 @@ impl Blobs for Memory {
         Ok(self.0.lock().unwrap().get(digest).cloned())
     }
 
+    fn discard(&self, digest: &Digest) -> Result<(), PortError> {
+        self.0.lock().unwrap().remove(digest);
+        Ok(())
+    }
+
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
         Ok(Box::new(Kept(self.clone(), tempfile::tempfile().unwrap())))
     }

@@ -52,6 +52,56 @@ fn a_lost_blob_is_written_again() {
 }
 
 #[test]
+fn a_damaged_blob_is_written_again() {
+    for damage in [Memory::damage, Memory::cut] {
+        let yard = Yard::new();
+        let first = yard.export(&simple()).unwrap();
+        yard.made();
+        damage(&yard.memory, &first.layers[1].descriptor.digest);
+        let second = yard.export(&simple()).unwrap();
+        assert_eq!(first.digest(), second.digest());
+        assert_eq!(second.layers[1].content.digest().unwrap(), first.layers[1].descriptor.digest);
+        let made = yard.made();
+        assert_eq!(made["acme/tool:cds"], Made::Written);
+        assert_eq!(made.values().filter(|how| **how == Made::Written).count(), 1);
+        yard.export(&simple()).unwrap();
+        assert!(yard.made().values().all(|how| *how == Made::Kept));
+    }
+}
+
+#[test]
+fn a_dependency_s_layer_serves_every_app() {
+    let yard = Yard::new();
+    let one = yard.export(&built(tree(&[("one.jar", "1")]))).unwrap();
+    let written = yard.memory.written();
+    yard.made();
+    let two = yard.export(&built(tree(&[("two.jar", "22")]))).unwrap();
+    let made = yard.made();
+    let new: Vec<&str> = made.iter().filter(|(_, how)| **how == Made::Written).map(|(what, _)| what.as_str()).collect();
+    assert_eq!(new, ["app"], "neither the runtime nor anything else is made for the second app");
+    let app = two.layers.iter().find(|layer| !one.layers.iter().any(|l| l.diff_id == layer.diff_id)).unwrap();
+    assert_eq!(yard.memory.written() - written, app.descriptor.size);
+}
+
+#[test]
+fn another_compression_is_another_blob_of_the_same_layer() {
+    let mut yard = Yard::new();
+    let gzip = yard.export(&simple()).unwrap();
+    yard.packing = Packing::ZSTD;
+    yard.made();
+    let zstd = yard.export(&simple()).unwrap();
+    assert!(yard.made().values().all(|how| *how == Made::Written));
+    assert_eq!(gzip.config, zstd.config, "what is in the layers is the same");
+    for layer in &zstd.layers[1..] {
+        assert_eq!(layer.descriptor.media_type, LAYER_ZSTD);
+        assert_eq!(layer.content.digest().unwrap(), layer.descriptor.digest);
+    }
+    yard.packing = Packing::GZIP;
+    assert_eq!(yard.export(&simple()).unwrap().digest(), gzip.digest());
+    assert!(yard.made().values().all(|how| *how == Made::Kept));
+}
+
+#[test]
 fn a_result_that_is_nonsense_is_a_miss() {
     let yard = Yard::new();
     let first = yard.export(&simple()).unwrap();

@@ -304,6 +304,7 @@ fn a_base_of_docker_s_words_is_said_in_oci_s() {
         cancel: &yard.cancel,
         launcher: LAUNCHER,
         launcher_version: "0.1.0",
+        packing: Packing::GZIP,
     };
     let image = export(&ports, &base, &simple()).unwrap();
     assert_eq!(image.layers[0].descriptor.media_type, LAYER_GZIP);

@@ -180,12 +180,12 @@ fn what_happens_is_told() {
     ");
     insta::assert_snapshot!(told("two:1", &image), @"
     Info: connecting to HOST
-    Debug: 205ae0ec87de (105 bytes): mounted from one
+    Debug: 2b0d2ae018cc (110 bytes): mounted from one
     done: push
     ");
     insta::assert_snapshot!(told("two:1", &image), @"
     Info: connecting to HOST
-    Debug: 205ae0ec87de (105 bytes): there already
+    Debug: 2b0d2ae018cc (110 bytes): there already
     Debug: b17b76f48fea (210 bytes): there already
     ");
 }

@@ -29,16 +29,16 @@ fn refusals_of_a_push_are_told() {
         format!("{name}: {told}")
     });
     insta::assert_snapshot!(shown.join("\n\n"), @r"
-    upload elsewhere: could not push sha256:205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa to HOST/app
+    upload elsewhere: could not push sha256:2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872 to HOST/app
     caused by: the registry wants it sent to another place, http://127.0.0.2:9/upload
 
-    upload nowhere: could not push sha256:205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa to HOST/app
+    upload nowhere: could not push sha256:2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872 to HOST/app
     caused by: the registry did not say where to send it
 
     another digest: could not publish `HOST/app:1`
-    caused by: the image is sha256:3e8a21cda116d045ec5ecb22dcece33a44dbae9bdb0e8de85f52285db324268b, and HOST names sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
+    caused by: the image is sha256:683a361c21a149995f665eba618c6b1419c8be22ebb0d1b8067a7cff1648d791, and HOST names sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
 
-    denied: could not push sha256:205ae0ec87de69fc0125f35a5702b2b4460bbb4f92e7914328f68f7811e5d4fa to HOST/app
+    denied: could not push sha256:2b0d2ae018ccb188d3a1fba00be4a3c4e079be517b81386af4278b79e0278872 to HOST/app
     caused by: HOST: requested access \u{1b}[31m is denied (DENIED)
     caused by: http://HOST/v2/app/blobs/uploads/ answered 403 (forbidden)
     hint: no login is kept for HOST: docker login HOST
