@@ -42,12 +42,6 @@ use crate::{
 /// The buildpack API whose rules for processes and environment our buildpacks follow, for the launcher.
 const BUILDPACK_API: Api = Api { major: 0, minor: 10 };
 
-/// Docker's media types of layers and OCI's for the same (OCI image spec, "Compatibility Matrix").
-const DOCKER_LAYERS: [(&str, &str); 2] = [
-    ("application/vnd.docker.image.rootfs.diff.tar.gzip", crate::image::LAYER_GZIP),
-    ("application/vnd.docker.image.rootfs.diff.tar", crate::image::LAYER),
-];
-
 /// What export needs beside the image's parts.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
@@ -194,18 +188,9 @@ pub fn export(ports: &Ports<'_>, base: &Base, built: &Built) -> Result<Image, Ex
         by_exec_env: metadata.launch.processes.iter().any(|process| !process.exec_env.is_empty()),
     };
     let config = image::assemble(&base.image.config, &addition).map_err(ExportError::Base)?;
-    let layers = base.image.layers.iter().map(in_oci_words).chain(ready.into_iter().map(|r| r.layer)).collect();
+    let layers =
+        base.image.layers.iter().map(ImageLayer::in_oci_words).chain(ready.into_iter().map(|r| r.layer)).collect();
     Ok(Image::new(base.image.platform.clone(), config, layers))
-}
-
-/// A base's layer as an OCI manifest names it. Docker's words mean the same bytes, but not every reader takes both together.
-fn in_oci_words(layer: &ImageLayer) -> ImageLayer {
-    let mut layer = layer.clone();
-    let said = layer.descriptor.media_type.as_str();
-    if let Some((_, ours)) = DOCKER_LAYERS.iter().find(|(docker, _)| *docker == said) {
-        layer.descriptor.media_type = (*ours).to_owned();
-    }
-    layer
 }
 
 fn stop_if_asked(ports: &Ports<'_>) -> Result<(), ExportError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use stave_archive::content::Content;
 use stave_model::{digest::Digest, target::Platform};
 
@@ -44,6 +45,25 @@ pub struct ImageLayer {
     pub origin: Option<String>,
 }
 
+/// Docker's media types of layers and OCI's for the same (OCI image spec, "Compatibility Matrix").
+const DOCKER_LAYERS: [(&str, &str); 2] = [
+    ("application/vnd.docker.image.rootfs.diff.tar.gzip", LAYER_GZIP),
+    ("application/vnd.docker.image.rootfs.diff.tar", LAYER),
+];
+
+impl ImageLayer {
+    /// The layer as an OCI manifest names it. Docker's words mean the same bytes, but not every reader takes both together.
+    #[must_use]
+    pub fn in_oci_words(&self) -> Self {
+        let mut layer = self.clone();
+        let said = layer.descriptor.media_type.as_str();
+        if let Some((_, ours)) = DOCKER_LAYERS.iter().find(|(docker, _)| *docker == said) {
+            layer.descriptor.media_type = (*ours).to_owned();
+        }
+        layer
+    }
+}
+
 /// One image for one platform.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -78,6 +98,24 @@ impl Image {
 
     /// Makes an OCI image of a configuration and layers: the manifest follows from them.
     pub fn new(platform: Platform, config: Vec<u8>, layers: Vec<ImageLayer>) -> Self {
+        let mut image = Self { platform, manifest: Vec::new(), media_type: MANIFEST.to_owned(), config, layers };
+        image.manifest = image.written(None);
+        image
+    }
+
+    /// The same with the annotations of another image's manifest, but for those that name its base.
+    #[must_use]
+    pub fn annotated_as(mut self, other: &Image) -> Self {
+        let manifest: Value = serde_json::from_slice(&other.manifest).unwrap_or_default();
+        let mut annotations = manifest.get("annotations").and_then(Value::as_object).cloned().unwrap_or_default();
+        annotations.retain(|name, _| !name.starts_with("org.opencontainers.image.base."));
+        if !annotations.is_empty() {
+            self.manifest = self.written(Some(&annotations));
+        }
+        self
+    }
+
+    fn written(&self, annotations: Option<&Map<String, Value>>) -> Vec<u8> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Manifest<'a> {
@@ -85,15 +123,16 @@ impl Image {
             media_type: &'a str,
             config: Descriptor,
             layers: Vec<&'a Descriptor>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            annotations: Option<&'a Map<String, Value>>,
         }
-        let mut image = Self { platform, manifest: Vec::new(), media_type: MANIFEST.to_owned(), config, layers };
         let manifest = Manifest {
             schema_version: 2,
             media_type: MANIFEST,
-            config: image.config_descriptor(),
-            layers: image.layers.iter().map(|layer| &layer.descriptor).collect(),
+            config: self.config_descriptor(),
+            layers: self.layers.iter().map(|layer| &layer.descriptor).collect(),
+            annotations,
         };
-        image.manifest = serde_json::to_vec(&manifest).expect("strings, numbers and digests are always JSON");
-        image
+        serde_json::to_vec(&manifest).expect("strings, numbers and digests are always JSON")
     }
 }

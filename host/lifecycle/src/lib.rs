@@ -6,6 +6,8 @@
 //!                 └────►  Workbench: app · layers · artifacts · grants  (tested without wasm)
 //! ```
 //!
+//! An image that is there is put on another base by [`rebase`](mod@rebase), without a build.
+//!
 //! Each phase is a function from its input and the ports to its output, so phases cannot be called out of order. Nothing
 //! here opens a socket, runs a component or prints: adapters do that, behind the traits in [`port`].
 
@@ -16,6 +18,7 @@ pub mod export;
 pub mod image;
 pub mod memory;
 pub mod port;
+pub mod rebase;
 pub mod slices;
 #[cfg(test)]
 mod testing;

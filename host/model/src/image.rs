@@ -213,7 +213,7 @@ fn entrypoint(default: Option<&ProcessType>) -> String {
     default.map_or_else(|| LAUNCHER.to_owned(), |kind| format!("{PROCESS_DIR}/{kind}"))
 }
 
-fn parse(config: &[u8]) -> Result<Map<String, Value>, ImageError> {
+pub(crate) fn parse(config: &[u8]) -> Result<Map<String, Value>, ImageError> {
     match serde_json::from_slice(config).map_err(|error| ImageError::Format(Some(error)))? {
         Value::Object(members) => Ok(members),
         _ => Err(ImageError::Format(None)),
@@ -221,7 +221,7 @@ fn parse(config: &[u8]) -> Result<Map<String, Value>, ImageError> {
 }
 
 /// The object at `name`, made if it is missing or null.
-fn object_in<'a>(
+pub(crate) fn object_in<'a>(
     parent: &'a mut Map<String, Value>,
     name: &'static str,
 ) -> Result<&'a mut Map<String, Value>, ImageError> {
@@ -232,7 +232,7 @@ fn object_in<'a>(
     value.as_object_mut().ok_or(ImageError::Member(name))
 }
 
-fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageError> {
+pub(crate) fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageError> {
     match config.get("config").and_then(|run| run.get("Env")) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(entries)) => entries

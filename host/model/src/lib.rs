@@ -20,6 +20,8 @@
 //! | [`layer`] | what a layer is for |
 //! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
 //! | [`image`] | base image + layers + launch → image configuration and labels |
+//! | [`inspect`] | an image's configuration → what `pack inspect` tells of it |
+//! | [`rebase`] | image + other base → image on that base, or why not |
 //! | [`sbom`] | what is in a layer by name and version |
 
 pub mod binding;
@@ -31,10 +33,12 @@ pub mod digest;
 pub mod env;
 pub mod id;
 pub mod image;
+pub mod inspect;
 pub mod launch;
 pub mod layer;
 pub mod manifest;
 pub mod order;
 pub mod plan;
+pub mod rebase;
 pub mod sbom;
 pub mod target;

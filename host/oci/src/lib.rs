@@ -11,6 +11,7 @@
 //! | [`config`] | what an image's configuration must say |
 //! | [`image`] | manifest, configuration and contents put together, checked |
 //! | [`checked`] | contents that are compared with their digest while they are read |
+//! | [`index`] | indexes in which images are replaced |
 //! | [`layout`] | OCI image layouts: folders |
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
@@ -22,6 +23,7 @@ pub mod config;
 pub mod daemon;
 pub mod docker_archive;
 pub mod image;
+pub mod index;
 pub mod json;
 pub mod layout;
 pub mod manifest;

@@ -22,6 +22,8 @@ pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 pub const MAX_LAYERS: usize = 512;
 /// The most entries of an index.
 pub const MAX_ENTRIES: usize = 1024;
+/// How deep indexes may lie in indexes (N5).
+pub const MAX_NESTING: usize = 4;
 /// The largest layer, in bytes.
 pub const MAX_LAYER: u64 = 32 << 30;
 

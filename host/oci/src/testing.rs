@@ -17,11 +17,16 @@ use stave_archive::{
 use stave_lifecycle::{
     image::{Descriptor, Image, ImageLayer},
     port::{
+        bases::Base,
         blobs::{Blobs, NewBlob, Results},
         failure::{Fault, PortError},
     },
 };
-use stave_model::{digest::Digest, target::Platform};
+use stave_model::{
+    digest::Digest,
+    image::{Addition, LIFECYCLE_LABEL, LifecycleMetadata, NewLayer, assemble},
+    target::Platform,
+};
 
 /// A layer with these files (path and text), as the layer writer makes it.
 ///
@@ -62,6 +67,30 @@ pub fn image(arch: &str, layers: Vec<ImageLayer>) -> Image {
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
     Image::new(Platform::linux(arch), serde_json::to_vec(&config).unwrap(), layers)
+}
+
+/// An app with these files, built on a base as the lifecycle would have done it.
+///
+/// # Panics
+/// If the base is none.
+#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
+pub fn app_on(base: &Base, files: &[(&str, &str)]) -> Image {
+    let launcher = layer(&[("cnb/lifecycle/launcher", "#!")]);
+    let added = [layer(files), launcher];
+    let sha = |at: usize| json!({ "sha": added[at].diff_id });
+    let metadata: LifecycleMetadata = serde_json::from_value(json!({
+        "app": [sha(0)], "buildpacks": [], "config": sha(0), "launcher": sha(1), "process-types": { "sha": "" },
+        "runImage": { "topLayer": base.image.layers.last().unwrap().diff_id, "reference": base.reference, "image": base.name },
+        "stack": { "runImage": { "image": base.name } },
+    }))
+    .unwrap();
+    let new = |layer: &ImageLayer| NewLayer { diff_id: layer.diff_id, created_by: "test".to_owned() };
+    let labels = vec![(LIFECYCLE_LABEL.to_owned(), serde_json::to_string(&metadata).unwrap())];
+    let layers = added.iter().map(new).collect();
+    let addition = Addition { layers, labels, default_process: None, by_exec_env: false };
+    let config = assemble(&base.image.config, &addition).unwrap();
+    let layers = base.image.layers.iter().map(ImageLayer::in_oci_words).chain(added);
+    Image::new(base.image.platform.clone(), config, layers.collect())
 }
 
 /// Blobs in a folder, without the care of a real store.

@@ -23,11 +23,9 @@ use crate::{
     config::Config,
     image,
     json::{self, MAX_DOCUMENT},
-    manifest::{self, Document, Entry, Index, Manifest},
+    manifest::{self, Document, Entry, Index, MAX_NESTING, Manifest},
 };
 
-/// How deep indexes may lie in indexes (N5).
-const MAX_NESTING: usize = 4;
 /// How many manifests are looked at to find an image.
 const MAX_MANIFESTS: usize = 1024;
 
@@ -81,6 +79,18 @@ impl Layout {
     /// The image that the place names, for `platform`.
     pub fn image(&self, platform: &Platform) -> Result<Image, PortError> {
         let found = self.choose(platform)?;
+        self.load(&found)
+    }
+
+    /// All images of the place's name, each once.
+    pub fn images(&self) -> Result<Vec<Image>, PortError> {
+        let mut seen = BTreeSet::new();
+        // Attestations hang in indexes as images for `unknown/unknown`.
+        let found = self.found()?.into_iter().filter(|found| found.platform.os != "unknown");
+        found.filter(|found| seen.insert(found.descriptor.digest)).map(|found| self.load(&found)).collect()
+    }
+
+    fn load(&self, found: &Found) -> Result<Image, PortError> {
         let (bytes, manifest) = self.manifest(&found.descriptor)?;
         let config = self.document(&manifest.config)?;
         image::assemble(bytes, manifest, config, None, |layer| {
@@ -191,7 +201,7 @@ impl Layout {
         Document::parse(bytes, media_type).map_err(|error| self.refuse(error))
     }
 
-    fn document(&self, promised: &Descriptor) -> Result<Vec<u8>, PortError> {
+    pub(super) fn document(&self, promised: &Descriptor) -> Result<Vec<u8>, PortError> {
         let bytes = self.blob(&promised.digest)?.bytes(MAX_DOCUMENT).map_err(|error| self.refuse(error))?;
         image::check(promised, &bytes).map(|()| bytes)
     }

@@ -6,16 +6,21 @@ use serde_json::{Value, json};
 use stave_lifecycle::{
     image::{INDEX, Image},
     port::{
+        bases::Base,
         cancel::Cancel,
         failure::{Fault, PortError},
         observer::Silent,
         sink::{Sink, Stored},
     },
+    rebase::rebase,
 };
 use stave_model::digest::Digest;
 
 use super::*;
-use crate::testing::{image, layer};
+use crate::{
+    index::Swaps,
+    testing::{app_on, image, layer},
+};
 
 fn place(folder: &Path, name: Option<&str>) -> Place {
     Place { folder: folder.to_owned(), name: name.map(str::to_owned) }
@@ -245,4 +250,54 @@ fn indexes_may_lie_in_indexes_but_not_for_ever() {
     could not search `oci:DIR`
     caused by: its indexes lie too deep in one another
     ");
+}
+
+#[test]
+fn images_are_replaced_where_they_stand() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("out");
+    let base = |arch: &str, version: &str| {
+        let image = image(arch, vec![layer(&[("etc/version", version)])]);
+        Base { reference: format!("run@{}", image.digest()), image, name: "run:1".to_owned() }
+    };
+    let apps = ["amd64", "arm64"].map(|arch| app_on(&base(arch, "1"), &[("workspace/a", arch)]));
+    for app in &apps {
+        put(&folder, Some("app"), app).unwrap();
+    }
+    put(&folder, Some("other"), &apps[0]).unwrap();
+    // The second one behind an index of its own, as other tools write it.
+    let mut outer = index(&folder);
+    let inner = outer["manifests"].as_array_mut().unwrap().remove(1);
+    let inner = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [inner] }).to_string();
+    let digest = Digest::of(inner.as_bytes());
+    fs::write(folder.join("blobs/sha256").join(digest.hex()), &inner).unwrap();
+    outer["manifests"].as_array_mut().unwrap().push(json!({ "mediaType": INDEX, "digest": digest, "size": inner.len(),
+        "annotations": { NAME: "app" } }));
+    fs::write(folder.join("index.json"), outer.to_string()).unwrap();
+
+    let turn = |version: &str| {
+        let mut swaps = Swaps::default();
+        for image in Layout::open(place(&folder, Some("app"))).unwrap().images().unwrap() {
+            let new = rebase(&image, &base(&image.platform.arch, version), false).unwrap().image;
+            swaps.add(image.digest(), new);
+        }
+        assert_eq!(swaps.images().count(), 2);
+        LayoutFolder::new(place(&folder, Some("app"))).replace(&swaps, &Silent, &Cancel::new()).unwrap();
+    };
+    turn("2");
+    for arch in ["amd64", "arm64"] {
+        let image = get(&folder, Some("app"), &format!("linux/{arch}")).unwrap();
+        assert_eq!(image.layers[0].diff_id, base(arch, "2").image.layers[0].diff_id);
+        crate::validate(&image).unwrap();
+    }
+    assert_eq!(
+        get(&folder, Some("other"), "linux/amd64").unwrap().digest(),
+        apps[0].digest(),
+        "that name was not meant"
+    );
+    turn("1");
+    for (arch, app) in ["amd64", "arm64"].iter().zip(&apps) {
+        let image = get(&folder, Some("app"), &format!("linux/{arch}")).unwrap();
+        assert_eq!(image.digest(), app.digest(), "the way back gives the first image again");
+    }
 }

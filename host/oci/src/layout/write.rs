@@ -1,5 +1,7 @@
 //! Images into a layout.
 
+mod replace;
+
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
@@ -21,7 +23,7 @@ use stave_lifecycle::{
 use stave_model::target::Platform;
 
 use super::{NAME, Place, VERSION, read};
-use crate::{checked::Checked, docker_archive::total, json as strict, meter::Meter};
+use crate::{checked::Checked, docker_archive::total, index::descriptor_of, json as strict, meter::Meter};
 
 /// How files are called that have no name yet.
 const PREFIX: &str = ".stave-";
@@ -124,14 +126,7 @@ fn state(folder: &Path) -> State {
 fn fill(folder: &Path, image: &Image, name: Option<&str>, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
-    for layer in &image.layers {
-        let content = Checked::new(layer.content.clone(), layer.descriptor.clone());
-        put_blob(&blobs, &layer.descriptor, || stave_archive::content::Content::open(&content), meter, cancel)?;
-    }
-    let manifest = manifest_descriptor(image);
-    for (descriptor, bytes) in [(image.config_descriptor(), &image.config), (manifest.clone(), &image.manifest)] {
-        put_blob(&blobs, &descriptor, || Ok(Box::new(&bytes[..])), meter, cancel)?;
-    }
+    let manifest = blobs_into(&blobs, image, meter, cancel)?;
     if !folder.join("oci-layout").exists() {
         replace(folder, "oci-layout", json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
     }
@@ -144,9 +139,17 @@ fn fill(folder: &Path, image: &Image, name: Option<&str>, meter: &mut Meter<'_>,
     replace(folder, "index.json", &serde_json::to_vec(&index)?)
 }
 
-fn manifest_descriptor(image: &Image) -> Descriptor {
-    let (media_type, size) = (image.media_type.clone(), image.manifest.len() as u64);
-    Descriptor { media_type, digest: image.digest(), size }
+/// Puts layers, configuration and manifest into the folder of blobs; answers with the manifest's descriptor.
+fn blobs_into(blobs: &Path, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<Descriptor> {
+    for layer in &image.layers {
+        let content = Checked::new(layer.content.clone(), layer.descriptor.clone());
+        put_blob(blobs, &layer.descriptor, || stave_archive::content::Content::open(&content), meter, cancel)?;
+    }
+    let manifest = descriptor_of(image);
+    for (descriptor, bytes) in [(image.config_descriptor(), &image.config), (manifest.clone(), &image.manifest)] {
+        put_blob(blobs, &descriptor, || Ok(Box::new(&bytes[..])), meter, cancel)?;
+    }
+    Ok(manifest)
 }
 
 /// Lists a manifest in an index; the one with the same name and platform goes. What else the index says stays as it is.

@@ -1,6 +1,8 @@
 //! Base images out of a registry. Manifest and configuration are fetched at once; a layer when somebody reads it, which
 //! for a base that is already where the image goes is never.
 
+mod every;
+
 use std::{
     fmt,
     io::{self, Read, Write},
@@ -27,16 +29,15 @@ use stave_transport::{
     download::{Sink, download},
 };
 
+pub use self::every::Every;
 use super::{Registries, registry_of, repository::Repository};
 use crate::{
     image,
     json::MAX_DOCUMENT,
-    manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, Manifest},
+    manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, MAX_NESTING, Manifest},
     reference::Reference,
 };
 
-/// How deep indexes may lie in indexes (N5).
-const MAX_NESTING: usize = 4;
 /// How much more than before is worth an event, in bytes.
 const STEP: u64 = 512 * 1024;
 
@@ -47,6 +48,8 @@ pub struct RegistryImage {
     blobs: Arc<dyn Blobs>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
+    /// What the name led to when it was first asked: bytes and media type.
+    first: Mutex<Option<(Vec<u8>, Option<String>)>>,
 }
 
 impl fmt::Debug for RegistryImage {
@@ -65,7 +68,7 @@ impl RegistryImage {
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Self {
-        Self { registries, reference, blobs, observer, cancel }
+        Self { registries, reference, blobs, observer, cancel, first: Mutex::default() }
     }
 
     /// The image for `platform`.
@@ -74,9 +77,19 @@ impl RegistryImage {
         let name = &self.reference.repository;
         let repository = Repository::new(&self.registries, registry, name, "pull", &[], &self.cancel)?;
         let (bytes, manifest) = self.manifest(&repository, platform)?;
-        let config = self.document(&repository, &manifest.config, "blobs")?;
-        let (repository, origin) = (Arc::new(repository), self.reference.name());
-        let image = image::assemble(bytes, manifest, config, Some(&origin), |layer| {
+        let image = self.assembled(&repository, bytes, manifest)?;
+        if image.platform.serves(platform) {
+            return Ok(image);
+        }
+        let attempt = format!("the image `{}` is not for {platform}", self.reference);
+        Err(PortError::new(Fault::NotFound, attempt).hint(format!("it is for {}", image.platform)))
+    }
+
+    /// The image of a manifest, its layers to be fetched when they are read.
+    fn assembled(&self, repository: &Repository, bytes: Vec<u8>, manifest: Manifest) -> Result<Image, PortError> {
+        let config = self.document(repository, &manifest.config, "blobs")?;
+        let (repository, origin) = (Arc::new(repository.clone()), self.reference.name());
+        image::assemble(bytes, manifest, config, Some(&origin), |layer| {
             Ok(Arc::new(RemoteLayer {
                 repository: Arc::clone(&repository),
                 descriptor: layer.clone(),
@@ -84,12 +97,14 @@ impl RegistryImage {
                 observer: Arc::clone(&self.observer),
                 fetched: Mutex::default(),
             }))
-        })?;
-        if image.platform.serves(platform) {
-            return Ok(image);
-        }
-        let attempt = format!("the image `{}` is not for {platform}", self.reference);
-        Err(PortError::new(Fault::NotFound, attempt).hint(format!("it is for {}", image.platform)))
+        })
+    }
+
+    fn parsed(&self, bytes: &[u8], media_type: Option<&str>) -> Result<Document, PortError> {
+        Document::parse(bytes, media_type).map_err(|error| {
+            PortError::new(Fault::InvalidInput, format!("could not use the image `{}`", self.reference))
+                .caused_by(error)
+        })
     }
 
     /// The manifest for `platform`. What the name leads to is decided here once; all else follows by digest (N9).
@@ -99,8 +114,7 @@ impl RegistryImage {
         };
         let (mut bytes, mut media_type) = self.first(repository)?;
         for _ in 0..MAX_NESTING {
-            let document = Document::parse(&bytes, media_type.as_deref());
-            let index = match document.map_err(|error| refused(Fault::InvalidInput, error.into()))? {
+            let index = match self.parsed(&bytes, media_type.as_deref())? {
                 Document::Manifest(manifest) => return Ok((bytes, manifest)),
                 Document::Index(index) => index,
             };
@@ -113,6 +127,14 @@ impl RegistryImage {
 
     /// What the name leads to, and the media type that the registry says.
     fn first(&self, repository: &Repository) -> Result<(Vec<u8>, Option<String>), PortError> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*first {
+            return Ok(known.clone());
+        }
+        Ok(first.insert(self.ask_first(repository)?).clone())
+    }
+
+    fn ask_first(&self, repository: &Repository) -> Result<(Vec<u8>, Option<String>), PortError> {
         let attempt = format!("could not pull the image `{}`", self.reference);
         let wanted = self.reference.digest;
         if let Some(kept) = wanted.map(|digest| self.kept(&digest)).transpose()?.flatten() {

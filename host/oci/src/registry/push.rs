@@ -5,6 +5,8 @@
 //! that is sent too, before the name leads anywhere (N21). Images for several platforms go by their digests; the index
 //! that names them is what gets the tag. At the end the name is read back.
 
+mod replace;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{

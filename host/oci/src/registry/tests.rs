@@ -3,6 +3,7 @@
 mod faults;
 mod hostile;
 mod lent;
+mod rebase;
 mod uploads;
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};

@@ -295,7 +295,7 @@ fn slices_are_layers_and_an_empty_one_is_too() {
 #[test]
 fn a_base_of_docker_s_words_is_said_in_oci_s() {
     let mut base = base();
-    base.image.layers[0].descriptor.media_type = DOCKER_LAYERS[0].0.to_owned();
+    base.image.layers[0].descriptor.media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned();
     let yard = Yard::new();
     let ports = Ports {
         blobs: &yard.memory,

@@ -77,6 +77,13 @@ impl Uploads {
             blobs.insert((name.to_owned(), digest), bytes);
             return Reply::new(201, "");
         }
+        // Everything at once ("Single POST").
+        if let Some(digest) =
+            query(&asked.path, "digest").filter(|digest| *digest == Digest::of(&asked.body).to_string())
+        {
+            blobs.insert((name.to_owned(), digest), asked.body.clone());
+            return Reply::new(201, "");
+        }
         self.opened += 1;
         let key = (name.to_owned(), self.opened.to_string());
         self.open.insert(key.clone(), Vec::new());

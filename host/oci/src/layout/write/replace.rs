@@ -1,0 +1,77 @@
+//! Images of a layout replaced where they stand: the indexes above them change, what else the layout says does not.
+
+use std::{fs::File, io};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
+use stave_lifecycle::{
+    image::Descriptor,
+    port::{
+        cancel::Cancel,
+        failure::{Fault, PortError},
+        observer::Observer,
+    },
+};
+
+use super::{LayoutFolder, blobs_into, put_blob, read, replace, sweep};
+use crate::{
+    docker_archive::total,
+    index::{self, Rewritten, Swaps},
+    json::JsonError,
+    layout::{Layout, NAME},
+    meter::Meter,
+};
+
+/// Why an index was not rewritten.
+enum Trouble {
+    Json(JsonError),
+    Read(PortError),
+}
+
+impl From<JsonError> for Trouble {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<Trouble> for io::Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Json(error) => Self::new(io::ErrorKind::InvalidData, error),
+            Trouble::Read(error) => Self::other(error),
+        }
+    }
+}
+
+impl LayoutFolder {
+    /// Puts other images in the place of some that the place's name leads to. The index changes last, by one rename.
+    pub fn replace(&self, swaps: &Swaps, observer: &dyn Observer, cancel: &Cancel) -> Result<(), PortError> {
+        let bytes = swaps.images().map(total).sum();
+        let mut meter = Meter::begin(observer, format!("write {}", self.place), bytes);
+        let attempt = format!("could not write `{}`", self.place);
+        self.exchange(swaps, &mut meter, cancel).map_err(|error| PortError::of_io(attempt, Fault::Io, error))
+    }
+
+    fn exchange(&self, swaps: &Swaps, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+        let folder = File::open(&self.place.folder)?;
+        flock(&folder, FlockOperation::LockExclusive)?;
+        let blobs = self.place.folder.join("blobs/sha256");
+        sweep(&self.place.folder);
+        sweep(&blobs);
+        for image in swaps.images() {
+            blobs_into(&blobs, image, meter, cancel)?;
+        }
+        let layout = Layout::open(self.place.clone()).map_err(io::Error::other)?;
+        let wanted = |entry: &Value| {
+            let name = entry.get("annotations").and_then(|all| all.get(NAME)).and_then(Value::as_str);
+            self.place.name.is_none() || name == self.place.name.as_deref()
+        };
+        let mut document = |descriptor: &Descriptor| layout.document(descriptor).map_err(Trouble::Read);
+        let old = read::read(&folder, "index.json")?;
+        let Rewritten { bytes, nested } = index::rewrite::<Trouble>(&old, swaps, &wanted, &mut document)?;
+        for (descriptor, bytes) in nested {
+            put_blob(&blobs, &descriptor, || Ok(Box::new(&bytes[..])), meter, cancel)?;
+        }
+        replace(&self.place.folder, "index.json", &bytes)
+    }
+}
