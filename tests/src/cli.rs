@@ -20,6 +20,7 @@ fn the_help_says_what_there_is() {
       buildpack    Build and inspect buildpacks
       images       List the images in the image store
       inspect      Show what an image is made of
+      rebase       Put an image on another base, without building it again
       export       Send an image from the image store somewhere else
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
@@ -61,6 +62,7 @@ fn the_help_says_what_there_is() {
        51  a buildpack failed while it built
        52  the build failed otherwise
        62  the image could not be written or sent
+       72  the image cannot be put on that base
       130  stopped with Ctrl-C
     ");
     let help = env.run(&["build", "-h"]).succeeds();
@@ -106,7 +108,7 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["build"],
         &["stack"],
         &["stack", "create"],
@@ -115,6 +117,7 @@ fn every_command_has_help_and_asking_for_it_makes_no_files() {
         &["buildpack", "inspect"],
         &["images"],
         &["inspect"],
+        &["rebase"],
         &["export"],
         &["completions"],
     ];
@@ -294,9 +297,9 @@ fn an_image_is_shown_for_people() {
       stave/java@0.1.0  layers: classpath, jre
 
     processes
+      web (default)  java org.springframework.boot.loader.launch.JarLauncher
       executable-jar  java org.springframework.boot.loader.launch.JarLauncher
       task  java org.springframework.boot.loader.launch.JarLauncher
-      web (default)  java org.springframework.boot.loader.launch.JarLauncher
 
     labels
       io.buildpacks.base.description=Debian bookworm with nothing but what a Java runtime needs

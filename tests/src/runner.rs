@@ -12,6 +12,7 @@ mod image;
 mod interop;
 mod interrupt;
 mod readme;
+mod rebase;
 mod refusals;
 mod reproducible;
 mod sandbox;

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Images(Images),
     /// Show what an image is made of
     Inspect(Inspect),
+    /// Put an image on another base, without building it again
+    Rebase(Rebase),
     /// Send an image from the image store somewhere else
     Export(Export),
     /// Print completions for a shell
@@ -68,6 +70,20 @@ pub(crate) enum Output {
     Text,
     /// For programs
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum DocumentFormat {
+    /// For people
+    #[default]
+    #[value(alias = "human-readable")]
+    Text,
+    /// For programs: the fields of `pack inspect`, and more
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// The same as TOML
+    Toml,
 }
 
 /// What a build begins with.
@@ -201,6 +217,31 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
     /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: DocumentFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::rebase::HELP)]
+pub(crate) struct Rebase {
+    /// A name in the image store, a registry reference, or oci:DIR; all its platforms are rebased
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The new base: a name in the image store, a registry reference, or oci:DIR [default: what the image names as its base]
+    #[arg(long, value_name = "NAME|REF|oci:DIR")]
+    pub(crate) run_image: Option<String>,
+    /// Take a base of another repository or distribution, and an image that says it must not be rebased
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Another name for the rebased image [default: it replaces the image where that is]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+    /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }

@@ -138,7 +138,7 @@ pub(crate) fn find(
     told(workshop, bases.base(platform).map_err(no_base)?)
 }
 
-fn no_base(error: PortError) -> Exit {
+pub(crate) fn no_base(error: PortError) -> Exit {
     Exit::new(ANALYZE, anyhow::Error::new(error).context("could not find the base image"))
 }
 

@@ -30,6 +30,8 @@ pub(crate) const BUILDPACK: u8 = 51;
 pub(crate) const BUILD: u8 = 52;
 /// The image could not be written or sent.
 pub(crate) const EXPORT: u8 = 62;
+/// The image cannot be put on that base.
+pub(crate) const REBASE: u8 = 72;
 /// Stopped with Ctrl-C, as shells number it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -49,6 +51,7 @@ Exit codes:
    51  a buildpack failed while it built
    52  the build failed otherwise
    62  the image could not be written or sent
+   72  the image cannot be put on that base
   130  stopped with Ctrl-C";
 
 /// Why the program ends with something else than 0.

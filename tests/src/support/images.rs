@@ -41,9 +41,15 @@ pub(crate) fn config(image: &Image) -> Value {
 /// Writes a base image of one small file as the layout `base` in the test's folder: for tests that need some base, and
 /// neither a distribution nor a runtime.
 pub(crate) fn small_base(env: &TestEnv) -> String {
+    named_base(env, "base", None)
+}
+
+/// The same as a layout called `folder`; as `name` in it, with a file that says so.
+pub(crate) fn named_base(env: &TestEnv, folder: &str, name: Option<&str>) -> String {
     let arch = Platform::of_this_machine().arch;
-    let base = testing::image(&arch, vec![testing::layer(&[("etc/os-release", "ID=none\n")])]);
-    let sink = LayoutFolder::new(Place { folder: env.work().join("base"), name: None });
-    sink.put(&base, &Silent, &Cancel::new()).unwrap();
-    "oci:base".to_owned()
+    let mut layers = vec![testing::layer(&[("etc/os-release", "ID=none\n")])];
+    layers.extend(name.map(|name| testing::layer(&[("etc/version", name)])));
+    let place = Place { folder: env.work().join(folder), name: name.map(str::to_owned) };
+    LayoutFolder::new(place).put(&testing::image(&arch, layers), &Silent, &Cancel::new()).unwrap();
+    name.map_or_else(|| format!("oci:{folder}"), |name| format!("oci:{folder}:{name}"))
 }

@@ -1,85 +1,57 @@
 //! `stave inspect`: what an image is made of, read from its configuration and labels.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use stave_lifecycle::{image::Image, port::bases::Bases};
 use stave_model::{
-    image::{BUILD_LABEL, LIFECYCLE_LABEL, LifecycleMetadata},
-    launch::metadata::BuildMetadata,
+    image::{BUILD_LABEL, LIFECYCLE_LABEL},
+    inspect::{self, Info},
     target::Platform,
 };
 use stave_oci::reference::Reference;
 
 use crate::{
-    args::{Inspect, Output},
-    base,
-    exit::{ANALYZE, Exit, GENERAL, USAGE, printable},
+    args::{DocumentFormat, Inspect},
+    document::{self, Format},
+    exit::{ANALYZE, Exit, printable},
+    found::Found,
     ui::bytes,
     workshop::Workshop,
 };
 
-/// What is shown of an image.
+/// What is shown of an image: the fields of `pack inspect` by their names, and beside them ours.
 #[derive(Serialize)]
 struct About {
-    image: String,
+    image_name: String,
+    remote_info: Option<Info>,
+    local_info: Option<Info>,
     digest: String,
     platform: String,
     size: u64,
     layers: usize,
-    base: Option<BaseAbout>,
-    buildpacks: Vec<BuildpackAbout>,
-    processes: Vec<ProcessAbout>,
-    labels: std::collections::BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct BaseAbout {
-    name: String,
-    reference: String,
-    top_layer: String,
-}
-
-#[derive(Serialize)]
-struct BuildpackAbout {
-    id: String,
-    version: String,
-    layers: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ProcessAbout {
-    r#type: String,
-    default: bool,
-    command: Vec<String>,
-    args: Vec<String>,
+    buildpack_layers: BTreeMap<String, Vec<String>>,
+    labels: BTreeMap<String, String>,
 }
 
 /// Shows an image of the store, a layout or a registry.
 pub(crate) fn run(workshop: &Workshop, arguments: &Inspect) -> Result<(), Exit> {
     let platform = arguments.platform.clone().unwrap_or_else(Platform::of_this_machine);
-    let image = find(workshop, &arguments.image, &platform)?;
-    let about = about(&arguments.image, &image)?;
-    match arguments.output {
-        Output::Json => {
-            workshop.ui.result(&serde_json::to_string_pretty(&about).map_err(|error| Exit::new(GENERAL, error))?);
+    let found = Found::locate(workshop, &arguments.image)?;
+    let image = found.image(&platform)?;
+    let about = about(&arguments.image, &image, matches!(found, Found::Registry(..)))?;
+    let format = match arguments.output {
+        DocumentFormat::Text => {
+            workshop.ui.result(&for_people(&about));
+            return Ok(());
         }
-        Output::Text => workshop.ui.result(&for_people(&about)),
-    }
+        DocumentFormat::Json => Format::Json,
+        DocumentFormat::Yaml => Format::Yaml,
+        DocumentFormat::Toml => Format::Toml,
+    };
+    workshop.ui.result(&document::write(&about, format)?);
     Ok(())
-}
-
-fn find(workshop: &Workshop, text: &str, platform: &Platform) -> Result<Image, Exit> {
-    if !text.starts_with("oci:") {
-        let name: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
-        let kept = workshop.images.get(&name.to_string(), platform).map_err(|error| Exit::new(ANALYZE, error))?;
-        if let Some(image) = kept {
-            return Ok(image);
-        }
-        if name.registry.is_none() {
-            return from_store(workshop, &name, platform);
-        }
-    }
-    Ok(base::named(workshop, text)?.base(platform).map_err(|error| Exit::new(ANALYZE, error))?.image)
 }
 
 /// An image of the store, or an error that says what else there is.
@@ -89,68 +61,48 @@ pub(crate) fn from_store(workshop: &Workshop, name: &Reference, platform: &Platf
     Ok(found.map_err(|error| Exit::new(ANALYZE, error).hint("`stave images` lists what there is"))?.image)
 }
 
-fn about(name: &str, image: &Image) -> Result<About, Exit> {
-    let broken = |error| {
-        let error =
-            anyhow::Error::new(error).context(format!("could not read the configuration of {}", printable(name)));
-        Exit::new(ANALYZE, error)
-    };
-    let config: Value = serde_json::from_slice(&image.config).map_err(broken)?;
-    let labels: std::collections::BTreeMap<String, String> = config
-        .pointer("/config/Labels")
-        .and_then(Value::as_object)
-        .map(|labels| labels.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
-        .unwrap_or_default();
-    let lifecycle: Option<LifecycleMetadata> =
-        labels.get(LIFECYCLE_LABEL).and_then(|text| serde_json::from_str(text).ok());
-    let build: Option<BuildMetadata> = labels.get(BUILD_LABEL).and_then(|text| serde_json::from_str(text).ok());
-    let default = config.pointer("/config/Entrypoint/0").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let processes = build.map(|build| build.processes).unwrap_or_default();
+fn about(name: &str, image: &Image, is_remote: bool) -> Result<About, Exit> {
+    let info = inspect::info(&image.config).map_err(|error| {
+        let context = format!("could not read the configuration of {}", printable(name));
+        Exit::new(ANALYZE, anyhow::Error::new(error).context(context))
+    })?;
+    let (remote_info, local_info) = if is_remote { (Some(info), None) } else { (None, Some(info)) };
     Ok(About {
-        image: name.to_owned(),
+        image_name: name.to_owned(),
+        remote_info,
+        local_info,
         digest: image.digest().to_string(),
         platform: image.platform.to_string(),
         size: image.layers.iter().map(|layer| layer.descriptor.size).sum(),
         layers: image.layers.len(),
-        base: lifecycle.as_ref().map(|metadata| BaseAbout {
-            name: metadata.run_image.image.clone(),
-            reference: metadata.run_image.reference.clone(),
-            top_layer: metadata.run_image.top_layer.clone(),
-        }),
-        buildpacks: lifecycle
-            .map(|metadata| metadata.buildpacks.into_iter().map(buildpack).collect())
-            .unwrap_or_default(),
-        processes: processes
-            .into_iter()
-            .map(|process| ProcessAbout {
-                default: default.rsplit('/').next() == Some(process.r#type.as_str()),
-                r#type: process.r#type.to_string(),
-                command: process.command,
-                args: process.args,
-            })
-            .collect(),
-        labels: labels.into_iter().filter(|(name, _)| name != LIFECYCLE_LABEL && name != BUILD_LABEL).collect(),
+        buildpack_layers: inspect::layers(&image.config),
+        labels: labels(&image.config),
     })
 }
 
-fn buildpack(layers: stave_model::image::BuildpackLayers) -> BuildpackAbout {
-    BuildpackAbout {
-        id: layers.key.to_string(),
-        version: layers.version,
-        layers: layers.layers.keys().map(ToString::to_string).collect(),
-    }
+/// All labels but the two whose contents are shown elsewhere.
+fn labels(config: &[u8]) -> BTreeMap<String, String> {
+    let config: Value = serde_json::from_slice(config).unwrap_or_default();
+    let labels = config.pointer("/config/Labels").and_then(Value::as_object).into_iter().flatten();
+    let labels = labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    labels.filter(|(name, _)| name != LIFECYCLE_LABEL && name != BUILD_LABEL).collect()
 }
 
 fn for_people(about: &About) -> String {
     let mut lines = vec![
-        about.image.clone(),
+        about.image_name.clone(),
         format!("  digest    {}", about.digest),
         format!("  platform  {}", about.platform),
         format!("  size      {} in {} layers", bytes(about.size), about.layers),
     ];
-    if let Some(base) = &about.base {
-        lines.push(format!("  base      {}", base.name));
-        lines.push(format!("            {}", base.reference));
+    let Some(info) = about.remote_info.as_ref().or(about.local_info.as_ref()) else { return lines.join("\n") };
+    let names = info.run_images.iter().flatten().map(|run| run.name.clone());
+    let reference = Some(info.base_image.reference.clone()).filter(|reference| !reference.is_empty());
+    for (index, name) in names.chain(reference).enumerate() {
+        lines.push(format!("  {:8}  {name}", if index == 0 { "base" } else { "" }));
+    }
+    if !info.rebasable {
+        lines.push("  rebase    not to be put on another base".to_owned());
     }
     let mut section = |title: &str, body: Vec<String>| {
         if !body.is_empty() {
@@ -158,13 +110,19 @@ fn for_people(about: &About) -> String {
             lines.extend(body.into_iter().map(|line| format!("  {line}")));
         }
     };
-    let buildpack = |b: &BuildpackAbout| format!("{}@{}  layers: {}", b.id, b.version, b.layers.join(", "));
-    section("buildpacks", about.buildpacks.iter().map(buildpack).collect());
-    let process = |p: &ProcessAbout| {
-        let default = if p.default { " (default)" } else { "" };
-        format!("{}{default}  {}", p.r#type, [p.command.clone(), p.args.clone()].concat().join(" "))
+    let builder = |one: &inspect::Builder| {
+        let layers = about.buildpack_layers.get(&one.id).filter(|layers| !layers.is_empty());
+        let layers = layers.map(|layers| format!("  layers: {}", layers.join(", "))).unwrap_or_default();
+        format!("{}@{}{layers}", one.id, one.version)
     };
-    section("processes", about.processes.iter().map(process).collect());
+    section("buildpacks", info.buildpacks.iter().flatten().map(builder).collect());
+    section("extensions", info.extensions.iter().flatten().map(builder).collect());
+    let process = |one: &inspect::Process| {
+        let default = if one.default { " (default)" } else { "" };
+        let command = [&[one.command.clone()], one.args.as_deref().unwrap_or_default()].concat();
+        format!("{}{default}  {}", one.r#type, command.join(" "))
+    };
+    section("processes", info.processes.iter().flatten().map(process).collect());
     section("labels", about.labels.iter().map(|(name, value)| format!("{name}={value}")).collect());
     lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
 }

@@ -5,6 +5,7 @@ mod buildpack;
 mod export;
 mod images;
 mod inspect;
+pub(crate) mod rebase;
 mod stack;
 
 use std::{io, sync::Arc};
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
         Command::Stack(StackCommand::Create(arguments)) => stack::create(&workshop, &arguments),
         Command::Images(arguments) => images::run(&workshop, &arguments),
         Command::Inspect(arguments) => inspect::run(&workshop, &arguments),
+        Command::Rebase(arguments) => rebase::run(&workshop, &arguments),
         Command::Export(arguments) => export::run(&workshop, &arguments),
         Command::Completions { .. } | Command::Buildpack(_) => Ok(()),
     }
