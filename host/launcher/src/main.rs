@@ -32,6 +32,7 @@ mod choose;
 mod environment;
 mod exec;
 mod exec_d;
+mod helper;
 mod report;
 mod shell;
 
@@ -80,6 +81,8 @@ enum Failure {
     Environment(#[from] environment::NoEnvironment),
     #[error(transparent)]
     ExecD(#[from] exec_d::Failed),
+    #[error(transparent)]
+    Helper(#[from] helper::Failed),
     #[error(transparent)]
     Exec(#[from] exec::NotStarted),
 }
@@ -150,6 +153,9 @@ fn launch(argv: &[OsString], container: Variables) -> Result<Infallible, Failure
     environment::apply(&buildpacks, &mut variables)?;
     for program in buildpacks.iter().flatten().flat_map(|layer| &layer.programs) {
         exec_d::run(program, &app, &mut variables)?;
+    }
+    for line in helper::help(&mut variables)? {
+        say(&format!("{line}\n"));
     }
     set_umask(&variables)?;
     let mut profiles: Vec<PathBuf> = buildpacks.into_iter().flatten().flat_map(|layer| layer.profiles).collect();
