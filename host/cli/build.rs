@@ -12,7 +12,7 @@ use std::{
 /// Launchers by OCI architecture and Rust target.
 const LAUNCHERS: [(&str, &str); 2] = [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
 /// Buildpacks, by their folder in `buildpacks/`.
-const BUILDPACKS: [&str; 4] = ["java", "procfile", "environment-variables", "image-labels"];
+const BUILDPACKS: [&str; 5] = ["ca-certificates", "java", "procfile", "environment-variables", "image-labels"];
 const WASM: &str = "wasm32-wasip2";
 /// What the outer cargo says to its own compiler, and the inner one must not hear.
 const NOT_OURS: [&str; 9] = [

@@ -74,6 +74,40 @@ fn processes_variables_and_labels_are_what_was_asked_for() {
 }
 
 #[test]
+fn certificates_of_the_builds_bindings_are_in_the_image() {
+    let env = TestEnv::empty();
+    let certificate = "-----BEGIN CERTIFICATE-----\nMGFiY2Q=\n-----END CERTIFICATE-----\n";
+    env.write("app/Procfile", "web: printenv NODE_EXTRA_CA_CERTS\n");
+    env.write("bindings/roots/type", "ca-certificates");
+    env.write("bindings/roots/root.pem", certificate);
+    small_base(&env);
+    let grants = "grants = { interfaces = [\"bindings\", \"context\", \"layers\", \"log\"], settings = [\"BP_*\"], bindings = [\"ca-certificates\"] }";
+    let builder = format!("{BUILDER}[[buildpacks]]\npath = \"builtin:ca-certificates\"\n{grants}\n");
+    env.write("builder.toml", builder);
+    let arguments = [
+        "build",
+        "app",
+        "--builder",
+        "builder.toml",
+        "--to",
+        "oci:out",
+        "--bindings",
+        "bindings",
+        "-e",
+        "BP_EMBED_CERTS=true",
+    ];
+    env.run(&arguments).succeeds();
+    let image = checked_here(&env.work().join("out"));
+    let mut launcher = launcher(&env, &image, "web");
+    // The layer names its place in an image, which is not where the test has it.
+    launcher
+        .env("STAVE_CA_CERTIFICATES", env.work().join("root/layers/stave_ca-certificates/certificates/certificates"));
+    launcher.env("SSL_CERT_FILE", env.write("none.crt", "")).env("TMPDIR", env.root().join("tmp"));
+    let said = run(&mut launcher).succeeds();
+    assert_eq!(fs::read_to_string(said.stdout.trim()).unwrap(), certificate, "{}", said.stderr);
+}
+
+#[test]
 fn what_was_asked_for_and_cannot_be_says_why() {
     let env = TestEnv::empty();
     env.write("app/Procfile", "web: run\n");
@@ -114,10 +148,12 @@ fn a_procfile_alone_is_an_app_and_variables_alone_are_none() {
     let _filters = filters::bind(&env);
     insta::assert_snapshot!(said.failure(), @"
     error: no buildpack takes this app
+      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
       stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
       stave/environment-variables@0.1.0 (optional): passed
       stave/image-labels@0.1.0 (optional): passed
+      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
       stave/environment-variables@0.1.0 (optional): passed
       stave/image-labels@0.1.0 (optional): passed

@@ -29,6 +29,9 @@ const NOT_NEEDED: [&str; 1] = ["include/**"];
 /// of memory ends, so that whoever watches the container can start it anew.
 const OPTIONS: &str = "-XX:+ExitOnOutOfMemoryError -XX:MaxRAMPercentage=75.0";
 
+/// The variable by which a layer asks the launcher for help.
+const HELPERS: &str = "STAVE_HELPERS";
+
 /// What the plan asks of the runtime.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Order {
@@ -77,6 +80,8 @@ fn make_layer(dependency: &Dependency, order: &Order) -> Result<(), Failure> {
     let scope = if order.build { EnvScope::Both } else { EnvScope::Launch };
     layer.default_env(&scope, "JAVA_HOME", &home)?;
     layer.prepend_env(&EnvScope::Launch, "JAVA_TOOL_OPTIONS", OPTIONS, " ")?;
+    // What only the running container knows: the switches that people start it with.
+    layer.append_env(&EnvScope::Launch, HELPERS, "jvm", ":")?;
     // glibc's memory pools, one per thread, look like a leak in a container.
     layer.default_env(&EnvScope::Launch, "MALLOC_ARENA_MAX", "2")?;
     // Java takes the encoding of file names, and before 18 of files too, from the locale.

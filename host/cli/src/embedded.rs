@@ -17,14 +17,25 @@ macro_rules! embedded {
 }
 
 /// The default buildpacks.
-pub(crate) const BUILDPACKS: [Embedded; 4] =
-    [embedded!("java"), embedded!("procfile"), embedded!("environment-variables"), embedded!("image-labels")];
+pub(crate) const BUILDPACKS: [Embedded; 5] = [
+    embedded!("ca-certificates"),
+    embedded!("java"),
+    embedded!("procfile"),
+    embedded!("environment-variables"),
+    embedded!("image-labels"),
+];
 
 /// The default order: groups of names, each with whether the group can do without it. A group has one that makes the app
 /// run; the others add to what that one makes, and by themselves are no reason to take an app.
 pub(crate) const ORDER: [&[(&str, bool)]; 2] = [
-    &[("java", false), ("procfile", true), ("environment-variables", true), ("image-labels", true)],
-    &[("procfile", false), ("environment-variables", true), ("image-labels", true)],
+    &[
+        ("ca-certificates", true),
+        ("java", false),
+        ("procfile", true),
+        ("environment-variables", true),
+        ("image-labels", true),
+    ],
+    &[("ca-certificates", true), ("procfile", false), ("environment-variables", true), ("image-labels", true)],
 ];
 
 /// The default stack's definition.
