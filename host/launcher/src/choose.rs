@@ -139,9 +139,9 @@ fn nothing(all: &[Process], called: &OsStr, is_there: &dyn Fn(&&Process) -> bool
 fn start(process: &Process, words: &[OsString], metadata: &Metadata, platform: Api) -> Start {
     let (program, fixed) = process.command.split_first().map_or((String::new(), &[][..]), |(p, f)| (p.clone(), f));
     let buildpack = metadata.buildpacks.iter().find(|buildpack| buildpack.id == process.buildpack);
-    let is_new = platform >= LISTED_COMMANDS && buildpack.is_none_or(|buildpack| buildpack.api >= REPLACING_ARGUMENTS);
+    let is_new = buildpack.is_none_or(|buildpack| buildpack.api >= REPLACING_ARGUMENTS);
     // Only newer buildpacks can have a command of several words.
-    let replaces = is_new || !fixed.is_empty();
+    let replaces = platform >= LISTED_COMMANDS && (is_new || !fixed.is_empty());
     let defaults = process.args.iter().filter(|_| words.is_empty() || !replaces);
     Start {
         kind: Some(process.kind.clone()),

@@ -16,12 +16,13 @@ pub(crate) const BASH: &str = "/bin/bash";
 
 /// Runs the first word as a script.
 const SCRIPT: &str = "exec bash -c \"$@\"";
-/// Expands each word as within double quotes, then runs them; what is a file takes the shell's place. It is handed on within
+/// Expands each word as within double quotes (one that cannot be is empty, as with the CNB launcher), then runs them; what is a file takes the shell's place. It is handed on within
 /// single quotes, and so has none.
 const WORDS: &str = r#"_stave_words=()
 for _stave_word in "$0" "$@"; do
-    eval "_stave_word=(\"$_stave_word\")"
-    _stave_words+=("${_stave_word[*]}")
+    _stave_text=()
+    eval "_stave_text=(\"$_stave_word\")"
+    _stave_words+=("${_stave_text[*]}")
 done
 if [[ $(type -t -- "${_stave_words[0]}") == file ]]; then exec -- "${_stave_words[@]}"; fi
 "${_stave_words[@]}""#;
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn words_are_expanded_one_by_one() {
         assert!(!WORDS.contains('\''));
-        let cases: [(&[&str], &str); 11] = [
+        let cases: [(&[&str], &str); 12] = [
             (&["plain"], "[plain]"),
             (&["$A"], "[x  y]"),
             (&["a  b", ""], "[a  b][]"),
@@ -101,6 +102,7 @@ mod tests {
             (&["it's; exit 1 & |"], "[it's; exit 1 & |]"),
             (&["-n", "--", "-e"], "[-n][--][-e]"),
             (&["two\nlines"], "[two\nlines]"),
+            (&["open\"", "next"], "[][next]"),
         ];
         for (words, expected) in cases {
             let words: Vec<OsString> = ["[%s]"].iter().chain(words).map(OsString::from).collect();

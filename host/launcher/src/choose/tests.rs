@@ -99,7 +99,7 @@ fn names_and_arguments_choose() {
 fn a_users_arguments_replace_where_the_build_kept_them_apart() {
     // (platform API, process, with `a b` as the user's words)
     let cases = [
-        (9, "web", "java -jar a b"),
+        (9, "web", "java -jar app.jar --port=80 a b"),
         (9, "one", "echo default a b"),
         (9, "old", "echo default a b"),
         (10, "web", "java -jar a b"),
