@@ -134,6 +134,9 @@ pub(super) fn answer(
     challenges: &[Challenge],
     login: Option<&Login>,
 ) -> Result<Authorization, AuthError> {
+    if let Some(Login::RegistryToken(token)) = login {
+        return Ok(Authorization::Bearer(token.clone()));
+    }
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
         return token(realm, bearer, login).map(Authorization::Bearer);
     }

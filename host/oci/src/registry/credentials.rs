@@ -1,4 +1,5 @@
-//! Logins that docker and podman keep: their files, and docker's credential helpers.
+//! Logins that docker and podman keep: their files, and docker's credential helpers; and those that a platform hands over in
+//! a variable, as it does to the lifecycle of Cloud Native Buildpacks.
 //!
 //! A login belongs to the registry under whose name it is kept (and, as podman has it, to a part of its repositories) and
 //! is given to nobody else.
@@ -19,6 +20,10 @@ use stave_lifecycle::port::failure::{Fault, PortError};
 
 use crate::reference::Registry;
 
+/// The variable with a JSON object of registries and the `Authorization` that each of them takes (CNB platform
+/// specification): it wins over all files.
+pub const HEADERS_VARIABLE: &str = "CNB_REGISTRY_AUTH";
+
 /// The largest file of credentials that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -34,6 +39,8 @@ pub enum Login {
     },
     /// A token that is exchanged for others (docker's "identity token").
     IdentityToken(String),
+    /// A token that the registry takes as it is.
+    RegistryToken(String),
 }
 
 impl fmt::Debug for Login {
@@ -41,16 +48,25 @@ impl fmt::Debug for Login {
         f.write_str(match self {
             Self::Password { .. } => "Password(…)",
             Self::IdentityToken(_) => "IdentityToken(…)",
+            Self::RegistryToken(_) => "RegistryToken(…)",
         })
     }
 }
 
-/// Where logins are looked for: files, in order. They are read when a registry asks.
-#[derive(Debug, Clone, Default)]
+/// Where logins are looked for: a variable, then files, in order. They are read when a registry asks.
+#[derive(Clone, Default)]
 pub struct Credentials {
+    /// What [`HEADERS_VARIABLE`] says.
+    headers: Option<OsString>,
     files: Vec<PathBuf>,
     /// `PATH`, for helpers.
     path: OsString,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?})", self.files)
+    }
 }
 
 /// `config.json` and `auth.json` have the same shape.
@@ -81,7 +97,7 @@ impl Credentials {
         Self::default()
     }
 
-    /// The files that the environment names, in podman's order (containers-auth.json(5)): `REGISTRY_AUTH_FILE`, the
+    /// What the environment brings or names: [`HEADERS_VARIABLE`], then files in podman's order (containers-auth.json(5)): `REGISTRY_AUTH_FILE`, the
     /// `auth.json` of this login and of this user, docker's `config.json` (`DOCKER_CONFIG`).
     pub fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -93,11 +109,23 @@ impl Credentials {
             set("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|folder| folder.join("containers/auth.json")),
             set("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("config.json")),
         ];
-        Self { files: files.into_iter().flatten().collect(), path: variable("PATH").unwrap_or_default() }
+        Self {
+            headers: variable(HEADERS_VARIABLE).filter(|value| !value.is_empty()),
+            files: files.into_iter().flatten().collect(),
+            path: variable("PATH").unwrap_or_default(),
+        }
     }
 
     /// The login for a repository, if one is kept.
     pub fn find(&self, registry: &Registry, repository: &str) -> Result<Option<Login>, PortError> {
+        let handed = self.headers.as_ref().map(|text| login_of_header(text, registry)).transpose();
+        let handed = handed.map_err(|error| {
+            let attempt = format!("could not use the logins in {HEADERS_VARIABLE}");
+            PortError::new(Fault::InvalidInput, attempt).caused_by(error)
+        })?;
+        if let Some(login) = handed.flatten() {
+            return Ok(Some(login));
+        }
         for path in &self.files {
             let shown = path.display().to_string().escape_debug().to_string();
             let attempt = || format!("could not use the logins in `{shown}`");
@@ -175,12 +203,35 @@ fn login_of(auth: &Auth) -> io::Result<Option<Login>> {
         return Ok(Some(Login::Password { user, password }));
     }
     let Some(encoded) = auth.encoded.as_deref().map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "an `auth` in it is not user:password in base64");
+    user_and_password(encoded).map(Some)
+}
+
+fn user_and_password(encoded: &str) -> io::Result<Login> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "a login in it is not user:password in base64");
     let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| invalid())?;
     let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
     let (user, password) = decoded.split_once(':').ok_or_else(invalid)?;
     let password = password.trim_end_matches('\0').to_owned();
-    Ok(Some(Login::Password { user: user.to_owned(), password }))
+    Ok(Login::Password { user: user.to_owned(), password })
+}
+
+/// The login for a registry among headers. Nothing of the text is told: it is made of secrets.
+fn login_of_header(text: &OsString, registry: &Registry) -> io::Result<Option<Login>> {
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+    let text = text.to_str().filter(|text| text.len() as u64 <= MAX_FILE);
+    let headers: BTreeMap<String, String> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or_else(|| invalid("it is not a JSON object of registries and headers"))?;
+    let Some((_, header)) = headers.iter().find(|(key, _)| host_of(key).eq_ignore_ascii_case(registry.as_str())) else {
+        return Ok(None);
+    };
+    let (scheme, value) = header.trim().split_once(' ').unwrap_or_default();
+    match scheme.to_ascii_lowercase().as_str() {
+        "basic" => user_and_password(value.trim()).map(Some),
+        "bearer" => Ok(Some(Login::RegistryToken(value.trim().to_owned()))),
+        "x-identity" => Ok(Some(Login::IdentityToken(value.trim().to_owned()))),
+        _ => Err(invalid("a header in it is neither Basic nor Bearer nor X-Identity")),
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ fn credentials(text: &str) -> (tempfile::TempDir, Credentials) {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("config.json");
     fs::write(&path, text).unwrap();
-    (temp, Credentials { files: vec!["/nonexistent/auth.json".into(), path], path: OsString::new() })
+    (temp, Credentials { headers: None, files: vec!["/nonexistent/auth.json".into(), path], path: OsString::new() })
 }
 
 fn user(credentials: &Credentials, host: &str, repository: &str) -> Option<String> {
     match credentials.find(&host.parse().unwrap(), repository).unwrap()? {
         Login::Password { user, password } => Some(format!("{user}:{password}")),
-        Login::IdentityToken(token) => Some(token),
+        Login::IdentityToken(token) | Login::RegistryToken(token) => Some(token),
     }
 }
 
@@ -46,6 +46,31 @@ fn a_bad_file_is_an_error_that_shows_no_secret() {
         let error = credentials.find(&"a.example.com".parse().unwrap(), "app").unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(!cause.contains("secret") && !cause.contains("c2VjcmV0"), "{cause}");
+    }
+}
+
+#[test]
+fn a_login_that_is_handed_over_wins() {
+    let (_temp, mut credentials) = credentials(
+        r#"{ "auths": {
+        "a.example.com": { "auth": "bWU6ZmlsZQ==" }, "b.example.com": { "auth": "bWU6ZmlsZQ==" } } }"#,
+    );
+    let find = |credentials: &Credentials, host: &str| credentials.find(&host.parse().unwrap(), "app");
+    credentials.headers = Some(
+        r#"{ "a.example.com": "Basic bWU6aGVhZGVy", "c.example.com:5000": "bearer t", "https://d.example.com/v1/": "X-Identity i" }"#
+            .into(),
+    );
+    assert_eq!(user(&credentials, "a.example.com", "app").as_deref(), Some("me:header"));
+    assert_eq!(user(&credentials, "b.example.com", "app").as_deref(), Some("me:file"));
+    assert!(find(&credentials, "c.example.com:5000").unwrap() == Some(Login::RegistryToken("t".to_owned())));
+    assert!(find(&credentials, "d.example.com").unwrap() == Some(Login::IdentityToken("i".to_owned())));
+    assert!(find(&credentials, "c.example.com").unwrap().is_none());
+    for bad in ["secret", "[\"secret\"]", r#"{ "a.example.com": "secret" }"#, r#"{ "a.example.com": "Basic secret" }"#]
+    {
+        credentials.headers = Some(bad.into());
+        let error = find(&credentials, "a.example.com").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(!cause.contains("secret") && !format!("{credentials:?}").contains("secret"), "{cause}");
     }
 }
 
