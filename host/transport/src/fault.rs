@@ -194,7 +194,7 @@ impl Error {
                 "where a company's proxy signs for other hosts, set SSL_CERT_FILE to a bundle that holds its certificate",
             ),
             Self::Roots(_) => Some(
-                "correct the setting that names it: PIP_CERT or pip's `cert`, npm's `cafile`, NODE_EXTRA_CA_CERTS, or Stave's own",
+                "correct it, or the setting that names it: PIP_CERT or pip's `cert`, npm's `cafile`, NODE_EXTRA_CA_CERTS, a registry's folder in certs.d, or Stave's own",
             ),
             Self::Status { status: 401 | 403, .. } => Some("check the credentials for this host"),
             Self::Status { status: 407, .. } => {

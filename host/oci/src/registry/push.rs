@@ -209,7 +209,7 @@ impl Push<'_> {
     fn look(&self, blob: &Blob) -> Result<Found, PortError> {
         let (attempt, digest) = (self.attempt(blob), blob.descriptor.digest);
         let lender = self.lenders.get(&digest);
-        let mounted = lender.map(|lender| self.mount(&attempt, &digest, lender)).transpose()?;
+        let mounted = lender.map(|lender| self.mount(&attempt, &digest, lender)).transpose()?.flatten();
         // A registry that says to have mounted it and has it not would let the manifest fail (N21).
         if !self.repository.has(&attempt, &blob.descriptor)? {
             return Ok(Found::Missing(mounted.and_then(|mounted| self.session(&mounted))));
@@ -224,13 +224,17 @@ impl Push<'_> {
     }
 
     /// Asks for a mount. One that is refused, whatever for, is only not made: the blob can still be sent.
-    fn mount(&self, attempt: &str, digest: &Digest, lender: &str) -> Result<Response, PortError> {
+    fn mount(&self, attempt: &str, digest: &Digest, lender: &str) -> Result<Option<Response>, PortError> {
         let make = || {
             let mut url = self.repository.url("blobs/uploads/");
             url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", lender);
             Ok(Request::new(Method::Post, url))
         };
-        self.repository.exchange(attempt, &[201, 202, 400, 403, 404, 405], make)
+        match self.repository.exchange(attempt, &[201, 202, 400, 403, 404, 405], make) {
+            // Whoever may not read there may still write here.
+            Err(error) if error.fault == Fault::Denied => Ok(None),
+            answered => answered.map(Some),
+        }
     }
 
     /// The upload that a registry opens where it does not mount.

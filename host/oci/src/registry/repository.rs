@@ -22,7 +22,7 @@ use stave_transport::{
 use url::Url;
 
 use super::{
-    Registries, Way,
+    INSECURE_VARIABLE, Registries, Way,
     auth::{self, AuthError, Challenge, Realm},
     credentials::Credentials,
 };
@@ -209,8 +209,17 @@ impl Repository {
         }
     }
 
-    fn trust_hint(&self) -> String {
+    /// What to do where TLS failed, by what was found wrong with it.
+    fn trust_hint(&self, cause: &str) -> String {
         let registry = &self.registry;
+        if !cause.contains("certificate") {
+            return format!("perhaps {registry} does not speak TLS: {INSECURE_VARIABLE}={registry} says so");
+        }
+        if !cause.contains("UnknownIssuer") {
+            return format!(
+                "whoever runs {registry} has to give it a certificate that is good for this name and today"
+            );
+        }
         format!(
             "where a CA of your own signs for {registry}, put its certificate into \
              ~/.config/containers/certs.d/{registry}/ca.crt or /etc/docker/certs.d/{registry}/ca.crt, \
@@ -225,7 +234,8 @@ impl Repository {
         let read = response.reader().ok().and_then(|reader| reader.take(MAX_REFUSAL).read_to_end(&mut body).ok());
         let fault = fault_of(status);
         let error = PortError::new(fault, attempt.to_owned());
-        let error = match read.and_then(|_| words_of(&body)) {
+        let words = read.and_then(|_| words_of(&body));
+        let error = match words.clone() {
             Some((words, code)) => {
                 error.caused_by(Refused { words: format!("{}: {words}", self.registry), code, source: failure })
             }
@@ -233,6 +243,11 @@ impl Repository {
         };
         match fault {
             Fault::Denied => error.hint(self.login_hint(self.authorization().is_some())),
+            // What servers say to those who do not begin with a handshake.
+            _ if status == 400 && words.is_none() && self.base.scheme() == "http" => {
+                let registry = &self.registry;
+                error.hint(format!("if it speaks TLS, keep its CA's certificate in certs.d/{registry}/ca.crt"))
+            }
             _ => error,
         }
     }
@@ -249,7 +264,7 @@ impl Repository {
             other => other.status().map_or(Fault::Network, fault_of),
         };
         let hint = match &error {
-            Error::Tls { .. } => Some(self.trust_hint()),
+            Error::Tls { cause, .. } => Some(self.trust_hint(&cause.to_string())),
             other => other.hint().map(str::to_owned),
         };
         let failed = PortError::new(fault, attempt.to_owned()).caused_by(error);

@@ -76,7 +76,7 @@ impl Push<'_> {
     fn brisk(&self, blob: &Blob) -> Result<(), PortError> {
         let attempt = self.attempt(blob);
         if let Some(lender) = self.lenders.get(&blob.descriptor.digest) {
-            if self.mount(&attempt, &blob.descriptor.digest, lender)?.status() == 201 {
+            if self.mount(&attempt, &blob.descriptor.digest, lender)?.is_some_and(|made| made.status() == 201) {
                 return Ok(());
             }
         } else if blob.descriptor.size <= MAX_DOCUMENT {

@@ -90,7 +90,7 @@ fn a_mount_that_became_an_upload_goes_on_there() {
 
 #[test]
 fn a_mount_that_is_refused_is_no_failure() {
-    for status in [400, 403, 404, 405] {
+    for status in [400, 401, 403, 404, 405] {
         let hook: Hook = Box::new(move |asked| asked.path.contains("mount=").then(|| Reply::new(status, "")));
         let world = world(Guard::Open, None, Some(hook));
         world.push("base:1", &two_layers()).unwrap();

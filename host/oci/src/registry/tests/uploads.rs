@@ -1,5 +1,7 @@
 //! Large blobs through faults: where an upload goes on, and what is sent twice.
 
+use std::sync::LazyLock;
+
 use stave_archive::content::Bytes;
 use stave_lifecycle::{
     image::{Descriptor, ImageLayer, LAYER},
@@ -15,17 +17,20 @@ const BOUND: u64 = 8 << 20;
 
 /// A layer that does not compress, as far as registries can tell.
 fn large(size: usize) -> ImageLayer {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let words = std::iter::repeat_with(move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        words.take(24 * MIB / 8).flatten().collect()
     });
-    let bytes: Vec<u8> = words.take(size / 8).flatten().collect();
-    let digest = Digest::of(&bytes);
-    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: bytes.len() as u64 };
-    ImageLayer { descriptor, diff_id: digest, content: Arc::new(Bytes::new(bytes)), origin: None }
+    let bytes = &BYTES[..size];
+    let (digest, content) = (Digest::of(bytes), Arc::new(Bytes::new(bytes)));
+    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: size as u64 };
+    ImageLayer { descriptor, diff_id: digest, content, origin: None }
 }
 
 /// How far each upload was, event by event.

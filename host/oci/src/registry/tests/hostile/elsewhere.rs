@@ -191,6 +191,6 @@ fn n23_tls_is_never_given_up_for_none() {
     could not push sha256:c064e0f64aef608e81add1d7ce9b98b420497e8234d7f6960474feb4169e78c3 to HOST/app
     caused by: could not set up a trusted connection to https://HOST/v2/app/blobs/sha256:c064e0f64aef608e81add1d7ce9b98b420497e8234d7f6960474feb4169e78c3
     caused by: received corrupt message of type InvalidContentType
-    hint: where a CA of your own signs for HOST, put its certificate into ~/.config/containers/certs.d/HOST/ca.crt or /etc/docker/certs.d/HOST/ca.crt, or name it in SSL_CERT_FILE
+    hint: perhaps HOST does not speak TLS: STAVE_INSECURE_REGISTRIES=HOST says so
     ");
 }
