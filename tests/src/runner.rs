@@ -14,6 +14,7 @@ mod interrupt;
 mod readme;
 mod rebase;
 mod refusals;
+mod registry;
 mod reproducible;
 mod sandbox;
 mod small_buildpacks;

@@ -3,10 +3,11 @@
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("docker-registry", "docker-registry"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
+    ("openssl", "openssl"),
     ("podman", "podman"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("runc", "runc"),
