@@ -107,13 +107,12 @@ impl Push<'_> {
         }
         let mut session = Some(upload::session_of(&self.repository, attempt, &opened)?);
         let sent = self.repository.exchange(attempt, &[201, 204], || {
-            let mut url = match session.take() {
-                Some(url) => url,
+            let mut url = if let Some(url) = session.take() {
+                url
+            } else {
                 // What was opened is spent after a fault.
-                None => {
-                    let opened = self.repository.exchange(attempt, &[202], || Ok(post(None, b"")))?;
-                    upload::session_of(&self.repository, attempt, &opened)?
-                }
+                let opened = self.repository.exchange(attempt, &[202], || Ok(post(None, b"")))?;
+                upload::session_of(&self.repository, attempt, &opened)?
             };
             url.query_pairs_mut().append_pair("digest", &digest);
             let request = Request::new(Method::Put, url).header("content-type", "application/octet-stream");
