@@ -13,6 +13,7 @@ use std::{
 
 use flate2::{Crc, bufread::DeflateDecoder};
 use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
+use stave_model::digest::{Digest, Key};
 
 use crate::{
     content::{Content, Span, SpanCursor},
@@ -219,6 +220,16 @@ impl Content for Packed {
 
     fn span(&self) -> io::Result<Option<Span>> {
         Ok((!self.deflated).then(|| self.span.clone()))
+    }
+
+    /// Follows from the packed bytes, which are hashed as they stand: nothing is inflated.
+    fn identity(&self) -> io::Result<Digest> {
+        let packed = self.span.digest()?;
+        if !self.deflated {
+            return Ok(packed);
+        }
+        let key = Key::new("deflated entry 1").field(self.size.to_le_bytes()).field(self.crc.to_le_bytes());
+        Ok(key.field(packed.hex()).finish())
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::{
     fs::{File, Metadata},
-    io,
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -17,7 +17,7 @@ use stave_archive::{
     content::{Content, Known, Span},
     folder,
     limits::Limits,
-    seen::Seen,
+    seen::{Seen, Stat},
     tree::{Node, Tree, TreeError, TreePath},
     zip,
 };
@@ -122,23 +122,64 @@ pub fn open(path: &Path, limits: &Limits, kept: Option<&dyn Results>) -> Result<
     }
     let unreadable = |error| AppError::Unreadable(shown.clone(), error);
     let span = Span::whole(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
-    let digest = digest_of_file(&span, &memory.seen).map_err(unreadable)?;
+    let stat = span.stat().map_err(unreadable)?;
+    let jar = Arc::new(Jar { file: span.clone(), stat, seen: Arc::clone(&memory.seen) });
     let tree = zip::read(span, limits).map_err(|error| AppError::Jar(shown.clone(), error))?;
-    Ok(App { tree: with_origin(tree, &digest), skipped: Vec::new(), memory })
+    let tree = tree.map(|path, node| match node {
+        Node::File(access, content) => Node::File(access, Arc::new(jar.entry(path, content))),
+        other => other,
+    });
+    Ok(App { tree, skipped: Vec::new(), memory })
 }
 
-/// The digest of a whole file: known if it was seen before, else hashed now.
-fn digest_of_file(file: &Span, seen: &Seen) -> io::Result<Digest> {
-    let stat = file.stat()?;
-    if let Some(known) = seen.recall("", &stat) {
-        return Ok(known);
+/// The file whose entries are an app, as it was when it was opened.
+#[derive(Debug)]
+struct Jar {
+    file: Span,
+    stat: Stat,
+    seen: Arc<Seen>,
+}
+
+impl Jar {
+    fn entry(self: &Arc<Self>, path: &TreePath, content: Arc<dyn Content>) -> Entry {
+        let identity = self.seen.recall(path.as_str(), &self.stat).map_or_else(OnceLock::new, OnceLock::from);
+        Entry { jar: Arc::clone(self), path: path.to_string(), content, identity }
     }
-    let began = SystemTime::now();
-    let digest = file.digest()?;
-    if file.stat()? == stat {
-        seen.learn("", &stat, digest, began);
+}
+
+/// One file of a jar. Its identity is its own and not the jar's: a jar with one changed class has one changed file.
+#[derive(Debug)]
+struct Entry {
+    jar: Arc<Jar>,
+    path: String,
+    content: Arc<dyn Content>,
+    identity: OnceLock<Digest>,
+}
+
+impl Content for Entry {
+    fn size(&self) -> u64 {
+        self.content.size()
     }
-    Ok(digest)
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.content.open()
+    }
+
+    fn span(&self) -> io::Result<Option<Span>> {
+        self.content.span()
+    }
+
+    fn identity(&self) -> io::Result<Digest> {
+        if let Some(known) = self.identity.get() {
+            return Ok(*known);
+        }
+        let began = SystemTime::now();
+        let identity = self.content.identity()?;
+        if self.jar.file.stat()? == self.jar.stat {
+            self.jar.seen.learn(&self.path, &self.jar.stat, identity, began);
+        }
+        Ok(*self.identity.get_or_init(|| identity))
+    }
 }
 
 /// Gives each file of an unpacked archive the identity "this path of that archive", so that nothing has to be inflated in
@@ -277,7 +318,7 @@ mod tests {
             std::fs::write(at(name), bytes).unwrap();
         }
         let memory = Memory::default();
-        for (name, path, file) in [("app", "a", "app/a"), ("x.jar", "", "x.jar")] {
+        for (name, path, file) in [("app", "a", "app/a"), ("x.jar", "a", "x.jar")] {
             let identity = |kept: Option<&dyn Results>| {
                 let app = open(&at(name), &Limits::default(), kept).unwrap();
                 identity(app.tree.iter(), &Cancel::new()).unwrap()
@@ -292,6 +333,21 @@ mod tests {
             assert_ne!(identity(Some(&memory)), read, "{name}");
             assert_eq!(identity(None), read, "{name}: all is read where nothing is to be trusted");
         }
+    }
+
+    #[test]
+    fn a_jar_with_one_changed_file_has_one_changed_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let identities = |name: &str, files: &[(&str, &str)]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, crate::testing::zip(files)).unwrap();
+            let tree = open(&path, &Limits::default(), None).unwrap().tree;
+            identities(&tree.iter().collect::<Vec<_>>(), &Cancel::new()).unwrap()
+        };
+        let before = identities("before.jar", &[("a", "1"), ("b", "2"), ("lib/c", "3")]);
+        let after = identities("after.jar", &[("a", "1"), ("b", "changed"), ("lib/c", "3")]);
+        assert_eq!([before[0], before[2]], [after[0], after[2]]);
+        assert_ne!(before[1], after[1]);
     }
 
     /// The error and its cause for `name` in `folder`.
