@@ -76,7 +76,7 @@ fn row(name: &str, form: &str, tree: &Tree) {
         let out = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let started = Instant::now();
         let press = Press::new().unwrap();
-        written = Some(press.write(tree, &place, packing, &AtomicBool::new(false), &out).unwrap());
+        written = Some(press.write(tree, &place, packing, &AtomicBool::new(false), &|_| (), &out).unwrap());
         best = best.min(started.elapsed());
     }
     let (written, peak) = (written.unwrap(), peak());

@@ -144,7 +144,7 @@ pub fn write(
     cancel: &AtomicBool,
     out: impl Write,
 ) -> Result<Written, LayerError> {
-    Press::new()?.write(tree, place, packing, cancel, out)
+    Press::new()?.write(tree, place, packing, cancel, &|_| (), out)
 }
 
 /// Everything the layer holds, in order: parents, the folder, what is below it.

@@ -74,13 +74,15 @@ impl Press {
         Ok(press)
     }
 
-    /// Writes `tree` at its `place` to `out`, until done or `cancel` is set.
+    /// Writes `tree` at its `place` to `out`, until done or `cancel` is set. `told` hears, about once a megabyte, how many bytes
+    /// of the tar are through.
     pub fn write(
         &self,
         tree: &Tree,
         place: &Place,
         packing: Packing,
         cancel: &AtomicBool,
+        told: &(dyn Fn(u64) + Sync),
         out: impl Write,
     ) -> Result<Written, LayerError> {
         let members = members(tree, place)?;
@@ -89,7 +91,7 @@ impl Press {
         thread::scope(|scope| {
             let tarring = move || Tarring::new(full, &self.shelf, cancel).run(&members);
             let tarring = thread::Builder::new().name("layer-tar".to_owned()).spawn_scoped(scope, tarring);
-            let hashing = move || self.hash(packing, &filled, &in_order);
+            let hashing = move || self.hash(packing, &filled, &in_order, told);
             let hashing = thread::Builder::new().name("layer-digest".to_owned()).spawn_scoped(scope, hashing);
             let (tarring, hashing) = (tarring.map_err(LayerError::Thread)?, hashing.map_err(LayerError::Thread)?);
             let joined = join(packing, answers, out);
@@ -109,7 +111,13 @@ impl Press {
 
     /// Hashes the tar as it comes and has its blocks compressed; answers with digest and size. Ends early when nobody wants
     /// the blocks any more.
-    fn hash(&self, packing: Packing, filled: &Receiver<Block>, in_order: &Sender<Receiver<Packed>>) -> (Digest, u64) {
+    fn hash(
+        &self,
+        packing: Packing,
+        filled: &Receiver<Block>,
+        in_order: &Sender<Receiver<Packed>>,
+        told: &(dyn Fn(u64) + Sync),
+    ) -> (Digest, u64) {
         let (mut hasher, mut size) = (Hasher::new(), 0);
         while let (Ok(block), Some(jobs)) = (filled.recv(), &self.jobs) {
             hasher.update(block.filled());
@@ -118,6 +126,7 @@ impl Press {
             if in_order.send(answer).is_err() || jobs.send(Job { block, packing, reply }).is_err() {
                 break;
             }
+            told(size);
         }
         (hasher.finish(), size)
     }

@@ -231,7 +231,8 @@ fn neither_threads_nor_pieces_show_in_the_bytes() {
             let all: Vec<_> = thread::scope(|scope| {
                 let write = || {
                     let mut out = Vec::new();
-                    let written = press.write(&trickling, &place, packing, &AtomicBool::new(false), &mut out).unwrap();
+                    let written =
+                        press.write(&trickling, &place, packing, &AtomicBool::new(false), &|_| (), &mut out).unwrap();
                     (written, out)
                 };
                 let threads: Vec<_> = (0..layers).map(|_| scope.spawn(write)).collect();

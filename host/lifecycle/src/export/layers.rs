@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use stave_archive::{
     content::{Content, Span},
     layer::{LayerError, Press, Written},
+    tree::{Node, Tree},
 };
 use stave_model::digest::{Digest, Key};
 
@@ -18,9 +19,12 @@ use crate::{
     image::{Descriptor, ImageLayer},
     port::{
         failure::{Fault, PortError},
-        observer::{Event, Made},
+        observer::{Event, Made, Observer},
     },
 };
+
+/// A layer with fewer bytes in its files is written before anybody wonders.
+const LARGE: u64 = 64 << 20;
 
 /// What is kept of a layer that was written before.
 #[derive(Serialize, Deserialize)]
@@ -76,14 +80,17 @@ fn make(ports: &Ports<'_>, press: &OnceLock<Press>, draft: &Draft<'_>) -> Result
         return Ok(ready(ports, draft, layer, Made::Kept));
     }
     let tree = draft.tree()?;
+    let progress = Progress::of(ports, draft, &tree);
+    let told = |done: u64| progress.tell(done);
     let mut blob = ports.blobs.create().map_err(keep)?;
     let Written { diff_id, digest, size, media_type, .. } = start(press)
-        .and_then(|press| press.write(&tree, &draft.place, ports.packing, &ports.cancel.flag(), &mut blob))
+        .and_then(|press| press.write(&tree, &draft.place, ports.packing, &ports.cancel.flag(), &told, &mut blob))
         .map_err(|source| match source {
             LayerError::Cancelled => ExportError::Cancelled,
             LayerError::Output(source) => ExportError::Output { what: draft.what.clone(), source },
             source => ExportError::Layer { what: draft.what.clone(), source },
         })?;
+    drop(progress);
     let span = blob.keep(&digest).map_err(keep)?;
     let descriptor = Descriptor { media_type: media_type.to_owned(), digest, size };
     // Without a mark its bytes are read the next time, and nothing worse.
@@ -91,6 +98,41 @@ fn make(ports: &Ports<'_>, press: &OnceLock<Press>, draft: &Draft<'_>) -> Result
     let kept = KeptLayer { diff_id, descriptor, checked };
     ports.results.put(&key, json(&kept).as_bytes());
     Ok(ready(ports, draft, kept.with(span), Made::Written))
+}
+
+/// Tells how far a large layer is. Dropping it ends that.
+struct Progress<'a> {
+    observer: &'a dyn Observer,
+    /// None if it is not worth telling.
+    what: Option<String>,
+    total: u64,
+}
+
+impl<'a> Progress<'a> {
+    fn of(ports: &Ports<'a>, draft: &Draft<'_>, tree: &Tree) -> Self {
+        let size = |(_, node): (_, &Node)| match node {
+            Node::File(_, content) => content.size(),
+            _ => 0,
+        };
+        let total = tree.iter().map(size).fold(0, u64::saturating_add);
+        let what = (total >= LARGE).then(|| format!("write the layer {}", draft.what));
+        Self { observer: ports.observer, what, total }
+    }
+
+    /// `done` bytes of the tar are through: headers make it longer than its files are.
+    fn tell(&self, done: u64) {
+        if let Some(what) = self.what.clone() {
+            self.observer.observe(Event::Progress { what, done: done.min(self.total), total: Some(self.total) });
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(what) = self.what.take() {
+            self.observer.observe(Event::ProgressEnd { what });
+        }
+    }
 }
 
 /// The press, started by the first who needs it.

@@ -276,6 +276,47 @@ fn without_processes_there_is_no_layer_for_them() {
     assert_eq!(image.layers.len(), 1 + 2 + 1 + 2, "base, buildpack, app, launcher and config");
 }
 
+/// Content of one letter.
+#[derive(Debug)]
+struct Monotone(u64);
+
+impl Content for Monotone {
+    fn size(&self) -> u64 {
+        self.0
+    }
+
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(std::io::repeat(b'x').take(self.0)))
+    }
+}
+
+#[test]
+fn a_large_layer_tells_how_far_it_is() {
+    let yard = Yard::new();
+    let size = 66 << 20;
+    let mut app = Tree::new();
+    app.insert("big".parse().unwrap(), Node::file(std::sync::Arc::new(Monotone(size)), false)).unwrap();
+    yard.export(&built(app)).unwrap();
+    let mut last = 0;
+    let mut ended = false;
+    for event in yard.observer.take() {
+        match event {
+            Event::Progress { what, done, total } => {
+                assert_eq!((what.as_str(), total), ("write the layer app", Some(size)));
+                assert!(done > last || done == size, "{done} after {last}");
+                assert!(!ended);
+                last = done;
+            }
+            Event::ProgressEnd { what } => {
+                assert_eq!(what, "write the layer app");
+                ended = true;
+            }
+            _ => {}
+        }
+    }
+    assert!(ended && last == size);
+}
+
 #[test]
 fn slices_are_layers_and_an_empty_one_is_too() {
     let mut built = simple();
