@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p stave-archive` prints a table; `cargo bench -p stave-archive -- mixed zstd:1` only the rows of that corpus in
 //! that form. The limit is measured in the same run: all cores hash, compress and hash again what is in memory already, with
-//! nothing to read, to keep in order or to write. Corpora are made in the target folder and removed afterwards.
+//! nothing to read, to keep in order or to write. A layer whose blocks are stored undercuts it. Corpora are made in the target folder and removed afterwards.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -33,6 +33,13 @@ impl Shelf {
         Arc::new(Self { state: Mutex::new(State { free: Vec::new(), unmade: blocks }), put_back: Condvar::new() })
     }
 
+    /// How many blocks were made so far, and how many of them wait here.
+    #[cfg(test)]
+    pub(super) fn count(&self, blocks: usize) -> (usize, usize) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (blocks - state.unmade, state.free.len())
+    }
+
     /// An empty block; waits until there is one.
     pub(super) fn take(self: &Arc<Self>) -> Block {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

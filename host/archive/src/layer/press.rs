@@ -194,3 +194,66 @@ impl<W: Write> Sink<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, sync::atomic::Ordering};
+
+    use super::*;
+    use crate::{content::Content, tree::Node};
+
+    /// Content of zeros, during which somebody may ask to stop.
+    #[derive(Debug)]
+    struct Zeros(u64, Option<Arc<AtomicBool>>);
+
+    impl Content for Zeros {
+        fn size(&self) -> u64 {
+            self.0
+        }
+
+        fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+            if let Some(cancel) = &self.1 {
+                cancel.store(true, Ordering::Relaxed);
+            }
+            Ok(Box::new(io::repeat(0).take(self.0)))
+        }
+    }
+
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn blocks_are_few_whatever_the_size_and_all_come_back() {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let tree = |stops| {
+            let mut tree = Tree::new();
+            let content = Zeros(40 << 20, stops);
+            tree.insert("zeros".parse().unwrap(), Node::file(Arc::new(content), false)).unwrap();
+            tree
+        };
+        let press = Press::with_threads(2).unwrap();
+        let (whole, stopped) = (tree(None), tree(Some(Arc::clone(&cancel))));
+        let write = |tree: &Tree, cancel: &AtomicBool, out: &mut dyn Write| {
+            press.write(tree, &Place::root(), Packing::GZIP, cancel, &|_| (), out)
+        };
+        let go_on = AtomicBool::new(false);
+        assert!(write(&whole, &go_on, &mut io::sink()).is_ok());
+        assert!(matches!(write(&whole, &go_on, &mut Full), Err(LayerError::Output(_))));
+        assert!(matches!(write(&stopped, &cancel, &mut io::sink()), Err(LayerError::Cancelled)));
+        assert!(write(&whole, &go_on, &mut io::sink()).is_ok());
+        let shelf = Arc::clone(&press.shelf);
+        drop(press);
+        let (made, free) = shelf.count(2 + SPARE);
+        assert_eq!(made, free);
+        assert!((2..=2 + SPARE).contains(&made));
+    }
+}
