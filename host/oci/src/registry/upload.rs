@@ -203,7 +203,7 @@ impl<'a> Upload<'a> {
             return Ok(());
         };
         let make = || Ok(Request::get(session.clone()).follow_redirects(false));
-        let state = repository.once(attempt, &[200, 202, 204, 400, 404, 405, 416, 501], make)?;
+        let state = repository.once(attempt, &[200, 202, 204, 400, 403, 404, 405, 410, 416, 501], make)?;
         if matches!(state.status(), 200..=204) {
             self.doubtful = false;
             return self.take_state(&state, held(state.header("range")).unwrap_or(0));
@@ -269,7 +269,8 @@ impl<'a> Upload<'a> {
                 Ok(())
             }
             _ => {
-                self.doubtful = false;
+                // Not every registry takes pieces that say where they belong.
+                (self.doubtful, self.whole) = (false, self.piece == PIECE);
                 self.lose(repository.refused(attempt, taken))
             }
         }

@@ -118,6 +118,14 @@ fn a_registry_without_pieces_gets_the_whole() {
 }
 
 #[test]
+fn a_registry_that_refuses_pieces_gets_the_whole_in_the_end() {
+    let (script, sessions) = (Some(cuts(&[5 * MIB])), Sessions::Unranged);
+    let world = world_of(Character { script, sessions, ..Character::default() }, None);
+    push(&world, &image("amd64", vec![large(9 * MIB)]), &Watch::default()).unwrap();
+    assert!(methods(&world).ends_with("PATCH GET PATCH POST PATCH POST PUT"), "{}", methods(&world));
+}
+
+#[test]
 fn a_least_size_of_pieces_is_kept() {
     const SIZE: usize = 24 * MIB;
     // The first session is one that is unknown the next moment.

@@ -17,6 +17,8 @@ pub enum Sessions {
     Fragile,
     /// It takes whole blobs alone and refuses `PATCH`.
     Whole,
+    /// It takes a blob's bytes as one stream alone, and refuses a `Content-Range`.
+    Unranged,
     /// Of what broke off it keeps so many bytes at most.
     Forgetful(usize),
     /// It asks for pieces of so many bytes at least.
@@ -54,6 +56,9 @@ impl Uploads {
         match asked.method.as_str() {
             "GET" => self.state(204, &key),
             "PATCH" if self.kind == Sessions::Whole => Reply::new(405, ""),
+            "PATCH" if self.kind == Sessions::Unranged && asked.header("content-range").is_some() => {
+                refusal(400, "UNSUPPORTED")
+            }
             "PATCH" => {
                 let begins = |range: &str| range.split_once('-')?.0.parse::<usize>().ok();
                 if asked.header("content-range").is_some_and(|range| begins(range) != Some(held)) {
