@@ -52,12 +52,16 @@ fn tiny(env: &TestEnv) -> Image {
     image
 }
 
-/// Publishes it under a name; what the program said, sorted where blobs go side by side.
+/// Publishes it under a name; what the program said, sorted where blobs go side by side, and with names for the blobs.
 #[track_caller]
-fn publish(env: &TestEnv, name: &str) -> String {
+fn publish(env: &TestEnv, image: &Image, name: &str) -> String {
     let outcome =
         env.run(&["export", "tiny", "--tag", name, "--publish", "--verbose", "--platform", "linux/amd64"]).succeeds();
-    let mut lines: Vec<&str> = outcome.stderr.lines().filter(|line| !line.contains("took")).collect();
+    let blobs = image.layers.iter().map(|layer| &layer.descriptor).cloned().chain([image.config_descriptor()]);
+    let told = blobs.zip(["SMALL", "LARGE", "CONFIG"]).fold(outcome.stderr, |told, (blob, name)| {
+        told.replace(&blob.digest.short(), name).replace(&format!("{} bytes", blob.size), "its bytes")
+    });
+    let mut lines: Vec<&str> = told.lines().filter(|line| !line.contains("took")).collect();
     lines[1..].sort_unstable();
     lines.join("\n")
 }
@@ -97,26 +101,26 @@ fn nothing_is_sent_twice() {
     let _filters = filters::bind(&env);
     let (image, registry) = (tiny(&env), Registry::start(&env));
     let [first, second] = ["one:1", "two:1"].map(|name| registry.reference(name));
-    insta::assert_snapshot!(publish(&env, &first), @"
+    insta::assert_snapshot!(publish(&env, &image, &first), @"
     connecting to [LOOPBACK]
     image [LOOPBACK]/one:1 sha256:[HEX]
-    push 69520f62553e ([SIZE])
-    push 6d1e6da41d3f ([SIZE])
-    push 9db11a68ffa8 ([SIZE])
+    push CONFIG ([SIZE])
+    push LARGE ([SIZE])
+    push SMALL ([SIZE])
     ");
-    insta::assert_snapshot!(publish(&env, &first), @"
+    insta::assert_snapshot!(publish(&env, &image, &first), @"
     connecting to [LOOPBACK]
-    69520f62553e (319 bytes): there already
-    6d1e6da41d3f (9437184 bytes): there already
-    9db11a68ffa8 (158 bytes): there already
+    CONFIG (its bytes): there already
+    LARGE (its bytes): there already
+    SMALL (its bytes): there already
     image [LOOPBACK]/one:1 sha256:[HEX]
     ");
-    insta::assert_snapshot!(publish(&env, &second), @"
+    insta::assert_snapshot!(publish(&env, &image, &second), @"
     connecting to [LOOPBACK]
-    6d1e6da41d3f (9437184 bytes): mounted from one
-    9db11a68ffa8 (158 bytes): mounted from one
+    LARGE (its bytes): mounted from one
+    SMALL (its bytes): mounted from one
     image [LOOPBACK]/two:1 sha256:[HEX]
-    push 69520f62553e ([SIZE])
+    push CONFIG ([SIZE])
     ");
     assert_eq!(digest_there(&env, &second), image.digest().to_string());
 }
@@ -142,7 +146,7 @@ fn a_guarded_registry_is_used_with_the_login_that_is_kept() {
     hint: the login kept for [LOOPBACK] may not do this, or is no longer good: docker login [LOOPBACK]
     ");
     log_in(&env, &registry, LOGIN);
-    publish(&env, &name);
+    publish(&env, &image, &name);
     assert_eq!(digest_there(&env, &name), image.digest().to_string());
 }
 
@@ -168,7 +172,7 @@ fn a_private_ca_is_trusted_where_it_is_named() {
     let mut export = env.stave(&["export", "tiny", "--tag", &name, "--publish", "--platform", "linux/amd64"]);
     run(export.env("SSL_CERT_FILE", authority.certificate())).succeeds();
     fs::copy(authority.certificate(), folder.join("ca.crt")).unwrap();
-    publish(&env, &registry.reference("team/tiny:2"));
+    publish(&env, &image, &registry.reference("team/tiny:2"));
     assert_eq!(digest_there(&env, &name), image.digest().to_string());
 }
 
@@ -190,7 +194,7 @@ fn a_certificate_is_shown_to_a_registry_that_asks_for_one() {
     caused by: client.cert has no client.key beside it
     ");
     fs::copy(key, folder.join("client.key")).unwrap();
-    publish(&env, &name);
+    publish(&env, &image, &name);
     assert_eq!(digest_there(&env, &name), image.digest().to_string());
 }
 
