@@ -1,8 +1,8 @@
 //! This launcher and the CNB lifecycle's on the same layers: what they start gets the same words, environment and folder,
 //! and ends alike.
 //!
-//! `STAVE_CNB_LAUNCHER` names the other one, which is no part of this repository; `go build` makes it of the module
-//! `github.com/buildpacks/lifecycle`, package `cmd/launcher`. Without it the comparison is not made, and says so.
+//! `STAVE_CNB_LAUNCHER` names the other one, which is no part of this repository: package `cmd/launcher` of the lifecycle's
+//! Go module. Without it the comparison is not made, and says so.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod support;
