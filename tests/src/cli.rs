@@ -16,6 +16,7 @@ fn the_help_says_what_there_is() {
 
     Commands:
       build        Build an image from an app: a folder, or a jar
+      detect       Find the buildpacks that an app would be built with, and say why; nothing is built
       stack        Compose and list stacks: the base images that apps are put on
       buildpack    Build and inspect buildpacks
       images       List the images in the image store
@@ -56,7 +57,7 @@ fn the_help_says_what_there_is() {
        13  a buildpack was refused: not a component, or it wants more than it is granted
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
-       22  the builder's order names a buildpack that is not there
+       22  the builder's order names a buildpack that is not there, or is not right otherwise
        32  the app, the stack or the base image could not be read
        33  a stack could not be composed
        51  a buildpack failed while it built
@@ -86,6 +87,8 @@ fn the_help_says_what_there_is() {
           --bindings <DIR>           A folder of service bindings, one in each of its folders
           --platform <OS/ARCH>       The platform to build for [default: Linux on this machine's
                                      architecture]
+          --exec-env <NAME>          The execution environment that the image is for: buildpacks that
+                                     are for others alone are left out [default: production]
           --paranoid                 Read every file of the app, also where its size, times and inode
                                      say that it is the one that was read before
           --to <WHERE>               Where the image goes; may be given more than once [default: the
@@ -108,8 +111,9 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &["build"],
+        &["detect"],
         &["stack"],
         &["stack", "create"],
         &["buildpack"],

@@ -55,28 +55,16 @@ fn no_main_class() {
     env.write("library.jar", jar::without_main_class());
     insta::assert_snapshot!(refuse_app(&env, "library.jar", 20), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: META-INF/MANIFEST.MF has no Main-Class: it is a library, not a program
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
     env.write("folder/library.jar", jar::without_main_class());
     insta::assert_snapshot!(refuse_app(&env, "folder", 20), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: library.jar has no Main-Class in its manifest: it is a library, not a program
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
 }
 
@@ -87,28 +75,16 @@ fn nobody_takes_the_app() {
     env.write("site/index.html", "<p>hello");
     insta::assert_snapshot!(refuse_app(&env, "site", 20), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
     fs::create_dir(env.work().join("empty")).unwrap();
     insta::assert_snapshot!(refuse_app(&env, "empty", 20), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: no META-INF/MANIFEST.MF and no *.jar in the app's folder
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
 }
 
@@ -150,15 +126,9 @@ fn a_jar_with_a_flipped_bit() {
     env.write("manifest.jar", &bytes);
     insta::assert_snapshot!(refuse(&env, &["build", "manifest.jar", "--to", "oci:out"], 21), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: failed: could not read `META-INF/MANIFEST.MF`: zip entry `META-INF/MANIFEST.MF` is damaged: its checksum is not what was declared
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
     // The class is read by nobody until its layer is written.
     let mut bytes = jar::plain();
@@ -266,15 +236,9 @@ fn a_bomb_within_the_app() {
     env.write("app/bomb.jar", jar::bomb());
     insta::assert_snapshot!(refuse(&env, &["build", "app", "--to", "oci:out"], 21), @"
     error: no buildpack takes this app
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/java@0.1.0: failed: bomb.jar is damaged: could not open the archive `bomb.jar` of the app: zip archive is refused: it unpacks to more than 200 times its size (build it again, or copy it again in binary mode)
-      stave/procfile@0.1.0 (optional): no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
-      stave/ca-certificates@0.1.0 (optional): BP_EMBED_CERTS is not true
       stave/procfile@0.1.0: no Procfile that names a process, and no BP_PROCFILE_DEFAULT_PROCESS
-      stave/environment-variables@0.1.0 (optional): no setting begins with BPE_
-      stave/image-labels@0.1.0 (optional): no BP_IMAGE_LABELS, and no setting begins with BP_OCI_
+    hint: `stave detect --explain` says all that was tried in each group
     ");
 }
 
@@ -396,7 +360,7 @@ fn builders_that_are_not_right() {
         |
       1 | stak = 1
         | ^^^^
-      unknown field `stak`, expected one of `description`, `stack`, `buildpacks`, `order`
+      unknown field `stak`, expected one of `description`, `stack`, `buildpacks`, `order`, `composites`, `system`
     ");
     let pack = "[[buildpacks]]\npath = \"buildpack.wasm\"\n";
     insta::assert_snapshot!(refuse_builder(&format!("stack = {{ name = \"nowhere\" }}\n{pack}"), 32), @"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use stave_archive::layer::Packing;
-use stave_model::target::Platform;
+use stave_model::{id::ExecEnv, target::Platform};
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Build an image from an app: a folder, or a jar
     Build(Build),
+    /// Find the buildpacks that an app would be built with, and say why; nothing is built
+    Detect(Detect),
     /// Compose and list stacks: the base images that apps are put on
     #[command(subcommand)]
     Stack(StackCommand),
@@ -86,7 +88,7 @@ pub(crate) enum DocumentFormat {
     Toml,
 }
 
-/// What a build begins with.
+/// What build and detect begin with.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Source {
     /// The app: its folder, or a jar (which is built as if it were unpacked)
@@ -113,6 +115,9 @@ pub(crate) struct Source {
     /// The platform to build for [default: Linux on this machine's architecture]
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
+    /// The execution environment that the image is for: buildpacks that are for others alone are left out
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) exec_env: ExecEnv,
     /// Read every file of the app, also where its size, times and inode say that it is the one that was read before
     #[arg(long)]
     pub(crate) paranoid: bool,
@@ -133,6 +138,18 @@ pub(crate) struct Build {
     pub(crate) compression: Packing,
     #[command(flatten)]
     pub(crate) destination: Destination,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Detect {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Say all that was tried: every group, what every buildpack said, every combination of what they offer
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,

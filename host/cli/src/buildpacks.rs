@@ -1,4 +1,4 @@
-//! The buildpacks, order and stack to build with: from a builder.toml, or those inside the program.
+//! The buildpacks, their order and the stack to build with: from a builder.toml, or those inside the program.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use stave_lifecycle::port::buildpack::Buildpack;
 use stave_model::{
     builder::{Builder, StackReference},
     manifest::ManifestError,
-    order::{Group, Member, Order},
+    order::{Group, Member, Order, Selection},
 };
 
 use crate::{
@@ -27,8 +27,8 @@ pub(crate) struct Equipment {
     pub(crate) folder: PathBuf,
     /// Loaded and checked.
     pub(crate) buildpacks: Vec<Arc<dyn Buildpack>>,
-    /// Groups to try.
-    pub(crate) order: Order,
+    /// Which of them are tried together.
+    pub(crate) selection: Selection,
 }
 
 /// Loads what a builder names, or what is inside the program.
@@ -52,8 +52,8 @@ fn built_in(engine: &Engine) -> Result<Equipment, Exit> {
         });
         Group { group: members.collect() }
     };
-    let order = embedded::ORDER.iter().map(group).collect();
-    Ok(Equipment { stack: None, folder: PathBuf::from("."), buildpacks, order })
+    let selection = embedded::ORDER.iter().map(group).collect::<Order>().into();
+    Ok(Equipment { stack: None, folder: PathBuf::from("."), buildpacks, selection })
 }
 
 fn from_file(engine: &Engine, path: &Path) -> Result<Equipment, Exit> {
@@ -73,8 +73,8 @@ fn from_file(engine: &Engine, path: &Path) -> Result<Equipment, Exit> {
         };
         buildpacks.push(Arc::new(loaded.map_err(|error| refused(&reference.path, error))?));
     }
-    let order = if builder.order.is_empty() { one_group(&buildpacks) } else { builder.order };
-    Ok(Equipment { stack: Some(builder.stack), folder, buildpacks, order })
+    let selection = builder.selection(|| one_group(&buildpacks));
+    Ok(Equipment { stack: Some(builder.stack), folder, buildpacks, selection })
 }
 
 /// All of them in one group, each optional: whoever has something to do takes part.
@@ -85,7 +85,7 @@ fn one_group(buildpacks: &[Arc<dyn Buildpack>]) -> Order {
 /// A buildpack as a group names it.
 fn member(buildpack: &Arc<dyn Buildpack>, optional: bool) -> Member {
     let about = &buildpack.manifest().buildpack;
-    Member { id: about.id.clone(), version: Some(about.version.clone()), optional }
+    Member { id: about.id.clone(), version: Some(about.version.clone()), optional, exec_env: Vec::new() }
 }
 
 /// A buildpack that is not loaded, with the code that says what kind of refusal it is.

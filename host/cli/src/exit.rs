@@ -18,7 +18,7 @@ pub(crate) const REFUSED: u8 = 13;
 pub(crate) const NO_GROUP: u8 = 20;
 /// No buildpack takes the app, and one failed while it looked.
 pub(crate) const DETECT_FAILED: u8 = 21;
-/// Detection failed otherwise: the order names what is not there.
+/// Detection failed otherwise: the order names what is not there, or comes to more groups than are tried.
 pub(crate) const DETECT_OTHER: u8 = 22;
 /// The app, the stack or the base image could not be read.
 pub(crate) const ANALYZE: u8 = 32;
@@ -45,7 +45,7 @@ Exit codes:
    13  a buildpack was refused: not a component, or it wants more than it is granted
    20  no buildpack takes the app
    21  no buildpack takes the app, and one failed while it looked
-   22  the builder's order names a buildpack that is not there
+   22  the builder's order names a buildpack that is not there, or is not right otherwise
    32  the app, the stack or the base image could not be read
    33  a stack could not be composed
    51  a buildpack failed while it built

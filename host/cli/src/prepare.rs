@@ -1,11 +1,11 @@
-//! What a build begins with, brought about in one place: the app, the settings, the buildpacks, the base.
+//! What build and detect begin with, brought about in one place: the app, the settings, the buildpacks, the base.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use stave_archive::intake::ArchiveError;
 use stave_lifecycle::{
     app::{self, App, AppError},
-    detect::{self, DetectError, Detection},
+    detect::{self, DetectError, Detection, Lineup},
     port::{
         bases::Base,
         blobs::Results,
@@ -75,23 +75,26 @@ impl Prepared<'_> {
 
     /// Finds the buildpacks that take the app.
     pub(crate) fn detect(&self, shop: &Shop) -> Result<Detection, DetectError> {
-        detect::detect(shop, &self.equipment.buildpacks, &self.equipment.order, &self.app.tree)
+        let Equipment { buildpacks, selection, .. } = &self.equipment;
+        detect::detect(shop, &Lineup { buildpacks, selection, exec_env: &self.source.exec_env }, &self.app.tree)
     }
 }
 
-/// How the program ends when no buildpacks are found: with everything that there is to say about it.
-pub(crate) fn detect_failed(error: DetectError) -> Exit {
+/// How the program ends when no buildpacks are found: with what there is to say about it in a few lines, and where to read
+/// more if that was not `explained` already.
+pub(crate) fn detect_failed(error: DetectError, explained: bool) -> Exit {
     let code = match &error {
         DetectError::NoGroup(_) if error.has_failure() => DETECT_FAILED,
         DetectError::NoGroup(_) => NO_GROUP,
-        DetectError::Unknown(_) | DetectError::Ambiguous(_) => DETECT_OTHER,
+        DetectError::Order(_) | DetectError::TooMany(..) => DETECT_OTHER,
         DetectError::Cancelled => INTERRUPTED,
     };
-    let details = match &error {
-        DetectError::NoGroup(attempts) => attempts.iter().map(ToString::to_string).collect(),
-        _ => String::new(),
-    };
-    Exit::new(code, error).detail(details)
+    let (details, are_many) = (detect::explain::briefly(error.attempts()), error.attempts().len() > 1);
+    let exit = Exit::new(code, error).detail(details);
+    if are_many && !explained {
+        return exit.hint("`stave detect --explain` says all that was tried in each group");
+    }
+    exit
 }
 
 /// `NAME=VALUE`, or `NAME` with the value from the environment.

@@ -1,27 +1,58 @@
 //! Finds the group of buildpacks that takes the app, and says why each other one did not.
 //!
-//! Groups are tried in order; the members of a group look at the app side by side, and an answer is remembered for the
-//! groups that follow. What they offer is matched by [`stave_model::plan::resolve`].
+//! The order is written out group by group ([`stave_model::order::groups`]); the members of a group look at the app side by
+//! side, and an answer is remembered for the groups that follow. What they offer is matched by
+//! [`stave_model::plan::resolve`]. All that was tried is kept, and [`explain`] says it in words.
+//!
+//! Where the lifecycle is known to differ from what it promises, this follows the promise: a buildpack whose targets do not
+//! fit is not asked, optional or not, and has declined rather than failed; and a buildpack that failed in any group makes
+//! the whole of it a failure (exit code 21), also in the groups of an optional composite.
 
+pub mod explain;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, fmt, sync::Arc, thread};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use stave_archive::tree::Tree;
 use stave_model::{
-    order::{Group, Member, Order},
-    plan::{self, Alternative, Candidate, Plan, Unresolved},
+    id::ExecEnv,
+    manifest::Manifest,
+    order::{
+        Selection,
+        groups::{Flat, Groups, LeftOut, OrderError, TooMany},
+    },
+    plan::{self, Alternative, Candidate, Effort, Plan, Resolution},
 };
 
 use crate::{
     memory,
     port::{
-        buildpack::{Buildpack, RunError, Verdict, visible},
-        observer::{Event, Phase as FlowPhase},
+        buildpack::{Buildpack, RunError, Verdict},
+        observer::{Event, Level, Phase as FlowPhase},
     },
     workbench::Shop,
 };
+
+/// How many characters of what a buildpack says about itself are kept.
+const MAX_REASON: usize = 400;
+
+/// Who may build, and in which groups.
+#[derive(Clone, Copy)]
+pub struct Lineup<'a> {
+    /// All that there are.
+    pub buildpacks: &'a [Arc<dyn Buildpack>],
+    /// Which of them are tried together.
+    pub selection: &'a Selection,
+    /// What the image is for.
+    pub exec_env: &'a ExecEnv,
+}
 
 /// The group that takes the app.
 #[derive(Clone)]
@@ -30,40 +61,54 @@ pub struct Detection {
     pub members: Vec<Arc<dyn Buildpack>>,
     /// What they provide to each other.
     pub plan: Plan<String>,
+    /// All groups that were tried; the last is the one.
+    pub attempts: Vec<Attempt>,
 }
 
 /// Why no group takes the app.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// The order names a buildpack that is not there, or not in that version.
-    #[error("the order names the buildpack {0}, and the builder has none such")]
-    Unknown(String),
-    /// The order names a buildpack in a way that fits several.
-    #[error("the order names the buildpack {0}, and the builder has several such")]
-    Ambiguous(String),
+    /// The order cannot be used.
+    #[error(transparent)]
+    Order(#[from] OrderError),
     /// Nobody takes the app.
     #[error("no buildpack takes this app")]
     NoGroup(Vec<Attempt>),
+    /// Nobody takes the app, as far as was tried.
+    #[error("no group that was tried takes this app")]
+    TooMany(Vec<Attempt>, #[source] TooMany),
     /// Somebody asked to stop.
     #[error("stopped on request")]
     Cancelled,
 }
 
 impl DetectError {
+    /// The groups that were tried.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::NoGroup(attempts) | Self::TooMany(attempts, _) => attempts,
+            Self::Order(_) | Self::Cancelled => &[],
+        }
+    }
+
     /// Whether a buildpack failed while it looked, rather than that all declined (the lifecycle's exit codes 21 and 20).
     pub fn has_failure(&self) -> bool {
-        let Self::NoGroup(attempts) = self else { return false };
-        attempts.iter().flat_map(|attempt| &attempt.members).any(|member| matches!(member.outcome, Outcome::Failed(_)))
+        let mut members = self.attempts().iter().flat_map(|attempt| &attempt.members);
+        members.any(|member| matches!(*member.outcome, Outcome::Failed(_)))
     }
 }
 
 /// One group that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
+    /// Which one, such as `group 2`, or `group 2, acme/java group 1`.
+    pub group: String,
     /// What each member said.
     pub members: Vec<MemberAttempt>,
-    /// Why those who passed do not fit together, where that was the reason.
-    pub unresolved: Option<Unresolved<String>>,
+    /// Who was left out before anybody was asked.
+    pub left_out: Vec<LeftOut>,
+    /// How those who passed fit together; none if somebody who is needed did not pass.
+    pub resolution: Option<Resolution<String>>,
 }
 
 /// What one member of a group said.
@@ -74,7 +119,7 @@ pub struct MemberAttempt {
     /// Whether the group can do without it.
     pub optional: bool,
     /// What it said.
-    pub outcome: Outcome,
+    pub outcome: Arc<Outcome>,
 }
 
 /// How one buildpack looked at the app.
@@ -88,155 +133,125 @@ pub enum Outcome {
     Failed(String),
 }
 
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |text: String| writeln!(f, "{text}");
-        for member in &self.members {
-            let optional = if member.optional { " (optional)" } else { "" };
-            line(match &member.outcome {
-                Outcome::Passed(_) => format!("{}{optional}: passed", member.title),
-                Outcome::Declined(reason) => format!("{}{optional}: {}", member.title, visible(reason)),
-                Outcome::Failed(reason) => format!("{}{optional}: failed: {}", member.title, visible(reason)),
-            })?;
-        }
-        match &self.unresolved {
-            Some(Unresolved::Mismatched(reasons)) => reasons.iter().try_for_each(|reason| line(reason.to_string())),
-            Some(Unresolved::TooMany) => line("they offer more combinations of alternatives than are tried".to_owned()),
-            Some(Unresolved::Nobody) => line("nobody is left to build".to_owned()),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Tries the groups of `order` until one takes the app.
-pub fn detect(
-    shop: &Shop,
-    buildpacks: &[Arc<dyn Buildpack>],
-    order: &Order,
-    app: &Tree,
-) -> Result<Detection, DetectError> {
+/// Tries the groups of the order until one takes the app.
+pub fn detect(shop: &Shop, lineup: &Lineup<'_>, app: &Tree) -> Result<Detection, DetectError> {
     shop.observer.observe(Event::Phase(FlowPhase::Detect));
-    let mut known: HashMap<String, Outcome> = HashMap::new();
+    let manifests: Vec<&Manifest> = lineup.buildpacks.iter().map(|buildpack| buildpack.manifest()).collect();
+    let groups = Groups::new(lineup.selection, &manifests, lineup.exec_env)?;
+    let mut asked = Asked { shop, buildpacks: lineup.buildpacks, app, known: vec![None; manifests.len()] };
+    let mut effort = Effort::default();
     let mut attempts = Vec::new();
-    for group in order {
-        let members = find_members(buildpacks, group)?;
-        ask(shop, &members, app, &mut known)?;
-        let attempt = |(member, buildpack): &Participant<'_>| {
-            let title = buildpack.manifest().title();
-            let outcome = known.get(&title).cloned().unwrap_or_else(|| Outcome::Failed("it was not asked".to_owned()));
-            MemberAttempt { title, optional: member.optional, outcome }
+    for flat in groups {
+        let flat = match flat {
+            Ok(flat) => flat,
+            Err(too_many) => return Err(DetectError::TooMany(attempts, too_many)),
         };
-        let mut attempt = Attempt { members: members.iter().map(attempt).collect(), unresolved: None };
-        match resolve(&attempt) {
-            Ok(plan) => {
-                shop.observer.observe(Event::Chosen(plan.members.clone()));
-                let find = |title: &String| {
-                    members.iter().map(|(_, buildpack)| *buildpack).find(|b| b.manifest().title() == *title).cloned()
-                };
-                return Ok(Detection { members: plan.members.iter().filter_map(find).collect(), plan });
-            }
-            Err(unresolved) => attempt.unresolved = unresolved,
-        }
+        let mut attempt = asked.attempt(&flat)?;
+        attempt.resolution = candidates(&attempt).map(|candidates| plan::resolve(&candidates, &mut effort));
+        let said = format!("{}: {}", attempt.group, attempt.conclusion());
+        shop.observer.observe(Event::Note(Level::Debug, said));
+        let plan = attempt.resolution.as_ref().and_then(|resolution| resolution.plan.clone());
         attempts.push(attempt);
+        if let Some(plan) = plan {
+            shop.observer.observe(Event::Chosen(plan.members.clone()));
+            let seated = || flat.members.iter().map(|seat| &lineup.buildpacks[seat.buildpack]);
+            let find = |title: &String| seated().find(|buildpack| buildpack.manifest().title() == *title).cloned();
+            return Ok(Detection { members: plan.members.iter().filter_map(find).collect(), plan, attempts });
+        }
     }
     Err(DetectError::NoGroup(attempts))
 }
 
-/// The plan of a group, if every member that it cannot do without has passed and they fit together.
-fn resolve(attempt: &Attempt) -> Result<Plan<String>, Option<Unresolved<String>>> {
+/// Those who passed, if every member that the group cannot do without has.
+fn candidates(attempt: &Attempt) -> Option<Vec<Candidate<String>>> {
     let mut candidates = Vec::new();
     for member in &attempt.members {
-        match &member.outcome {
+        match &*member.outcome {
             Outcome::Passed(alternatives) => candidates.push(Candidate {
                 who: member.title.clone(),
                 optional: member.optional,
                 alternatives: alternatives.clone(),
             }),
             _ if member.optional => {}
-            _ => return Err(None),
+            _ => return None,
         }
     }
-    plan::resolve(&candidates).map_err(Some)
+    Some(candidates)
 }
 
-/// A member of a group and the buildpack that it names.
-type Participant<'a> = (&'a Member, &'a Arc<dyn Buildpack>);
-
-/// Pairs each member with its buildpack. A member that comes twice is taken once, as the specification says.
-fn find_members<'a>(
+/// Those who were asked so far, and those who can be.
+struct Asked<'a> {
+    shop: &'a Shop,
     buildpacks: &'a [Arc<dyn Buildpack>],
-    group: &'a Group,
-) -> Result<Vec<Participant<'a>>, DetectError> {
-    let mut members: Vec<Participant<'_>> = Vec::new();
-    for member in &group.group {
-        if members.iter().any(|(other, _)| other.id == member.id) {
-            continue;
-        }
-        let fits = |buildpack: &&Arc<dyn Buildpack>| {
-            let about = &buildpack.manifest().buildpack;
-            about.id == member.id && member.version.as_ref().is_none_or(|version| *version == about.version)
-        };
-        let mut found = buildpacks.iter().filter(fits);
-        match (found.next(), found.next()) {
-            (Some(buildpack), None) => members.push((member, buildpack)),
-            (Some(_), Some(_)) => return Err(DetectError::Ambiguous(named(member))),
-            (None, _) => return Err(DetectError::Unknown(named(member))),
-        }
-    }
-    Ok(members)
+    app: &'a Tree,
+    /// What each buildpack said; none if it was not asked yet.
+    known: Vec<Option<Arc<Outcome>>>,
 }
 
-/// A member as the order names it: id, or id@version.
-fn named(member: &Member) -> String {
-    let version = member.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
-    format!("{}{version}", member.id)
-}
-
-/// Asks those who were not asked yet, side by side.
-fn ask(
-    shop: &Shop,
-    members: &[Participant<'_>],
-    app: &Tree,
-    known: &mut HashMap<String, Outcome>,
-) -> Result<(), DetectError> {
-    let stop_if_asked = || shop.cancel.check().map_err(|_| DetectError::Cancelled);
-    stop_if_asked()?;
-    let mut new: Vec<(String, &Arc<dyn Buildpack>)> = Vec::new();
-    for (_, buildpack) in members {
-        let title = buildpack.manifest().title();
-        if !known.contains_key(&title) {
-            new.push((title, *buildpack));
+impl Asked<'_> {
+    /// What the members of a group say. Those who were not asked yet are.
+    fn attempt(&mut self, flat: &Flat) -> Result<Attempt, DetectError> {
+        let stop_if_asked = || self.shop.cancel.check().map_err(|_| DetectError::Cancelled);
+        stop_if_asked()?;
+        let places = flat.members.iter().map(|seat| seat.buildpack);
+        let new: Vec<usize> = places.filter(|place| self.known[*place].is_none()).collect();
+        let answers = self.ask(&new);
+        // What somebody says whose questions are no longer answered is not worth knowing.
+        stop_if_asked()?;
+        for (place, outcome) in new.into_iter().zip(answers) {
+            let outcome = outcome?;
+            let verdict = match &outcome {
+                Outcome::Passed(_) => Ok(()),
+                Outcome::Declined(reason) | Outcome::Failed(reason) => Err(reason.clone()),
+            };
+            let buildpack = self.buildpacks[place].manifest().title();
+            self.shop.observer.observe(Event::Detected { buildpack, verdict });
+            self.known[place] = Some(Arc::new(outcome));
         }
-    }
-    let answers: Vec<Result<Outcome, DetectError>> = thread::scope(|scope| {
-        let running: Vec<_> = new.iter().map(|(_, buildpack)| scope.spawn(|| ask_one(shop, buildpack, app))).collect();
-        running.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    });
-    // What somebody says whose questions are no longer answered is not worth knowing.
-    stop_if_asked()?;
-    for ((title, _), answer) in new.into_iter().zip(answers) {
-        let outcome = answer?;
-        let verdict = match &outcome {
-            Outcome::Passed(_) => Ok(()),
-            Outcome::Declined(reason) | Outcome::Failed(reason) => Err(reason.clone()),
+        let member = |seat: &stave_model::order::groups::Seat| {
+            let outcome = self.known[seat.buildpack].clone()?;
+            let title = self.buildpacks[seat.buildpack].manifest().title();
+            Some(MemberAttempt { title, optional: seat.optional, outcome })
         };
-        shop.observer.observe(Event::Detected { buildpack: title.clone(), verdict });
-        known.insert(title, outcome);
+        Ok(Attempt {
+            group: flat.to_string(),
+            members: flat.members.iter().filter_map(member).collect(),
+            left_out: flat.left_out.clone(),
+            resolution: None,
+        })
     }
-    Ok(())
+
+    /// Asks these, as many at a time as the machine has cores; the answers are in their order.
+    fn ask(&self, places: &[usize]) -> Vec<Result<Outcome, DetectError>> {
+        let answers: Vec<OnceLock<_>> = places.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(place), Some(answer)) = (places.get(at), answers.get(at)) else { return };
+                answer.get_or_init(|| ask_one(self.shop, &self.buildpacks[*place], self.app));
+            }
+        };
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(places.len());
+        thread::scope(|scope| {
+            // This thread is one of them.
+            (1..workers).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        answers.into_iter().map(|answer| answer.into_inner().unwrap_or(Err(DetectError::Cancelled))).collect()
+    }
 }
 
 fn ask_one(shop: &Shop, buildpack: &Arc<dyn Buildpack>, app: &Tree) -> Result<Outcome, DetectError> {
-    let platform = &shop.target.platform;
-    if !buildpack.manifest().serves(platform) {
-        return Ok(Outcome::Declined(format!("it does not build for {platform}")));
+    if let Err(misfit) = buildpack.manifest().fits(&shop.target) {
+        return Ok(Outcome::Declined(misfit.to_string()));
     }
     match memory::detect(shop, buildpack.as_ref(), app) {
         Ok(Verdict::Pass(alternatives)) if alternatives.len() > plan::MAX_ALTERNATIVES => {
             Ok(Outcome::Failed(format!("it offers more than {} alternatives", plan::MAX_ALTERNATIVES)))
         }
         Ok(Verdict::Pass(alternatives)) => Ok(Outcome::Passed(alternatives)),
-        Ok(Verdict::Skip(reason)) => Ok(Outcome::Declined(reason)),
+        Ok(Verdict::Skip(reason)) => Ok(Outcome::Declined(cut(&reason))),
         Err(RunError::Cancelled) => Err(DetectError::Cancelled),
         Err(error) => Ok(Outcome::Failed(in_one_line(&error))),
     }
@@ -247,21 +262,29 @@ fn in_one_line(error: &RunError) -> String {
     match error {
         RunError::Refused(failure) => {
             let unnamed = failure.file.as_ref().filter(|file| !failure.summary.contains(file.as_str()));
-            let file = unnamed.map(|file| format!("{file}: ")).unwrap_or_default();
-            let detail = failure.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{file}{}{detail}{hint}", failure.summary)
+            let file = unnamed.map(|file| format!("{}: ", cut(file))).unwrap_or_default();
+            let detail = failure.detail.as_ref().map(|detail| format!(": {}", cut(detail))).unwrap_or_default();
+            let hint = failure.hint.as_ref().map(|hint| format!(" ({})", cut(hint))).unwrap_or_default();
+            format!("{file}{}{detail}{hint}", cut(&failure.summary))
         }
-        RunError::Stopped { .. } => error.to_string(),
+        RunError::Stopped { .. } => cut(&error.to_string()),
         _ => {
-            let mut line = error.to_string();
+            let mut line = cut(&error.to_string());
             let mut cause = std::error::Error::source(error);
             while let Some(error) = cause {
                 line.push_str(": ");
-                line.push_str(error.to_string().lines().next().unwrap_or_default());
+                line.push_str(&cut(error.to_string().lines().next().unwrap_or_default()));
                 cause = error.source();
             }
             line
         }
+    }
+}
+
+/// The beginning of a text that somebody else chose: an explanation has many lines, and none is a page.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_REASON) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }

@@ -15,7 +15,7 @@ use stave_archive::{content::Span, layer::Packing};
 use stave_lifecycle::{
     app,
     build::build,
-    detect::detect,
+    detect::{Lineup, detect},
     export::{Ports, export},
     image::{Image, ImageLayer},
     memory::Memory,
@@ -35,6 +35,7 @@ use stave_model::{
     dependency::{Artifact, Dependency},
     digest::Digest,
     env::{EnvChange, EnvOp, EnvScope},
+    id::ExecEnv,
     launch::{Launch, Process},
     layer::Usage,
     manifest::Manifest,
@@ -217,10 +218,11 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
         memory: Memory::of(Arc::new(store.clone())),
     };
     let buildpacks: [Arc<dyn Buildpack>; 2] = [Arc::new(script()), Arc::new(runtime())];
-    let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false };
-    let order = vec![Group { group: vec![member("acme/runtime"), member("acme/script")] }];
+    let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false, exec_env: vec![] };
+    let selection = vec![Group { group: vec![member("acme/runtime"), member("acme/script")] }].into();
     let app = app::open(folder, &shop.limits.archive, None).unwrap();
-    let detection = detect(&shop, &buildpacks, &order, &app.tree).unwrap();
+    let lineup = Lineup { buildpacks: &buildpacks, selection: &selection, exec_env: &ExecEnv::default() };
+    let detection = detect(&shop, &lineup, &app.tree).unwrap();
     let built = build(&shop, &detection, app.tree).unwrap();
     let ports = Ports {
         blobs: store,

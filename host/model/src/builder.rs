@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{capability::Capabilities, digest::Digest, order::Order};
+use crate::{
+    capability::Capabilities,
+    digest::Digest,
+    order::{Composite, Order, Selection, System},
+};
 
 /// A whole `builder.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +22,12 @@ pub struct Builder {
     /// The order; every buildpack in one group, in the sequence above, when none is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Order,
+    /// Orders with a name, which members of the order and of each other may stand for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub composites: Vec<Composite>,
+    /// Buildpacks that every group of the order has.
+    #[serde(default, skip_serializing_if = "System::is_empty")]
+    pub system: System,
 }
 
 /// Where the base comes from: exactly one of these.
@@ -56,6 +66,15 @@ impl Builder {
     pub fn parse(text: &str) -> Result<Self, BuilderError> {
         toml::from_str(text).map_err(|error| BuilderError(Box::new(error)))
     }
+
+    /// Which buildpacks are tried together: `order` where none is given.
+    pub fn selection(&self, order: impl FnOnce() -> Order) -> Selection {
+        Selection {
+            order: if self.order.is_empty() { order() } else { self.order.clone() },
+            composites: self.composites.clone(),
+            system: self.system.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +101,32 @@ mod tests {
         assert!(builder.buildpacks[0].grants.interfaces.contains(&Interface::Artifacts));
         assert_eq!(builder.buildpacks[1].grants, Capabilities::usual());
         assert!(builder.order[0].group[1].optional);
+    }
+
+    #[test]
+    fn reads_composites_and_system_buildpacks() {
+        let text = r#"
+            stack = { path = "stack.toml" }
+            buildpacks = []
+            [[order]]
+            group = [{ id = "acme/jvm", version = "1.0.0" }, { id = "acme/debug", exec-env = ["test"] }]
+            [[composites]]
+            id = "acme/jvm"
+            version = "1.0.0"
+            order = [{ group = [{ id = "acme/java" }] }, { group = [{ id = "acme/native", optional = true }] }]
+            [system.pre]
+            buildpacks = [{ id = "acme/ca", optional = true }]
+            [[system.post.buildpacks]]
+            id = "acme/labels"
+            "#;
+        let builder = Builder::parse(text).unwrap();
+        let selection = builder.selection(Vec::new);
+        assert_eq!(selection.order[0].group[1].exec_env, ["test".parse().unwrap()]);
+        assert_eq!(selection.composites[0].title(), "acme/jvm@1.0.0");
+        assert!(selection.composites[0].order[1].group[0].optional);
+        assert_eq!(selection.system.pre.buildpacks[0].title(), "acme/ca");
+        assert_eq!(selection.system.post.buildpacks[0].title(), "acme/labels");
+        assert_eq!(Builder::parse(&toml::to_string(&builder).unwrap()).unwrap(), builder);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::launch::DEFAULT_EXEC_ENV;
+
 /// A name that does not follow its grammar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a valid {kind}: {rule}", .text.escape_debug())]
@@ -141,6 +143,21 @@ name! {
     |text| text.len() <= 253 && plain(text, b".-_")
 }
 
+name! {
+    /// Names an execution environment: what an image is for, such as `production` or `test` (buildpack spec, "Execution
+    /// Environments"). In a list, `*` is every one.
+    ExecEnv, "execution environment",
+    "use visible ASCII without `/`, at most 64 characters",
+    |text| !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+}
+
+impl Default for ExecEnv {
+    /// `production`.
+    fn default() -> Self {
+        Self(DEFAULT_EXEC_ENV.to_owned())
+    }
+}
+
 /// Letters, digits and `extra`, not empty, and never only dots, so that it cannot climb out of a folder.
 fn plain(text: &str, extra: &[u8]) -> bool {
     !text.is_empty()
@@ -160,6 +177,7 @@ mod tests {
         assert_eq!("stave/java".parse::<BuildpackId>().unwrap().escaped(), "stave_java");
         assert!("jre".parse::<LayerName>().is_ok() && "web".parse::<ProcessType>().is_ok());
         assert!("BP_JVM_VERSION".parse::<VariableName>().is_ok());
+        assert_eq!("production".parse::<ExecEnv>().unwrap(), ExecEnv::default());
     }
 
     #[test]
@@ -172,6 +190,9 @@ mod tests {
         }
         for name in ["", "..", "a/b", "a>b", "a\nb"] {
             assert!(name.parse::<ProcessType>().is_err(), "{name:?}");
+        }
+        for name in ["", "a b", "a/b", "a\u{1b}", &"a".repeat(65)] {
+            assert!(name.parse::<ExecEnv>().is_err(), "{name:?}");
         }
         for name in ["", "A=B", "1A", "A B", "A\n"] {
             assert!(name.parse::<VariableName>().is_err(), "{name:?}");

@@ -6,7 +6,15 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{capability::Capabilities, dependency::Dependency, id::BuildpackId, target::Platform};
+use crate::{
+    capability::Capabilities,
+    dependency::Dependency,
+    id::{BuildpackId, ExecEnv},
+    target::{
+        Target,
+        pattern::{self, Misfit, TargetPattern},
+    },
+};
 
 /// The contract that this host speaks: the WIT package `stave:buildpack` at this version.
 pub const CONTRACT: &str = "0.1";
@@ -23,9 +31,9 @@ pub struct Manifest {
     pub contract: String,
     /// Who it is.
     pub buildpack: About,
-    /// Platforms that it can build for; all, when empty.
+    /// Targets that it can build for; all, when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<PlatformEntry>,
+    pub targets: Vec<TargetPattern>,
     /// What it asks for.
     #[serde(default)]
     pub asks: Capabilities,
@@ -54,14 +62,9 @@ pub struct About {
     /// SPDX expressions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<String>,
-}
-
-/// One of `[[targets]]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlatformEntry {
-    /// Operating system and architecture, such as `linux/amd64`.
-    pub platform: Platform,
+    /// Execution environments that it is for; all, when empty.
+    #[serde(default, rename = "exec-env", skip_serializing_if = "Vec::is_empty")]
+    pub exec_env: Vec<ExecEnv>,
 }
 
 /// Why a text is not a manifest.
@@ -148,9 +151,9 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether it can build for `platform`.
-    pub fn serves(&self, platform: &Platform) -> bool {
-        self.targets.is_empty() || self.targets.iter().any(|target| target.platform.serves(platform))
+    /// Whether it can build for `target`, or what of the target does not fit.
+    pub fn fits(&self, target: &Target) -> Result<(), Misfit> {
+        pattern::check(&self.targets, target)
     }
 
     /// `id@version`.
@@ -162,12 +165,14 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Platform;
 
     const GOOD: &str = r#"
         contract = "0.1"
         [buildpack]
         id = "acme/tool"
         version = "1.2.3"
+        exec-env = ["production"]
         [[targets]]
         platform = "linux/amd64"
         [asks]
@@ -186,7 +191,9 @@ mod tests {
     fn reads_what_the_format_promises() {
         let manifest = Manifest::parse(GOOD).unwrap();
         assert_eq!(manifest.title(), "acme/tool@1.2.3");
-        assert!(manifest.serves(&Platform::linux("amd64")) && !manifest.serves(&Platform::linux("arm64")));
+        let target = |arch: &str| Target { platform: Platform::linux(arch), distro: None };
+        assert!(manifest.fits(&target("amd64")).is_ok() && manifest.fits(&target("arm64")).is_err());
+        assert_eq!(manifest.buildpack.exec_env, ["production".parse().unwrap()]);
         let again = toml::to_string(&manifest).unwrap();
         assert_eq!(Manifest::parse(&again).unwrap(), manifest);
     }

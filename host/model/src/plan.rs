@@ -5,14 +5,25 @@
 //! provided that nobody requires, or required and not provided, removes an optional buildpack and fails the trial
 //! otherwise. [`resolve`] answers with the reason for every trial that failed.
 
+mod matching;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::matching::resolve;
+
 /// The most alternatives one buildpack may offer.
 pub const MAX_ALTERNATIVES: usize = 32;
-/// The most trials that are made: the product of all members' alternatives.
-const MAX_TRIALS: usize = 10_000;
+/// The most trials that are made for one group: the product of all members' alternatives may be astronomic.
+pub const MAX_TRIALS: usize = 10_000;
+/// The most failed trials of which the reasons are kept.
+pub const MAX_KEPT_TRIALS: usize = 50;
+
+/// How many characters of a name an explanation shows.
+const MAX_SHOWN: usize = 100;
 
 /// A `requires` with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +85,7 @@ impl<T> Plan<T> {
     }
 }
 
-/// One thing that made a trial fail.
+/// Something that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mismatch<T> {
     /// Required, and provided by nobody at the same or an earlier place.
@@ -95,233 +106,52 @@ pub enum Mismatch<T> {
 
 impl<T: fmt::Display> fmt::Display for Mismatch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |name: &str| name.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string();
         match self {
             Self::Unmet { who, name } => {
-                write!(f, "{who} requires `{}`, which no buildpack up to it provides", name.escape_debug())
+                write!(f, "{who} requires `{}`, which no buildpack up to it provides", shown(name))
             }
             Self::Unused { who, name } => {
-                write!(f, "{who} provides `{}`, which no buildpack from it on requires", name.escape_debug())
+                write!(f, "{who} provides `{}`, which no buildpack from it on requires", shown(name))
             }
         }
     }
 }
 
-/// Why no plan was found.
+/// One combination of alternatives that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unresolved<T> {
-    /// Nobody is left to take part.
-    Nobody,
-    /// There are more combinations of alternatives than are tried.
-    TooMany,
-    /// Every trial failed; these are the first trial's reasons.
-    Mismatched(Vec<Mismatch<T>>),
+pub struct Trial<T> {
+    /// Which alternative each candidate took: places in [`Candidate::alternatives`].
+    pub ways: Vec<usize>,
+    /// Why optional candidates were dropped, in the sequence in which they were.
+    pub dropped: Vec<Mismatch<T>>,
+    /// Why the trial failed. Nothing, if it did not, or if everybody was dropped.
+    pub misfits: Vec<Mismatch<T>>,
 }
 
-/// Finds the first combination of alternatives in which everything fits.
-pub fn resolve<T: Clone>(candidates: &[Candidate<T>]) -> Result<Plan<T>, Unresolved<T>> {
-    let options: Vec<Vec<Choice<'_, T>>> = candidates.iter().map(options_of).collect();
-    let trials = options.iter().try_fold(1usize, |product, o| product.checked_mul(o.len()));
-    let trials = trials.filter(|n| *n <= MAX_TRIALS).ok_or(Unresolved::TooMany)?;
-    let mut first_failure = None;
-    for number in 0..trials {
-        // The last candidate's alternatives vary fastest.
-        let mut rest = number;
-        let mut trial: Vec<Choice<'_, T>> = Vec::with_capacity(options.len());
-        for choices in options.iter().rev() {
-            trial.push(choices[rest % choices.len()]);
-            rest /= choices.len();
-        }
-        trial.reverse();
-        match try_one(trial) {
-            Ok(plan) => return Ok(plan),
-            Err(reasons) => first_failure = first_failure.or(Some(reasons)),
-        }
-    }
-    match first_failure {
-        Some(reasons) if !reasons.is_empty() => Err(Unresolved::Mismatched(reasons)),
-        _ => Err(Unresolved::Nobody),
-    }
+/// What became of a group's candidates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution<T> {
+    /// The plan of the first combination in which everything fits.
+    pub plan: Option<Plan<T>>,
+    /// What was tried, in sequence: the first [`MAX_KEPT_TRIALS`] that failed, and the one that did not.
+    pub trials: Vec<Trial<T>>,
+    /// How many were tried; none where there was no candidate.
+    pub tried: usize,
+    /// Whether combinations are left that were not tried, because they are too many.
+    pub cut_short: bool,
 }
 
-/// A candidate with one of its alternatives chosen.
-struct Choice<'a, T> {
-    who: &'a T,
-    optional: bool,
-    alternative: &'a Alternative,
+/// How much may be spent on trials; what many groups offer together is bounded by sharing it.
+#[derive(Debug, Clone)]
+pub struct Effort {
+    /// Names that are still looked at.
+    names: usize,
 }
 
-impl<T> Clone for Choice<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Choice<'_, T> {}
-
-static NEITHER: Alternative = Alternative { provides: Vec::new(), requires: Vec::new() };
-
-/// Only the last alternative of an optional buildpack lets it drop out; with the others it must fit.
-fn options_of<T>(candidate: &Candidate<T>) -> Vec<Choice<'_, T>> {
-    let alternatives: Vec<&Alternative> = match candidate.alternatives.as_slice() {
-        [] => vec![&NEITHER],
-        some => some.iter().take(MAX_ALTERNATIVES).collect(),
-    };
-    let last = alternatives.len() - 1;
-    let option = |(index, alternative)| Choice {
-        who: &candidate.who,
-        optional: candidate.optional && index == last,
-        alternative,
-    };
-    alternatives.into_iter().enumerate().map(option).collect()
-}
-
-#[derive(Default)]
-struct Matching {
-    providers: Vec<usize>,
-    pending: Vec<usize>,
-    requires: Vec<Requirement>,
-    unmet: Vec<usize>,
-}
-
-/// Matches one trial, dropping optional members that do not fit until nothing changes.
-fn try_one<T: Clone>(mut trial: Vec<Choice<'_, T>>) -> Result<Plan<T>, Vec<Mismatch<T>>> {
-    let mut dropped = Vec::new();
-    loop {
-        let names = match_names(&trial);
-        let mut misfits: BTreeMap<usize, Vec<Mismatch<T>>> = BTreeMap::new();
-        for (name, matching) in &names {
-            for &at in &matching.unmet {
-                let mismatch = Mismatch::Unmet { who: trial[at].who.clone(), name: name.clone() };
-                misfits.entry(at).or_default().push(mismatch);
-            }
-            for &at in &matching.pending {
-                let mismatch = Mismatch::Unused { who: trial[at].who.clone(), name: name.clone() };
-                misfits.entry(at).or_default().push(mismatch);
-            }
-        }
-        let required: Vec<Mismatch<T>> =
-            misfits.iter().filter(|(at, _)| !trial[**at].optional).flat_map(|(_, m)| m.iter().cloned()).collect();
-        if !required.is_empty() {
-            return Err(required);
-        }
-        if misfits.is_empty() {
-            if trial.is_empty() {
-                return Err(dropped);
-            }
-            let entry = |(name, m): (String, Matching)| Entry { name, providers: m.providers, requires: m.requires };
-            let members = trial.iter().map(|option| option.who.clone()).collect();
-            return Ok(Plan { members, entries: names.into_iter().map(entry).collect() });
-        }
-        let mut at = 0;
-        trial.retain(|_| {
-            at += 1;
-            !misfits.contains_key(&(at - 1))
-        });
-        dropped.extend(misfits.into_values().flatten());
-    }
-}
-
-fn match_names<T>(trial: &[Choice<'_, T>]) -> BTreeMap<String, Matching> {
-    let mut names: BTreeMap<String, Matching> = BTreeMap::new();
-    for (at, option) in trial.iter().enumerate() {
-        for name in &option.alternative.provides {
-            names.entry(name.clone()).or_default().pending.push(at);
-        }
-        for requirement in &option.alternative.requires {
-            let matching = names.entry(requirement.name.clone()).or_default();
-            let pending = std::mem::take(&mut matching.pending);
-            matching.providers.extend(pending);
-            if matching.providers.is_empty() {
-                matching.unmet.push(at);
-            } else {
-                matching.requires.push(requirement.clone());
-            }
-        }
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `+x` provides x, `-x` requires x, `|` separates alternatives; a `?` first makes it optional.
-    fn candidate(who: &'static str, text: &str) -> Candidate<&'static str> {
-        let (optional, text) = text.strip_prefix('?').map_or((false, text), |rest| (true, rest));
-        let alternative = |part: &str| {
-            let mut alternative = Alternative::default();
-            for word in part.split_whitespace() {
-                match word.split_at(1) {
-                    ("+", name) => alternative.provides.push(name.to_owned()),
-                    (_, name) => {
-                        alternative.requires.push(Requirement { name: name.to_owned(), metadata: BTreeMap::new() });
-                    }
-                }
-            }
-            alternative
-        };
-        Candidate { who, optional, alternatives: text.split('|').map(alternative).collect() }
-    }
-
-    fn outcome(group: &[(&'static str, &str)]) -> String {
-        let candidates: Vec<_> = group.iter().map(|(who, text)| candidate(who, text)).collect();
-        match resolve(&candidates) {
-            Ok(plan) => {
-                let entry = |e: &Entry| {
-                    let providers: Vec<&str> = e.providers.iter().map(|at| plan.members[*at]).collect();
-                    format!("{}={}*{}", e.name, providers.join("+"), e.requires.len())
-                };
-                let entries: Vec<String> = plan.entries.iter().map(entry).collect();
-                format!("{}: {}", plan.members.join(" "), entries.join(" ")).trim_end().to_owned()
-            }
-            Err(Unresolved::Mismatched(reasons)) => {
-                reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            }
-            Err(Unresolved::Nobody) => "nobody".to_owned(),
-            Err(Unresolved::TooMany) => "too many".to_owned(),
-        }
-    }
-
-    #[test]
-    fn matches_as_the_specification_says() {
-        for (group, expected) in [
-            (&[("a", "")][..], "a:"),
-            (&[("a", "+x -x")], "a: x=a*1"),
-            (&[("a", "+x"), ("b", "-x")], "a b: x=a*1"),
-            (
-                &[("a", "-x"), ("b", "+x")],
-                "a requires `x`, which no buildpack up to it provides; b provides `x`, which no buildpack from it on requires",
-            ),
-            (&[("a", "+x"), ("b", "")], "a provides `x`, which no buildpack from it on requires"),
-            (&[("a", "?+x"), ("b", "")], "b:"),
-            (
-                &[("a", "?+x"), ("b", "?-y")],
-                "a provides `x`, which no buildpack from it on requires; b requires `y`, which no buildpack up to it provides",
-            ),
-            // Dropping b leaves a's x unused, so a goes as well.
-            (&[("a", "?+x"), ("b", "?-x -y"), ("c", "")], "c:"),
-            (&[("a", "+x"), ("b", "+x"), ("c", "-x -x")], "a b c: x=a+b*2"),
-            // The first alternative of an optional one must fit; only the last lets it drop out.
-            (&[("a", "?+x|+y"), ("b", "-y")], "a b: y=a*1"),
-            (&[("a", "?+x|+y"), ("b", "")], "b:"),
-            (&[("a", "+jdk +jre|+jdk|+jre"), ("b", "-jre")], "a b: jre=a*1"),
-            (&[], "nobody"),
-        ] {
-            assert_eq!(outcome(group), expected, "{group:?}");
-        }
-    }
-
-    #[test]
-    fn a_flood_of_alternatives_is_not_tried() {
-        let many = vec!["+x"; 32].join("|");
-        assert_eq!(outcome(&[("a", &many), ("b", &many), ("c", &many)]), "too many");
-    }
-
-    #[test]
-    fn what_is_met_is_given_once() {
-        let plan = resolve(&[candidate("a", "+x"), candidate("b", "+x"), candidate("c", "-x")]).unwrap();
-        assert_eq!(plan.requirements_for(0, &[]).len(), 1);
-        assert_eq!(plan.requirements_for(1, &[]).len(), 1, "not met yet: the next provider gets it too");
-        assert_eq!(plan.requirements_for(1, &["x".to_owned()]).len(), 0);
+impl Default for Effort {
+    /// A fraction of a second on any machine.
+    fn default() -> Self {
+        Self { names: 20_000_000 }
     }
 }

@@ -1,5 +1,7 @@
 //! What an image is for: operating system, architecture, variant, and the distribution of its base.
 
+pub mod pattern;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
@@ -58,9 +60,7 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('/').collect();
-        let word =
-            |part: &&str| !part.is_empty() && part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !(2..=3).contains(&parts.len()) || !parts.iter().all(word) {
+        if !(2..=3).contains(&parts.len()) || !parts.iter().all(|part| is_word(part)) {
             return Err(InvalidPlatform(text.chars().take(100).collect()));
         }
         Ok(Self {
@@ -69,6 +69,11 @@ impl FromStr for Platform {
             variant: parts.get(2).map(|variant| (*variant).to_owned()),
         })
     }
+}
+
+/// Whether a text can be an operating system, an architecture or a variant.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 impl TryFrom<String> for Platform {

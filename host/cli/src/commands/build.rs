@@ -55,7 +55,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
 
     let prepared = prepare(workshop, &arguments.source)?;
     let (base, shop) = prepared.open_shop(workshop, platform)?;
-    let detection = prepared.detect(&shop).map_err(detect_failed)?;
+    let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;
     let built = build::build(&shop, &detection, prepared.app.tree).map_err(build_failed)?;
     let ports = export::Ports {
         blobs: workshop.blobs.as_ref(),

@@ -2,6 +2,7 @@
 
 mod build;
 mod buildpack;
+mod detect;
 mod export;
 mod images;
 mod inspect;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
     interrupt::wake(&workshop.client).map_err(|error| Exit::new(GENERAL, error))?;
     match cli.command {
         Command::Build(arguments) => build::run(&workshop, &arguments),
+        Command::Detect(arguments) => detect::run(&workshop, &arguments),
         Command::Stack(StackCommand::Create(arguments)) => stack::create(&workshop, &arguments),
         Command::Images(arguments) => images::run(&workshop, &arguments),
         Command::Inspect(arguments) => inspect::run(&workshop, &arguments),

@@ -28,7 +28,8 @@ fn group(members: Vec<Fake>, plan: &[(&str, &[usize])]) -> Detection {
         requires: requires(name),
     };
     let titles = members.iter().map(|member| member.manifest().title()).collect();
-    Detection { members, plan: Plan { members: titles, entries: plan.iter().map(entry).collect() } }
+    let plan = Plan { members: titles, entries: plan.iter().map(entry).collect() };
+    Detection { members, plan, attempts: Vec::new() }
 }
 
 /// A process that claims to be of another buildpack.

@@ -1,8 +1,15 @@
 //! Who takes the app, and what is said of those who do not.
 
+mod explanations;
+mod scenarios;
+
 use std::{io, sync::atomic::Ordering};
 
-use stave_model::plan::Requirement;
+use stave_model::{
+    order::{Group, Member},
+    plan::Requirement,
+    target::pattern::TargetPattern,
+};
 
 use super::*;
 use crate::{
@@ -49,14 +56,26 @@ fn group(text: &str) -> Group {
     let member = |word: &str| {
         let (name, optional) = word.strip_suffix('?').map_or((word, false), |name| (name, true));
         let (id, version) = name.split_once('@').map_or((name, None), |(id, version)| (id, Some(version)));
-        Member { id: id.parse().unwrap(), version: version.map(|v| v.parse().unwrap()), optional }
+        let version = version.map(|version| version.parse().unwrap());
+        Member { id: id.parse().unwrap(), version, optional, exec_env: Vec::new() }
     };
     Group { group: text.split_whitespace().map(member).collect() }
 }
 
 fn run(shop: &Shop, fakes: &[Arc<Fake>], groups: &[&str]) -> Result<Detection, DetectError> {
+    let selection = groups.iter().map(|text| group(text)).collect::<Vec<_>>().into();
+    run_selection(shop, fakes, &selection, "production")
+}
+
+fn run_selection(
+    shop: &Shop,
+    fakes: &[Arc<Fake>],
+    selection: &Selection,
+    exec_env: &str,
+) -> Result<Detection, DetectError> {
     let buildpacks: Vec<Arc<dyn Buildpack>> = fakes.iter().map(|fake| fake.clone() as Arc<dyn Buildpack>).collect();
-    detect(shop, &buildpacks, &groups.iter().map(|text| group(text)).collect(), &tree(&[("a.jar", "x")]))
+    let lineup = Lineup { buildpacks: &buildpacks, selection, exec_env: &exec_env.parse().unwrap() };
+    detect(shop, &lineup, &tree(&[("a.jar", "x")]))
 }
 
 /// The chosen members, or everything that is said about why there are none.
@@ -68,7 +87,7 @@ fn outcome(fakes: &[Arc<Fake>], groups: &[&str]) -> String {
             assert_eq!(titles, detection.plan.members);
             titles.join(" ")
         }
-        Err(DetectError::NoGroup(attempts)) => attempts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        Err(DetectError::NoGroup(attempts)) => explain::briefly(&attempts),
         Err(error) => error.to_string(),
     }
 }
@@ -114,18 +133,19 @@ fn says_why_nobody_takes_the_app() {
         fake("t/breaks-down@1.0.0", &[]),
         fake("t/gives@1.0.0", &["+x"]),
         fake("t/takes@1.0.0", &["-y"]),
+        fake("t/two@1.0.0", &["+x", "+z -y"]),
         fake("t/many@1.0.0", &["+x"; plan::MAX_ALTERNATIVES + 1]),
     ];
-    let said = outcome(
-        &all,
-        &[
-            "t/yes t/no-jar t/fails-always?",
-            "t/crashes-always t/breaks-down? t/many?",
-            "t/gives t/takes",
-            "t/no-jar? t/fails-always?",
-            "t/gives? t/takes?",
-        ],
-    );
+    let groups = [
+        "t/yes t/no-jar t/fails-always?",
+        "t/crashes-always t/breaks-down? t/many?",
+        "t/gives t/takes",
+        "t/no-jar? t/fails-always?",
+        "t/gives? t/takes?",
+        "t/two t/takes",
+        "t/takes t/takes",
+    ];
+    let said = groups.map(|group| outcome(&all, &[group])).join("\n");
     insta::assert_snapshot!(said, @r#"
     t/yes@1.0.0: passed
     t/no-jar@1.0.0: there's no "jar"\u{7}
@@ -146,8 +166,36 @@ fn says_why_nobody_takes_the_app() {
 
     t/gives@1.0.0 (optional): passed
     t/takes@1.0.0 (optional): passed
-    t/gives@1.0.0 provides `x`, which no buildpack from it on requires
+    t/gives@1.0.0 provides `x`, which no buildpack from it on requires, so it is left out
+    t/takes@1.0.0 requires `y`, which no buildpack up to it provides, so it is left out
+    nobody is left to build
+
+    t/two@1.0.0: passed
+    t/takes@1.0.0: passed
+    none of 2 combinations of what they offer fits; the first:
+    t/two@1.0.0 provides `x`, which no buildpack from it on requires
     t/takes@1.0.0 requires `y`, which no buildpack up to it provides
+
+    t/takes@1.0.0: passed
+    t/takes@1.0.0 requires `y`, which no buildpack up to it provides
+    "#);
+    insta::assert_snapshot!(outcome(&all, &groups), @r#"
+    t/yes@1.0.0: passed
+    t/no-jar@1.0.0: there's no "jar"\u{7}
+    t/fails-always@1.0.0: failed: the jar's manifest is damaged (build it again)
+    t/crashes-always@1.0.0: failed: the sandbox stopped it: it panicked: boom
+    t/breaks-down@1.0.0: failed: the host failed while running it: no memory
+    t/many@1.0.0: failed: it offers more than 32 alternatives
+    t/gives@1.0.0: passed
+    t/takes@1.0.0: passed
+    t/two@1.0.0: passed
+    group 1: t/no-jar@1.0.0 is needed, and did not pass
+    group 2: t/crashes-always@1.0.0 is needed, and did not pass
+    group 3: t/gives@1.0.0 provides `x`, which no buildpack from it on requires; t/takes@1.0.0 requires `y`, which no buildpack up to it provides
+    group 4: nobody is left to build
+    group 5: t/gives@1.0.0 provides `x`, which no buildpack from it on requires, so it is left out; t/takes@1.0.0 requires `y`, which no buildpack up to it provides, so it is left out; nobody is left to build
+    group 6: none of 2 combinations of what they offer fits; the first: t/two@1.0.0 provides `x`, which no buildpack from it on requires; t/takes@1.0.0 requires `y`, which no buildpack up to it provides
+    group 7: t/takes@1.0.0 requires `y`, which no buildpack up to it provides
     "#);
     assert_eq!(outcome(&all, &[]), "");
 }
@@ -185,12 +233,16 @@ fn a_buildpack_is_asked_once_and_heard_once() {
     let asked: Vec<usize> = all.iter().map(|fake| fake.asked.load(Ordering::Relaxed)).collect();
     assert_eq!(asked, [1, 1, 0]);
     let titles = |name: &str| format!("t/{name}@1.0.0");
+    let note = |text: &str| Event::Note(Level::Debug, text.to_owned());
     assert_eq!(
         observer.take(),
         [
             Event::Phase(FlowPhase::Detect),
             Event::Detected { buildpack: titles("yes"), verdict: Ok(()) },
             Event::Detected { buildpack: titles("no-jar"), verdict: Err("there's no \"jar\"\u{7}".to_owned()) },
+            note("group 1: t/no-jar@1.0.0 is needed, and did not pass"),
+            note("group 2: t/no-jar@1.0.0 is needed, and did not pass"),
+            note("group 3: everybody who is needed passed, and what is provided and required fits"),
             Event::Chosen(vec![titles("yes")]),
         ]
     );
@@ -199,11 +251,10 @@ fn a_buildpack_is_asked_once_and_heard_once() {
 #[test]
 fn who_does_not_build_for_the_target_is_not_asked() {
     let mut other = Fake::new("t/arm@1.0.0");
-    let target = stave_model::manifest::PlatformEntry { platform: "linux/arm64".parse().unwrap() };
-    other.manifest.targets.push(target);
+    other.manifest.targets.push(TargetPattern { arch: Some("arm64".to_owned()), ..TargetPattern::default() });
     let all = [Arc::new(other), fake("t/yes@1.0.0", &[])];
     assert_eq!(outcome(&all, &["t/arm? t/yes"]), "t/yes@1.0.0");
-    assert_eq!(outcome(&all, &["t/arm"]), "t/arm@1.0.0: it does not build for linux/amd64\n");
+    assert_eq!(outcome(&all, &["t/arm"]), "t/arm@1.0.0: it builds for */arm64, not for linux/amd64\n");
     assert_eq!(all[0].asked.load(Ordering::Relaxed), 0);
 }
 

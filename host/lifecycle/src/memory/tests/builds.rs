@@ -27,7 +27,8 @@ fn group(members: Vec<Fake>, requirements: &[&str]) -> Detection {
         requires: vec![Requirement { name: (*name).to_owned(), metadata: [("v".to_owned(), "1".to_owned())].into() }],
     };
     let titles = members.iter().map(|member| member.manifest().title()).collect();
-    Detection { members, plan: Plan { members: titles, entries: requirements.iter().map(entry).collect() } }
+    let plan = Plan { members: titles, entries: requirements.iter().map(entry).collect() };
+    Detection { members, plan, attempts: Vec::new() }
 }
 
 impl Runs {
