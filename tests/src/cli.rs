@@ -76,28 +76,42 @@ fn the_help_says_what_there_is() {
       <PATH|JAR>  The app: its folder, or a jar (which is built as if it were unpacked)
 
     Options:
-      -t, --tag <NAME>               The image's name [default: the app's name]
-          --builder <FILE>           The builder.toml to build with [default: the built-in one]
-          --run-image <REF|oci:DIR>  A base image instead of the builder's stack: a registry reference,
-                                     or oci:DIR
-      -e, --env <NAME[=VALUE]>       A setting for the buildpacks; without a value it is taken from the
-                                     environment
-          --binding <DIR>            A service binding for the buildpacks: a folder with a file `type`
-                                     and a file for each entry
-          --bindings <DIR>           A folder of service bindings, one in each of its folders
-          --platform <OS/ARCH>       The platform to build for [default: Linux on this machine's
-                                     architecture]
-          --exec-env <NAME>          The execution environment that the image is for: buildpacks that
-                                     are for others alone are left out [default: production]
-          --paranoid                 Read every file of the app, also where its size, times and inode
-                                     say that it is the one that was read before
-          --to <WHERE>               Where the image goes; may be given more than once [default: the
-                                     image store]
-          --publish                  Push the image to the registry that its name begins with
-      -o, --output <OUTPUT>          How to print the result [default: text] [possible values: text,
-                                     json]
-      -h, --help                     Print help (see more with '--help')
-      -V, --version                  Print version
+      -t, --tag <NAME>
+              The image's name [default: the app's name]
+          --builder <FILE>
+              The builder.toml to build with [default: the built-in one]
+          --run-image <REF|oci:DIR>
+              A base image instead of the builder's stack: a registry reference, or oci:DIR
+          --no-memory
+              Run every buildpack, also where nothing has changed of what it read the last time
+      -e, --env <NAME[=VALUE]>
+              A setting for the buildpacks; without a value it is taken from the environment
+          --binding <DIR>
+              A service binding for the buildpacks: a folder with a file `type` and a file for each
+              entry
+          --bindings <DIR>
+              A folder of service bindings, one in each of its folders
+          --platform <OS/ARCH>
+              The platform to build for [default: Linux on this machine's architecture]
+          --exec-env <NAME>
+              The execution environment that the image is for: buildpacks that are for others alone are
+              left out [default: production]
+          --paranoid
+              Read every file of the app, also where its size, times and inode say that it is the one
+              that was read before
+          --compression <gzip|zstd[:LEVEL]>
+              How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one
+              [default: gzip]
+          --to <WHERE>
+              Where the image goes; may be given more than once [default: the image store]
+          --publish
+              Push the image to the registry that its name begins with
+      -o, --output <OUTPUT>
+              How to print the result [default: text] [possible values: text, json]
+      -h, --help
+              Print help (see more with '--help')
+      -V, --version
+              Print version
 
     Global options:
       -q, --quiet          Say only what goes wrong

@@ -7,6 +7,7 @@ mod support;
 mod architecture;
 mod arm64;
 mod cli;
+mod detect;
 mod full_disk;
 mod image;
 mod interop;
