@@ -147,7 +147,7 @@ fn component(env: &TestEnv) {
     row("component load, code kept", &mut (0..50).map(|_| load("code-0").0).collect::<Vec<_>>());
     let (_, loaded) = load("code-0");
     let limits = BenchLimits::default();
-    let app = app::open(spring_webdb(), &limits.archive, None).unwrap();
+    let app = app::open(spring_webdb(), &app::selection::Selection::default(), &limits.archive, None).unwrap();
     let shop = Shop {
         target: Target { platform: Platform::of_this_machine(), distro: None },
         settings: Arc::new(BTreeMap::new()),

@@ -35,6 +35,11 @@ fn an_image_for_arm64_is_built_anywhere() {
     let layout = env.work().join("out");
     let image = checked(&layout, &Platform::linux("arm64"));
     assert_eq!(config(&image)["architecture"], "arm64");
+    // Built in one run with the other platform, it is the very same.
+    let both = ["--platform", "linux/amd64,linux/arm64", "--to", "oci:both:tiny"];
+    env.run(&[&["build", "tiny.jar", "--tag", "tiny"][..], &both].concat()).succeeds();
+    assert_eq!(checked(&env.work().join("both"), &Platform::linux("arm64")).digest(), image.digest());
+    checked(&env.work().join("both"), &Platform::linux("amd64"));
 
     let bundle = env.work().join("bundle");
     let mut unpack = tool("umoci");

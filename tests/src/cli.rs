@@ -77,22 +77,38 @@ fn the_help_says_what_there_is() {
 
     Options:
       -t, --tag <NAME>
-              The image's name [default: the app's name]
+              The image's name [default: the app's name]; given more than once, further names of the
+              same image
+      -d, --descriptor <FILE>
+              The project.toml to follow [default: the app's own, if it has one]
+          --include <PATTERN>
+              Only files that this pattern names, as in a .gitignore, are the app's; may be given more
+              than once
+          --exclude <PATTERN>
+              Files that this pattern names, as in a .gitignore, are not the app's; may be given more
+              than once
+          --ignore-file <FILE>
+              A file of such patterns instead of the app's .dockerignore
+          --gitignore
+              Leave out too what the app's .gitignore files name, which are often the compiled files
           --builder <FILE>
-              The builder.toml to build with [default: the built-in one]
+              The builder.toml to build with, or `builtin` [default: the built-in one]
           --run-image <REF|oci:DIR>
               A base image instead of the builder's stack: a registry reference, or oci:DIR
           --no-memory
               Run every buildpack, also where nothing has changed of what it read the last time
       -e, --env <NAME[=VALUE]>
               A setting for the buildpacks; without a value it is taken from the environment
+          --env-file <FILE>
+              A file of such settings, a line each, as docker has them; --env goes before it
           --binding <DIR>
               A service binding for the buildpacks: a folder with a file `type` and a file for each
               entry
           --bindings <DIR>
               A folder of service bindings, one in each of its folders
           --platform <OS/ARCH>
-              The platform to build for [default: Linux on this machine's architecture]
+              The platforms to build for, with commas between them [default: Linux on this machine's
+              architecture]
           --exec-env <NAME>
               The execution environment that the image is for: buildpacks that are for others alone are
               left out [default: production]
@@ -102,6 +118,15 @@ fn the_help_says_what_there_is() {
           --compression <gzip|zstd[:LEVEL]>
               How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one
               [default: gzip]
+      -D, --default-process <TYPE>
+              The process that starts when none is named, instead of the buildpacks' choice
+          --creation-time <SECONDS|now>
+              When the image was made: seconds since 1970, or `now` [default: SOURCE_DATE_EPOCH, else a
+              fixed instant]
+          --clear-cache
+              Use no result of earlier builds, and keep those of this one instead
+          --report <FILE>
+              Write a report.toml with names and digest of the image
           --to <WHERE>
               Where the image goes; may be given more than once [default: the image store]
           --publish
@@ -200,7 +225,7 @@ fn a_configuration_is_read_strictly() {
         |
       1 | registry = 1
         | ^^^^^^^^
-      unknown field `registry`, expected one of `registries`, `mirrors`, `insecure-registries`, `ca-bundles`
+      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `insecure-registries`, `ca-bundles`
     ");
 }
 

@@ -3,12 +3,13 @@
 use std::process::Command;
 
 use serde_json::Value;
+use stave_model::{digest::Digest, target::Platform};
 
 use crate::support::{
     app::spring_webdb,
     container::Podman,
     env::TestEnv,
-    images::{checked_here, config},
+    images::{checked, checked_here, config},
     jar,
     process::{run, succeeds},
     registry::Registry,
@@ -151,6 +152,33 @@ fn the_example_goes_through_a_registry() {
     let podman = Podman::new(&env);
     let image = podman.take(&["pull", "--quiet", "--tls-verify=false", &name]);
     answers(&podman, &image);
+}
+
+#[test]
+fn both_platforms_go_through_a_registry_as_one() {
+    let env = TestEnv::warm();
+    env.write("tiny.jar", jar::boot());
+    let registry = Registry::start(&env);
+    let names = ["team/tiny:1", "team/tiny:latest"].map(|name| registry.reference(name));
+    let both =
+        ["build", "tiny.jar", "--platform", "linux/amd64,linux/arm64", "--publish", "-t", &names[0], "-t", &names[1]];
+    let digest = env.run(&both).succeeds().result().to_owned();
+    let mut found = Vec::new();
+    for name in &names {
+        let remote = format!("docker://{name}");
+        let raw = succeeds(&mut skopeo(&["inspect", "--raw", "--tls-verify=false", &remote]));
+        assert_eq!(Digest::of(raw.as_bytes()).to_string(), digest);
+        let index: Value = serde_json::from_str(&raw).unwrap();
+        let manifests = index["manifests"].as_array().unwrap();
+        found.push(manifests.iter().map(|one| one["platform"]["architecture"].clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(found, [["amd64", "arm64"], ["amd64", "arm64"]]);
+    let layout = format!("oci:{}:all", env.work().join("all").display());
+    let remote = format!("docker://{}", names[0]);
+    succeeds(&mut skopeo(&["copy", "--all", "--quiet", "--src-tls-verify=false", &remote, &layout]));
+    for arch in ["amd64", "arm64"] {
+        checked(&env.work().join("all"), &Platform::linux(arch));
+    }
 }
 
 #[test]

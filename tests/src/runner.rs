@@ -10,6 +10,7 @@ mod cli;
 mod detect;
 mod full_disk;
 mod image;
+mod inputs;
 mod interop;
 mod interrupt;
 mod readme;

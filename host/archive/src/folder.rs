@@ -79,17 +79,23 @@ pub struct Folder {
 
 /// Indexes everything below `path`. Symbolic links keep their text, whatever it is; none is followed, but for `path` itself.
 pub fn read(path: &Path, limits: &Limits) -> Result<Folder, FolderError> {
-    read_knowing(path, limits, &Arc::default())
+    read_knowing(path, limits, &Arc::default(), &mut |_, _| false)
 }
 
-/// The same, where some files were `seen` before: their digests are known. What is read of the others is learnt.
-pub fn read_knowing(path: &Path, limits: &Limits, seen: &Arc<Seen>) -> Result<Folder, FolderError> {
+/// The same, where some files were `seen` before: their digests are known. What is read of the others is learnt. What
+/// `passes` over is not looked at, nor is anything below it; it is told the path and whether a folder stands there.
+pub fn read_knowing(
+    path: &Path,
+    limits: &Limits,
+    seen: &Arc<Seen>,
+    passes: &mut dyn FnMut(&TreePath, bool) -> bool,
+) -> Result<Folder, FolderError> {
     let unreadable = |source| FolderError::Read { path: path.display().to_string(), source };
     let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
     let identity = Identity::of(&root.dir_metadata().map_err(unreadable)?);
     let folder = Folder { tree: Tree::new(), skipped: Vec::new(), skipped_count: 0 };
     let ahead = vec![(TreePath::root(), identity)];
-    let mut walk = Walk { root: Arc::new(root), limits, folder, seen, bytes: 0, ahead };
+    let mut walk = Walk { root: Arc::new(root), limits, folder, seen, passes, bytes: 0, ahead };
     while let Some((path, identity)) = walk.ahead.pop() {
         walk.list(&path, &identity)?;
     }
@@ -114,6 +120,7 @@ struct Walk<'a> {
     limits: &'a Limits,
     folder: Folder,
     seen: &'a Arc<Seen>,
+    passes: &'a mut dyn FnMut(&TreePath, bool) -> bool,
     bytes: u64,
     ahead: Vec<(TreePath, Identity)>,
 }
@@ -142,6 +149,9 @@ impl Walk<'_> {
 
     fn put(&mut self, dir: &Dir, entry: &DirEntry, path: TreePath) -> Result<(), FolderError> {
         let unreadable = |source| FolderError::Read { path: path.as_str().to_owned(), source };
+        if (self.passes)(&path, entry.file_type().map_err(unreadable)?.is_dir()) {
+            return Ok(());
+        }
         if self.folder.tree.len() >= self.limits.entries {
             let rule = format!("more than {} files and folders", self.limits.entries);
             return Err(FolderError::Limit { path: path.as_str().to_owned(), rule });

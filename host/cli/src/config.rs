@@ -17,6 +17,8 @@ const MAX_CONFIG: u64 = 1 << 20;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Config {
+    /// The builder.toml to build with where nothing else names one.
+    pub(crate) builder: Option<PathBuf>,
     /// `[registries]`: where packages come from, by ecosystem.
     pub(crate) registries: stave_packages::settings::Settings,
     /// `[mirrors]`: where a distribution's packages come from, by distribution.

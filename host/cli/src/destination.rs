@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use stave_lifecycle::port::{failure::PortError, sink::Sink};
+use stave_model::target::Platform;
 use stave_oci::{
     daemon::Daemon,
     docker_archive::ArchiveFile,
@@ -39,34 +40,49 @@ impl Place {
     }
 }
 
-/// Sinks for all the places; the image store when none is named. Checked before any work is done.
+/// Sinks for all the places, where the image gets all its names; the image store when none is named. Checked before any work is done.
 pub(crate) fn sinks(
     workshop: &Workshop,
-    name: &Reference,
+    names: &[Reference],
     destination: &Destination,
 ) -> Result<Vec<Arc<dyn Sink>>, Exit> {
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    let all = || names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let in_store = |sinks: &mut Vec<Arc<dyn Sink>>| {
+        for name in names {
+            sinks.push(Arc::new(NamedImage::new(workshop.images.clone(), name.to_string())));
+        }
+    };
     for text in &destination.to {
         let place = Place::parse(text).ok_or_else(|| {
             let message = format!("`{}` is not a place for an image", crate::exit::printable(text));
             Exit::new(USAGE, message).hint("use oci:DIR, docker-archive:FILE, docker or store")
         })?;
-        sinks.push(match place {
-            Place::Store => Arc::new(NamedImage::new(workshop.images.clone(), name.to_string())),
-            Place::Layout(place) => Arc::new(LayoutFolder::new(place)),
-            Place::DockerArchive(file) => Arc::new(ArchiveFile::new(file, vec![name.to_string()])),
+        match place {
+            Place::Store => in_store(&mut sinks),
+            Place::Layout(place) => sinks.push(Arc::new(LayoutFolder::new(place))),
+            Place::DockerArchive(file) => sinks.push(Arc::new(ArchiveFile::new(file, all()))),
             Place::Docker => {
-                Arc::new(Daemon::find(|name| std::env::var_os(name), vec![name.to_string()]).map_err(unusable)?)
+                sinks.push(Arc::new(Daemon::find(|name| std::env::var_os(name), all()).map_err(unusable)?));
             }
-        });
+        }
     }
     if destination.publish {
-        sinks.push(Arc::new(RegistryTag::new(workshop.registries(), name.clone()).map_err(unusable)?));
+        for name in names {
+            sinks.push(Arc::new(RegistryTag::new(workshop.registries(), name.clone()).map_err(unusable)?));
+        }
     }
     if sinks.is_empty() {
-        sinks.push(Arc::new(NamedImage::new(workshop.images.clone(), name.to_string())));
+        in_store(&mut sinks);
     }
     Ok(sinks)
+}
+
+/// An error that names a place which cannot hold images of several platforms, if there are several. Before any work is done.
+pub(crate) fn check_platforms(sinks: &[Arc<dyn Sink>], platforms: &[Platform]) -> Result<(), Exit> {
+    let Some(sink) = sinks.iter().find(|sink| platforms.len() > 1 && !sink.holds_platforms()) else { return Ok(()) };
+    let message = format!("{} holds an image of one platform, and there are {}", sink.describe(), platforms.len());
+    Err(Exit::new(USAGE, message).hint("build for one of them, or use --publish, oci:DIR or the image store"))
 }
 
 fn unusable(error: PortError) -> Exit {

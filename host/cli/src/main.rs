@@ -13,6 +13,8 @@ mod exit;
 mod found;
 mod interrupt;
 mod prepare;
+mod project;
+mod settings;
 mod ui;
 mod workshop;
 

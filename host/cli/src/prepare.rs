@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use stave_archive::intake::ArchiveError;
 use stave_lifecycle::{
-    app::{self, App, AppError},
+    app::{self, App, AppError, secrets},
     detect::{self, DetectError, Detection, Lineup},
     port::{
         bases::Base,
@@ -16,7 +16,6 @@ use stave_lifecycle::{
 };
 use stave_model::{
     binding::Bindings,
-    id::VariableName,
     target::{Platform, Target},
 };
 
@@ -24,7 +23,9 @@ use crate::{
     args::Source,
     base, bindings,
     buildpacks::{self, Equipment},
-    exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP, USAGE},
+    exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP},
+    project,
+    settings::settings,
     workshop::Workshop,
 };
 
@@ -32,6 +33,8 @@ use crate::{
 pub(crate) struct Prepared<'a> {
     /// The app.
     pub(crate) app: App,
+    /// Where the source comes from, for the image's label.
+    pub(crate) label: String,
     source: &'a Source,
     settings: Arc<BTreeMap<String, String>>,
     bindings: Arc<Bindings>,
@@ -39,20 +42,60 @@ pub(crate) struct Prepared<'a> {
     limits: Limits,
 }
 
-/// Reads the settings, opens the app, and loads the buildpacks.
+/// Follows the descriptor, reads the settings, opens the app, and loads the buildpacks.
 pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Prepared<'a>, Exit> {
-    let settings = Arc::new(settings(&source.env)?);
+    let descriptor = project::read(source, workshop.ui.as_ref())?;
+    let given = &descriptor.project.settings;
+    let settings = settings(given, &source.env_file, &source.env, |name| std::env::var(name).ok())?;
     let bindings = Arc::new(bindings::read(&source.binding, &source.bindings)?);
+    let selection = project::selection(source, &descriptor)?;
     workshop.ui.observe(Event::Phase(Phase::Analyze));
     let limits = Limits::default();
     let kept: Option<&dyn Results> = if source.paranoid { None } else { Some(&workshop.results) };
-    let app = app::open(&source.app, &limits.archive, kept).map_err(unreadable_app)?;
+    let app = app::open(&source.app, &selection, &limits.archive, kept).map_err(unreadable_app)?;
+    tell_of_files(&app, workshop.ui.as_ref());
+    let builder = match &source.builder {
+        Some(named) if named.as_os_str() == "builtin" => None,
+        Some(named) => Some(named.clone()),
+        None => descriptor.builder()?.or_else(|| workshop.config.builder.clone()),
+    };
+    let engine = workshop.engine()?;
+    let mut equipment = buildpacks::equip(&engine, builder.as_deref())?;
+    descriptor.apply(&engine, &mut equipment)?;
+    let label = descriptor.project.label();
+    Ok(Prepared { app, label, source, settings: Arc::new(settings), bindings, equipment, limits })
+}
+
+/// What was left out of the app, and what in it nobody should see.
+fn tell_of_files(app: &App, observer: &dyn Observer) {
+    let note = |level, text| observer.observe(Event::Note(level, text));
     if !app.skipped.is_empty() {
-        let skipped = format!("left out of the app, because images cannot hold them: {}", app.skipped.join(", "));
-        workshop.ui.observe(Event::Note(Level::Warning, skipped));
+        let skipped = app.skipped.join(", ");
+        note(Level::Warning, format!("left out of the app, because images cannot hold them: {skipped}"));
     }
-    let equipment = buildpacks::equip(&workshop.engine()?, source.builder.as_deref())?;
-    Ok(Prepared { app, source, settings, bindings, equipment, limits })
+    for (path, reason) in &app.left_out.named {
+        note(Level::Debug, format!("left out of the app: {path} ({reason})"));
+    }
+    for unread in &app.left_out.unread {
+        note(Level::Warning, format!("could not follow {unread}"));
+    }
+    match app.left_out.chosen {
+        0 => {}
+        1 => note(Level::Info, "one file or folder is left out of the app (-v says why)".to_owned()),
+        count => note(Level::Info, format!("{count} files and folders are left out of the app (-v says why)")),
+    }
+    let suspects = secrets::suspects(&app.tree);
+    if !suspects.is_empty() {
+        let all: Vec<String> = suspects.iter().map(|suspect| format!("{} ({})", suspect.path, suspect.kind)).collect();
+        note(
+            Level::Warning,
+            format!(
+                "everybody who has the image can read what looks secret in the app: {}; --exclude or a .dockerignore \
+                 leaves it out",
+                all.join(", ")
+            ),
+        );
+    }
 }
 
 impl Prepared<'_> {
@@ -97,25 +140,6 @@ pub(crate) fn detect_failed(error: DetectError, explained: bool) -> Exit {
     exit
 }
 
-/// `NAME=VALUE`, or `NAME` with the value from the environment.
-fn settings(texts: &[String]) -> Result<BTreeMap<String, String>, Exit> {
-    let mut settings = BTreeMap::new();
-    for text in texts {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (text.as_str(), std::env::var(text).ok()),
-        };
-        let checked: VariableName =
-            name.parse().map_err(|error: stave_model::id::InvalidName| Exit::new(USAGE, error))?;
-        let Some(value) = value else {
-            let message = format!("the setting {checked} has no value, and the environment has none of that name");
-            return Err(Exit::new(USAGE, message).hint(format!("write -e {checked}=VALUE")));
-        };
-        settings.insert(checked.to_string(), value);
-    }
-    Ok(settings)
-}
-
 fn unreadable_app(error: AppError) -> Exit {
     let hint = match &error {
         AppError::Jar(_, ArchiveError::Read { .. }) => "build the jar anew; `unzip -t FILE` tells whether it is whole",
@@ -123,25 +147,4 @@ fn unreadable_app(error: AppError) -> Exit {
         _ => return Exit::new(ANALYZE, error),
     };
     Exit::new(ANALYZE, error).hint(hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_checked() {
-        let given = |texts: &[&str]| settings(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
-        assert_eq!(
-            given(&["BP_A=1=2", "BP_B="]).unwrap(),
-            [("BP_A", "1=2"), ("BP_B", "")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
-        );
-        assert_eq!(given(&["BP_A=1", "BP_A=2"]).unwrap()["BP_A"], "2");
-        let message = |text: &str| given(&[text]).unwrap_err().render();
-        assert_eq!(
-            message("STAVE_NOT_SET"),
-            "error: the setting STAVE_NOT_SET has no value, and the environment has none of that name\nhint: write -e STAVE_NOT_SET=VALUE\n"
-        );
-        assert!(message("A B=1").starts_with("error: `A B` is not a valid variable name"));
-    }
 }

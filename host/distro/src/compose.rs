@@ -292,7 +292,7 @@ fn image_of(
     }
     let oci = oci_architecture(architecture).unwrap_or(architecture);
     let distro = configuration::distro(&root)?;
-    let created = image::rfc3339(settings.created);
+    let created = stave_model::time::rfc3339(settings.created);
     let config = image::config(definition, oci, distro.as_ref(), &described, &created);
     Ok(Image::new(Platform::linux(oci), config, layers))
 }

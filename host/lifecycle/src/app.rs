@@ -1,5 +1,8 @@
 //! The app's source as a tree: a folder indexed once, or a jar, war or zip seen as if it were unpacked.
 
+pub mod secrets;
+pub mod selection;
+
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
@@ -23,6 +26,7 @@ use stave_archive::{
 };
 use stave_model::digest::{Digest, Key};
 
+use self::selection::{LeftOut, Selection};
 use crate::port::{blobs::Results, cancel::Cancel};
 
 /// Files with more bytes than this together are hashed by several threads.
@@ -35,6 +39,8 @@ pub struct App {
     pub tree: Tree,
     /// What was left out while indexing, such as sockets: for a note to the user.
     pub skipped: Vec<String>,
+    /// What people, or a rule of the house, left out.
+    pub left_out: LeftOut,
     /// Which of its files are known without reading them.
     pub memory: FileMemory,
 }
@@ -88,33 +94,42 @@ pub enum AppError {
     /// A folder that could not be indexed.
     #[error("could not index the app's folder `{0}`")]
     Folder(String, #[source] folder::FolderError),
+    /// What is left of it does not make a tree.
+    #[error("could not select the files of the app at `{0}`")]
+    Selection(String, #[source] TreeError),
 }
 
 /// Opens a folder, or a jar, war or zip as if it were unpacked (as `pack build --path app.jar` does). A symbolic link is
 /// followed, and it is the name as given that says what kind of file it is.
 ///
+/// Only what `selection` takes of it is the app.
+///
 /// Files that are what they were when they were read last are known by what `kept` holds of them, and not read for their
 /// digests; without it all are. [`FileMemory::keep`] of the app keeps what this run reads.
-pub fn open(path: &Path, limits: &Limits, kept: Option<&dyn Results>) -> Result<App, AppError> {
+pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&dyn Results>) -> Result<App, AppError> {
     let shown = path.display().to_string().escape_debug().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => AppError::Missing(shown.clone()),
         _ => AppError::Unreadable(shown.clone(), error),
     })?;
     let memory = FileMemory::of(&metadata, kept);
+    let mut left_out = LeftOut::default();
+    let unselected = |error| AppError::Selection(shown.clone(), error);
     if metadata.is_dir() {
-        let index = folder::read_knowing(path, limits, &memory.seen).map_err(|error| match error {
+        let mut passes = |path: &TreePath, is_folder| selection.passes_over(path, is_folder, &mut left_out);
+        let index = folder::read_knowing(path, limits, &memory.seen, &mut passes).map_err(|error| match error {
             // The folder itself, which the index calls by no name or by the one that it was given.
             folder::FolderError::Read { path: at, source } if at.is_empty() || Path::new(&at) == path => {
-                AppError::Unreadable(shown, source)
+                AppError::Unreadable(shown.clone(), source)
             }
-            error => AppError::Folder(shown, error),
+            error => AppError::Folder(shown.clone(), error),
         })?;
         let mut skipped: Vec<String> = index.skipped.iter().map(ToString::to_string).collect();
         if index.skipped_count > skipped.len() {
             skipped.push(format!("{} more", index.skipped_count - skipped.len()));
         }
-        return Ok(App { tree: index.tree, skipped, memory });
+        let tree = selection.select(index.tree, true, &mut left_out).map_err(unselected)?;
+        return Ok(App { tree, skipped, left_out: left_out.sorted(), memory });
     }
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     if !metadata.is_file() || !matches!(extension.as_deref(), Some("jar" | "war" | "zip")) {
@@ -129,7 +144,8 @@ pub fn open(path: &Path, limits: &Limits, kept: Option<&dyn Results>) -> Result<
         Node::File(access, content) => Node::File(access, Arc::new(jar.entry(path, content))),
         other => other,
     });
-    Ok(App { tree, skipped: Vec::new(), memory })
+    let tree = selection.select(tree, false, &mut left_out).map_err(unselected)?;
+    Ok(App { tree, skipped: Vec::new(), left_out: left_out.sorted(), memory })
 }
 
 /// The file whose entries are an app, as it was when it was opened.
@@ -320,13 +336,13 @@ mod tests {
         let memory = Memory::default();
         for (name, path, file) in [("app", "a", "app/a"), ("x.jar", "a", "x.jar")] {
             let identity = |kept: Option<&dyn Results>| {
-                let app = open(&at(name), &Limits::default(), kept).unwrap();
+                let app = open(&at(name), &Selection::default(), &Limits::default(), kept).unwrap();
                 identity(app.tree.iter(), &Cancel::new()).unwrap()
             };
             let read = identity(None);
             assert_eq!(identity(Some(&memory)), read);
             let seen = Span::whole(File::open(at(file)).unwrap()).unwrap().stat().unwrap();
-            let app = open(&at(name), &Limits::default(), None).unwrap();
+            let app = open(&at(name), &Selection::default(), &Limits::default(), None).unwrap();
             let later = SystemTime::now() + std::time::Duration::from_mins(1);
             app.memory.seen.learn(path, &seen, Digest::of(b"other"), later);
             app.memory.keep(&memory);
@@ -341,7 +357,7 @@ mod tests {
         let identities = |name: &str, files: &[(&str, &str)]| {
             let path = folder.path().join(name);
             std::fs::write(&path, crate::testing::zip(files)).unwrap();
-            let tree = open(&path, &Limits::default(), None).unwrap().tree;
+            let tree = open(&path, &Selection::default(), &Limits::default(), None).unwrap().tree;
             identities(&tree.iter().collect::<Vec<_>>(), &Cancel::new()).unwrap()
         };
         let before = identities("before.jar", &[("a", "1"), ("b", "2"), ("lib/c", "3")]);
@@ -352,7 +368,7 @@ mod tests {
 
     /// The error and its cause for `name` in `folder`.
     fn refusal(folder: &Path, name: &str) -> String {
-        let error = open(&folder.join(name), &Limits::default(), None).unwrap_err();
+        let error = open(&folder.join(name), &Selection::default(), &Limits::default(), None).unwrap_err();
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("{error}{cause}").replace(&folder.display().to_string(), "/apps")
     }
@@ -394,7 +410,9 @@ mod tests {
             Ok(_) => None,
             Err(error) => Some(format!("could not read the app at `/apps/app`: {error}")),
         };
-        let said = open(&closed, &Limits::default(), None).is_err().then(|| refusal(folder.path(), "app"));
+        let said = open(&closed, &Selection::default(), &Limits::default(), None)
+            .is_err()
+            .then(|| refusal(folder.path(), "app"));
         assert_eq!(said, expected);
     }
 
@@ -415,7 +433,7 @@ PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x1f\0\0\0\0\0";
         std::os::unix::fs::symlink("x.jar", folder.join("link.jar")).unwrap();
         std::os::unix::fs::symlink("app", folder.join("link")).unwrap();
         for name in ["x.jar", "x.WAR", "x.Zip", "app", "link.jar", "link"] {
-            let app = open(&folder.join(name), &Limits::default(), None).unwrap();
+            let app = open(&folder.join(name), &Selection::default(), &Limits::default(), None).unwrap();
             let paths: Vec<String> = app.tree.iter().map(|(path, _)| path.to_string()).collect();
             assert_eq!(paths, ["a"], "{name}");
             assert!(app.skipped.is_empty());
@@ -426,6 +444,6 @@ PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x1f\0\0\0\0\0";
     fn says_what_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
-        assert_eq!(open(folder.path(), &Limits::default(), None).unwrap().skipped, ["s"]);
+        assert_eq!(open(folder.path(), &Selection::default(), &Limits::default(), None).unwrap().skipped, ["s"]);
     }
 }

@@ -18,6 +18,7 @@ use stave_archive::{
 };
 use stave_model::{
     env::InvalidChange,
+    id::ProcessType,
     image::{
         self, Addition, BUILD_LABEL, BuildpackLayers, ImageError, LIFECYCLE_LABEL, LayerEntry, LayerSha,
         LifecycleMetadata, NewLayer, PROJECT_LABEL, RunImage, RunImageNames, StackMetadata, Store,
@@ -59,6 +60,17 @@ pub struct Ports<'a> {
     pub launcher_version: &'a str,
     /// How new layers are compressed.
     pub packing: Packing,
+}
+
+/// What the person who builds says about the image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// The process that starts when none is named, instead of the one that the buildpacks name.
+    pub default_process: Option<ProcessType>,
+    /// When it was made, in seconds since 1970; a fixed instant when none.
+    pub created: Option<u64>,
+    /// Where the source comes from, as JSON for [`PROJECT_LABEL`]; nothing when empty.
+    pub project: String,
 }
 
 /// Why no image came of it.
@@ -130,6 +142,14 @@ pub enum ExportError {
     /// The launcher's metadata could not be written.
     #[error("could not write down the processes")]
     Metadata(#[source] InvalidMetadata),
+    /// There is no process of the type that was chosen.
+    #[error("there is no process `{chosen}` in the image")]
+    NoProcess {
+        /// What was chosen.
+        chosen: ProcessType,
+        /// What there is.
+        known: Vec<ProcessType>,
+    },
     /// The base's configuration is not one.
     #[error("could not put the layers on the base image")]
     Base(#[source] ImageError),
@@ -149,8 +169,25 @@ pub enum EnvironmentError {
     Tree(#[from] TreeError),
 }
 
-/// Assembles the image on its base.
+/// Assembles the image on its base, as the buildpacks say.
 pub fn export(ports: &Ports<'_>, base: &Base, built: &Built) -> Result<Image, ExportError> {
+    export_as(ports, base, built, &Choices::default())
+}
+
+/// The process types there are, if the chosen one is not among them.
+fn check_process(built: &Built, choices: &Choices) -> Result<(), ExportError> {
+    let mut known = built.launch.processes.iter().map(|process| process.kind.clone());
+    match &choices.default_process {
+        Some(chosen) if !known.clone().any(|kind| kind == *chosen) => {
+            Err(ExportError::NoProcess { chosen: chosen.clone(), known: known.by_ref().collect() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Assembles the image on its base, as somebody chose.
+pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choices) -> Result<Image, ExportError> {
+    check_process(built, choices)?;
     ports.observer.observe(Event::Phase(Phase::Export));
     let owner = image::owner(&base.image.config).map_err(ExportError::Base)?;
     let metadata = Metadata { buildpacks: built.parts.iter().map(participant).collect(), launch: built.launch.clone() };
@@ -178,13 +215,14 @@ pub fn export(ports: &Ports<'_>, base: &Base, built: &Built) -> Result<Image, Ex
     let mut labels = vec![
         (LIFECYCLE_LABEL.to_owned(), json(&lifecycle)),
         (BUILD_LABEL.to_owned(), json(&BuildMetadata::new(&metadata, ports.launcher_version))),
-        (PROJECT_LABEL.to_owned(), "{}".to_owned()),
+        (PROJECT_LABEL.to_owned(), if choices.project.is_empty() { "{}" } else { &choices.project }.to_owned()),
     ];
     labels.extend(metadata.launch.labels.iter().map(|label| (label.key.clone(), label.value.clone())));
     let addition = Addition {
         layers: ready.iter().map(|r| NewLayer { diff_id: r.layer.diff_id, created_by: r.created_by.clone() }).collect(),
         labels,
-        default_process: metadata.launch.default.clone(),
+        default_process: choices.default_process.clone().or_else(|| metadata.launch.default.clone()),
+        created: choices.created,
         by_exec_env: metadata.launch.processes.iter().any(|process| !process.exec_env.is_empty()),
     };
     let config = image::assemble(&base.image.config, &addition).map_err(ExportError::Base)?;

@@ -64,6 +64,56 @@ impl ImageLayer {
     }
 }
 
+/// Images of several platforms as one: an index of their manifests (OCI image spec, "Image Index").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// The index, exactly as it is hashed and sent.
+    pub bytes: Vec<u8>,
+}
+
+impl Index {
+    /// The index of some images, in their order.
+    pub fn of(images: &[Image]) -> Self {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document<'a> {
+            schema_version: u32,
+            media_type: &'a str,
+            manifests: Vec<Entry<'a>>,
+        }
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            #[serde(flatten)]
+            descriptor: Descriptor,
+            platform: Fields<'a>,
+        }
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            architecture: &'a str,
+            os: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            variant: Option<&'a str>,
+        }
+        let entry = |image: &'_ Image| -> Descriptor {
+            let (media_type, size) = (image.media_type.clone(), image.manifest.len() as u64);
+            Descriptor { media_type, digest: image.digest(), size }
+        };
+        let manifests = images.iter().map(|image| {
+            let Platform { os, arch, variant } = &image.platform;
+            let platform = Fields { architecture: arch, os, variant: variant.as_deref() };
+            Entry { descriptor: entry(image), platform }
+        });
+        let document = Document { schema_version: 2, media_type: INDEX, manifests: manifests.collect() };
+        Self { bytes: serde_json::to_vec(&document).expect("strings, numbers and digests are always JSON") }
+    }
+
+    /// What leads to it.
+    pub fn descriptor(&self) -> Descriptor {
+        let (digest, size) = (Digest::of(&self.bytes), self.bytes.len() as u64);
+        Descriptor { media_type: INDEX.to_owned(), digest, size }
+    }
+}
+
 /// One image for one platform.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -134,5 +184,19 @@ impl Image {
             annotations,
         };
         serde_json::to_vec(&manifest).expect("strings, numbers and digests are always JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_names_each_platform_s_manifest() {
+        let image = |platform: &str| Image::new(platform.parse().unwrap(), platform.as_bytes().to_vec(), Vec::new());
+        let index = Index::of(&[image("linux/amd64"), image("linux/arm64/v8")]);
+        let text = String::from_utf8(index.bytes.clone()).unwrap();
+        insta::assert_snapshot!(text, @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:2717e5e19d2ee8234b6c809ade85f4f05a43c88d1c88e60d1b08e5413bbc692f","size":247,"platform":{"architecture":"amd64","os":"linux"}},{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:ecfe00b9cc60e2f07c7be3543554f3cc3f175bd434e89dd4dcbd7f6e8faf3626","size":247,"platform":{"architecture":"arm64","os":"linux","variant":"v8"}}]}"#);
+        assert_eq!(index.descriptor().digest, Digest::of(text.as_bytes()));
     }
 }

@@ -220,7 +220,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
     let buildpacks: [Arc<dyn Buildpack>; 2] = [Arc::new(script()), Arc::new(runtime())];
     let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false, exec_env: vec![] };
     let selection = vec![Group { group: vec![member("acme/runtime"), member("acme/script")] }].into();
-    let app = app::open(folder, &shop.limits.archive, None).unwrap();
+    let app = app::open(folder, &app::selection::Selection::default(), &shop.limits.archive, None).unwrap();
     let lineup = Lineup { buildpacks: &buildpacks, selection: &selection, exec_env: &ExecEnv::default() };
     let detection = detect(&shop, &lineup, &app.tree).unwrap();
     let built = build(&shop, &detection, app.tree).unwrap();

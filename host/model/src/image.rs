@@ -13,9 +13,11 @@ use crate::{
     id::{BuildpackId, LayerName, ProcessType},
     launch::DEFAULT_EXEC_ENV,
     layer::Usage,
+    time,
 };
 
-/// When everything in an image was made: the same instant for all, so that it says nothing (lifecycle's constant).
+/// When everything in an image was made, where nobody says: the same instant for all, so that it says nothing (lifecycle's
+/// constant).
 pub const CREATED: &str = "1980-01-01T00:00:01Z";
 /// The platform API whose image shape this is; the launcher and rebasers read it from the environment.
 pub const PLATFORM_API: &str = "0.14";
@@ -162,6 +164,8 @@ pub struct Addition {
     pub default_process: Option<ProcessType>,
     /// Whether a process is in some execution environments only.
     pub by_exec_env: bool,
+    /// When the image was made, in seconds since 1970; [`CREATED`] when none.
+    pub created: Option<u64>,
 }
 
 /// A base image that nothing can be put on.
@@ -192,8 +196,9 @@ pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, Imag
     let api = if addition.by_exec_env { PLATFORM_API_EXEC_ENV } else { PLATFORM_API };
     let env = extend_env(env_of(&config)?, api);
     let base_layers = add_diff_ids(&mut config, addition)?;
-    rewrite_history(&mut config, base_layers, addition)?;
-    config.insert("created".to_owned(), json!(CREATED));
+    let created = addition.created.map_or_else(|| CREATED.to_owned(), time::rfc3339);
+    rewrite_history(&mut config, base_layers, addition, &created)?;
+    config.insert("created".to_owned(), json!(created));
     let run = object_in(&mut config, "config")?;
     run.insert("Env".to_owned(), json!(env));
     run.insert("WorkingDir".to_owned(), json!(APP_DIR));
@@ -275,7 +280,12 @@ fn add_diff_ids(config: &mut Map<String, Value>, addition: &Addition) -> Result<
 }
 
 /// One entry a layer, all of the same instant; blank ones if the base's history does not fit its layers (as the lifecycle does).
-fn rewrite_history(config: &mut Map<String, Value>, base_layers: usize, addition: &Addition) -> Result<(), ImageError> {
+fn rewrite_history(
+    config: &mut Map<String, Value>,
+    base_layers: usize,
+    addition: &Addition,
+    created: &str,
+) -> Result<(), ImageError> {
     let history = config.entry("history").or_insert(json!([]));
     let entries = history.as_array_mut().ok_or(ImageError::Member("history"))?;
     entries.retain(|entry| entry.get("empty_layer") != Some(&Value::Bool(true)));
@@ -284,7 +294,7 @@ fn rewrite_history(config: &mut Map<String, Value>, base_layers: usize, addition
     }
     entries.extend(addition.layers.iter().map(|layer| json!({ "created_by": layer.created_by })));
     for entry in entries {
-        entry.as_object_mut().ok_or(ImageError::Member("history"))?.insert("created".to_owned(), json!(CREATED));
+        entry.as_object_mut().ok_or(ImageError::Member("history"))?.insert("created".to_owned(), json!(created));
     }
     Ok(())
 }
@@ -298,6 +308,7 @@ mod tests {
             layers: vec![NewLayer { diff_id: Digest::of(b"new"), created_by: "Application Layer".to_owned() }],
             labels: vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
             default_process: Some("web".parse().unwrap()),
+            created: None,
             by_exec_env: false,
         }
     }
@@ -330,6 +341,16 @@ mod tests {
             config["history"],
             json!([{ "created": CREATED, "created_by": "base" }, { "created": CREATED, "created_by": "Application Layer" }])
         );
+    }
+
+    #[test]
+    fn an_instant_that_somebody_names_is_everywhere() {
+        let base = json!({ "created": "2026-01-01T00:00:00Z", "rootfs": { "diff_ids": [Digest::of(b"base")] },
+                           "history": [{ "created_by": "base", "created": "2026-01-01T00:00:00Z" }] });
+        let addition = Addition { created: Some(1_735_689_599), ..addition() };
+        let config: Value = serde_json::from_slice(&assemble(base.to_string().as_bytes(), &addition).unwrap()).unwrap();
+        let all = [&config["created"], &config["history"][0]["created"], &config["history"][1]["created"]];
+        assert_eq!(all, ["2024-12-31T23:59:59Z"; 3]);
     }
 
     #[test]

@@ -19,6 +19,8 @@
 //! | [`mod@env`] | environment changes as layers carry them |
 //! | [`layer`] | what a layer is for |
 //! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
+//! | [`project`] | `project.toml`: what an app says about its build |
+//! | [`mod@time`] | instants as images carry them |
 //! | [`image`] | base image + layers + launch → image configuration and labels |
 //! | [`inspect`] | an image's configuration → what `pack inspect` tells of it |
 //! | [`rebase`] | image + other base → image on that base, or why not |
@@ -39,6 +41,8 @@ pub mod layer;
 pub mod manifest;
 pub mod order;
 pub mod plan;
+pub mod project;
 pub mod rebase;
 pub mod sbom;
 pub mod target;
+pub mod time;

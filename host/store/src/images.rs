@@ -21,7 +21,7 @@ use rustix::fs::FlockOperation;
 use serde::Deserialize;
 use stave_archive::content::Content;
 use stave_lifecycle::{
-    image::{Descriptor, Image, ImageLayer},
+    image::{Descriptor, Image, ImageLayer, Index as ImageIndex},
     port::{
         bases::{Base, Bases},
         cancel::Cancel,
@@ -354,6 +354,18 @@ impl Sink for NamedImage {
 
     fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
         Ok(Stored { digest: self.store.put(&self.name, image, observer, cancel)? })
+    }
+
+    fn holds_platforms(&self) -> bool {
+        true
+    }
+
+    fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        for image in images {
+            self.store.put(&self.name, image, observer, cancel)?;
+        }
+        // A name has an image for each platform here; what the index would be is what it becomes where it is sent to.
+        Ok(Stored { digest: ImageIndex::of(images).descriptor().digest })
     }
 }
 

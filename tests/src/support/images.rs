@@ -53,3 +53,13 @@ pub(crate) fn named_base(env: &TestEnv, folder: &str, name: Option<&str>) -> Str
     LayoutFolder::new(place).put(&testing::image(&arch, layers), &Silent, &Cancel::new()).unwrap();
     name.map_or_else(|| format!("oci:{folder}"), |name| format!("oci:{folder}:{name}"))
 }
+
+/// The same for some platforms of Linux.
+pub(crate) fn small_base_for(env: &TestEnv, platforms: &[Platform]) -> String {
+    for platform in platforms {
+        let base = testing::image(&platform.arch, vec![testing::layer(&[("etc/os-release", "ID=none\n")])]);
+        let sink = LayoutFolder::new(Place { folder: env.work().join("base"), name: None });
+        sink.put(&base, &Silent, &Cancel::new()).unwrap();
+    }
+    "oci:base".to_owned()
+}

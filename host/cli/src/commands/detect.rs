@@ -85,7 +85,7 @@ struct Reason<'a> {
 
 /// Detects, and prints what came of it: for programs also when nobody takes the app.
 pub(crate) fn run(workshop: &Workshop, arguments: &Detect) -> Result<(), Exit> {
-    let platform = arguments.source.platform.clone().unwrap_or_else(Platform::of_this_machine);
+    let platform = arguments.source.platform.first().cloned().unwrap_or_else(Platform::of_this_machine);
     let prepared = prepare(workshop, &arguments.source)?;
     let (_, shop) = prepared.open_shop(workshop, platform)?;
     let found = prepared.detect(&shop);

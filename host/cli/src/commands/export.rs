@@ -19,7 +19,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Export) -> Result<(), Exit> {
         let exit = Exit::new(USAGE, "nowhere to send the image to");
         return Err(exit.hint("add --to oci:DIR, --to docker-archive:FILE, --to docker, or --publish"));
     }
-    let sinks = destination::sinks(workshop, &name, &arguments.destination)?;
+    let sinks = destination::sinks(workshop, std::slice::from_ref(&name), &arguments.destination)?;
     let platform = arguments.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let image = super::inspect::from_store(workshop, &from, &platform)?;
     send(workshop, &image, &sinks)?;

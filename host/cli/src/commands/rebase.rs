@@ -247,7 +247,7 @@ fn write(
                 "a docker archive and a daemon take an image for one platform, and this is for several",
             ));
         }
-        let sinks = destination::sinks(workshop, &name, &destination)?;
+        let sinks = destination::sinks(workshop, std::slice::from_ref(&name), &destination)?;
         for turn in turns {
             send(workshop, &turn.new.image, &sinks)?;
         }

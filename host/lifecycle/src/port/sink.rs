@@ -2,7 +2,11 @@
 
 use stave_model::digest::Digest;
 
-use super::{cancel::Cancel, failure::PortError, observer::Observer};
+use super::{
+    cancel::Cancel,
+    failure::{Fault, PortError},
+    observer::Observer,
+};
 use crate::image::Image;
 
 /// Takes an image: a registry, an OCI layout, an archive, a daemon, the image store.
@@ -12,11 +16,22 @@ pub trait Sink: Send + Sync {
 
     /// Stores the image. It is there whole afterwards, or, on an error, not there under its name.
     fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError>;
+
+    /// Whether images of several platforms can be one there.
+    fn holds_platforms(&self) -> bool {
+        false
+    }
+
+    /// Stores images of several platforms as one: each of them first, what names them together last.
+    fn put_platforms(&self, images: &[Image], _observer: &dyn Observer, _cancel: &Cancel) -> Result<Stored, PortError> {
+        let attempt = format!("could not store images of {} platforms as one in {}", images.len(), self.describe());
+        Err(PortError::new(Fault::Unsupported, attempt))
+    }
 }
 
 /// What a sink says of an image it has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The manifest's digest there. Equal to [`Image::digest`], except where the format knows no manifest.
+    /// The manifest's digest there, or the index's. Equal to [`Image::digest`], except where the format knows no manifest.
     pub digest: Digest,
 }

@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value, json};
 use stave_lifecycle::{
-    image::{Descriptor, INDEX, Image},
+    image::{Descriptor, INDEX, Image, Index},
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
@@ -43,13 +43,13 @@ impl LayoutFolder {
     }
 
     /// Makes a whole layout beside the place, then gives it its name.
-    fn create(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+    fn create(&self, images: &[Image], meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
         let parent =
             self.place.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
         let aside = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempdir_in(parent)?;
         fs::set_permissions(aside.path(), fs::Permissions::from_mode(0o755))?;
-        fill(aside.path(), image, self.place.name.as_deref(), meter, cancel)?;
+        fill(aside.path(), images, self.place.name.as_deref(), meter, cancel)?;
         // An empty folder that was there gives way to the full one.
         fs::rename(aside.path(), &self.place.folder)?;
         // Nothing is left at the old name to remove.
@@ -58,12 +58,30 @@ impl LayoutFolder {
     }
 
     /// Adds to a layout that is there, alone.
-    fn extend(&self, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+    fn extend(&self, images: &[Image], meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
         let folder = File::open(&self.place.folder)?;
         flock(&folder, FlockOperation::LockExclusive)?;
         sweep(&self.place.folder);
         sweep(&self.place.folder.join("blobs/sha256"));
-        fill(&self.place.folder, image, self.place.name.as_deref(), meter, cancel)
+        fill(&self.place.folder, images, self.place.name.as_deref(), meter, cancel)
+    }
+
+    /// Puts one image there, or several as one.
+    fn put_all(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<(), PortError> {
+        let attempt = || format!("could not write `{}`", self.place);
+        let bytes = images.iter().map(total).sum();
+        let mut meter = Meter::begin(observer, format!("write {}", self.place), bytes);
+        let written = match state(&self.place.folder) {
+            State::Free => self.create(images, &mut meter, cancel),
+            State::Layout => self.extend(images, &mut meter, cancel),
+            State::Other => {
+                let error = PortError::new(Fault::InvalidInput, attempt());
+                return Err(error
+                    .caused_by("something is there that is not an image layout")
+                    .hint("name a new folder"));
+            }
+        };
+        written.map_err(|error| PortError::of_io(attempt(), Fault::Io, error))
     }
 }
 
@@ -73,20 +91,17 @@ impl Sink for LayoutFolder {
     }
 
     fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        let attempt = || format!("could not write `{}`", self.place);
-        let mut meter = Meter::begin(observer, format!("write {}", self.place), total(image));
-        let written = match state(&self.place.folder) {
-            State::Free => self.create(image, &mut meter, cancel),
-            State::Layout => self.extend(image, &mut meter, cancel),
-            State::Other => {
-                let error = PortError::new(Fault::InvalidInput, attempt());
-                return Err(error
-                    .caused_by("something is there that is not an image layout")
-                    .hint("name a new folder"));
-            }
-        };
-        written.map_err(|error| PortError::of_io(attempt(), Fault::Io, error))?;
+        self.put_all(std::slice::from_ref(image), observer, cancel)?;
         Ok(Stored { digest: image.digest() })
+    }
+
+    fn holds_platforms(&self) -> bool {
+        true
+    }
+
+    fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        self.put_all(images, observer, cancel)?;
+        Ok(Stored { digest: Index::of(images).descriptor().digest })
     }
 }
 
@@ -122,11 +137,22 @@ fn state(folder: &Path) -> State {
     }
 }
 
-/// Puts an image into `folder`: blobs, then the marker, then the index.
-fn fill(folder: &Path, image: &Image, name: Option<&str>, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+/// Puts images into `folder`: blobs, then the marker, then the index. Several have an index of their own, which is one entry
+/// of the layout's, so that a name leads to all of them at once.
+fn fill(folder: &Path, images: &[Image], name: Option<&str>, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
-    let manifest = blobs_into(&blobs, image, meter, cancel)?;
+    for image in images {
+        blobs_into(&blobs, image, meter, cancel)?;
+    }
+    let entry = match images {
+        [image] => entry(&descriptor_of(image), Some(&image.platform), name),
+        images => {
+            let index = Index::of(images);
+            put_blob(&blobs, &index.descriptor(), || Ok(Box::new(&index.bytes[..])), meter, cancel)?;
+            entry(&index.descriptor(), None, name)
+        }
+    };
     if !folder.join("oci-layout").exists() {
         replace(folder, "oci-layout", json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
     }
@@ -135,7 +161,7 @@ fn fill(folder: &Path, image: &Image, name: Option<&str>, meter: &mut Meter<'_>,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
         Err(error) => return Err(error),
     };
-    list(&mut index, &manifest, &image.platform, name);
+    list(&mut index, entry);
     replace(folder, "index.json", &serde_json::to_vec(&index)?)
 }
 
@@ -152,26 +178,38 @@ fn blobs_into(blobs: &Path, image: &Image, meter: &mut Meter<'_>, cancel: &Cance
     Ok(manifest)
 }
 
-/// Lists a manifest in an index; the one with the same name and platform goes. What else the index says stays as it is.
-fn list(index: &mut Value, manifest: &Descriptor, platform: &Platform, name: Option<&str>) {
-    if !index.get("manifests").is_some_and(Value::is_array) {
-        *index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
-    }
+/// An entry of the layout's index. An index of several platforms names none of them.
+fn entry(descriptor: &Descriptor, platform: Option<&Platform>, name: Option<&str>) -> Value {
     let mut entry = json!({
-        "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.size,
-        "platform": { "architecture": platform.arch, "os": platform.os },
+        "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size,
     });
-    if let Some(variant) = &platform.variant {
-        entry["platform"]["variant"] = json!(variant);
+    if let Some(platform) = platform {
+        entry["platform"] = json!({ "architecture": platform.arch, "os": platform.os });
+        if let Some(variant) = &platform.variant {
+            entry["platform"]["variant"] = json!(variant);
+        }
     }
     if let Some(name) = name {
         entry["annotations"] = Value::Object(Map::from_iter([(NAME.to_owned(), json!(name))]));
     }
+    entry
+}
+
+/// Lists an entry in an index; those that it takes the place of go: of the same name, and of the same platform or with all
+/// platforms at once. What else the index says stays as it is.
+fn list(index: &mut Value, entry: Value) {
+    if !index.get("manifests").is_some_and(Value::is_array) {
+        *index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
+    }
     if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
         let named = |entry: &Value| entry.pointer("/annotations").and_then(|all| all.get(NAME)).cloned();
-        let is_same = |old: &Value| named(old) == named(&entry) && old.get("platform") == entry.get("platform");
+        let is_index = |entry: &Value| entry.get("mediaType").is_some_and(|kind| kind == INDEX);
+        let gives_way = |old: &Value| {
+            let same_platform = old.get("platform") == entry.get("platform");
+            named(old) == named(&entry) && (same_platform || is_index(old) || is_index(&entry))
+        };
         let is_again = |old: &Value| old.get("digest") == entry.get("digest") && named(old) == named(&entry);
-        entries.retain(|old| !is_same(old) && !is_again(old));
+        entries.retain(|old| !gives_way(old) && !is_again(old));
         entries.push(entry);
     }
 }

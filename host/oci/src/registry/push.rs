@@ -16,10 +16,9 @@ use std::{
     thread,
 };
 
-use serde_json::json;
 use stave_archive::content::{Bytes, Content};
 use stave_lifecycle::{
-    image::{Descriptor, INDEX, Image},
+    image::{Descriptor, INDEX, Image, Index},
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
@@ -113,6 +112,14 @@ impl Sink for RegistryTag {
         push.image(image, &target)?;
         push.read_back(&document, &target)
     }
+
+    fn holds_platforms(&self) -> bool {
+        true
+    }
+
+    fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
+        self.put_index(images, observer, cancel)
+    }
 }
 
 /// A manifest or an index, as it is sent.
@@ -128,19 +135,9 @@ impl<'a> Document<'a> {
     }
 
     /// The index of these images (OCI image spec, "Image Index").
-    fn index(images: &'a [Image]) -> Self {
-        let entries = images.iter().map(|image| {
-            let mut platform = json!({ "architecture": image.platform.arch, "os": image.platform.os });
-            if let Some(variant) = &image.platform.variant {
-                platform["variant"] = json!(variant);
-            }
-            let (digest, size) = (image.digest(), image.manifest.len());
-            json!({ "mediaType": image.media_type, "digest": digest, "size": size, "platform": platform })
-        });
-        let entries: Vec<_> = entries.collect();
-        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries });
-        let bytes = index.to_string().into_bytes();
-        Self { media_type: INDEX, digest: Digest::of(&bytes), bytes }
+    fn index(images: &[Image]) -> Self {
+        let index = Index::of(images);
+        Self { media_type: INDEX, digest: index.descriptor().digest, bytes: index.bytes }
     }
 }
 
