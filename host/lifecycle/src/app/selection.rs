@@ -102,7 +102,9 @@ impl Selection {
             self.exclude.iter().filter(may_decide).find_map(|choice| choice.line(path, is_folder))
         };
         let passes = reason.is_some();
-        reason.into_iter().for_each(|reason| left_out.add(path, is_folder, reason));
+        if let Some(reason) = reason {
+            left_out.add(path, is_folder, reason);
+        }
         passes
     }
 
@@ -122,17 +124,16 @@ impl Selection {
         let (mut kept, mut gone) = (BTreeSet::new(), BTreeMap::new());
         for (path, node) in tree.iter() {
             let is_folder = matches!(node, Node::Folder(_));
-            match self.reason(path, is_folder, &gitignores) {
-                Some(reason) => drop(gone.insert(path.clone(), (is_folder, reason))),
-                None => {
-                    kept.insert(path.clone());
-                    // A folder that was left out comes back with what is kept in it.
-                    let mut parent = path.parent();
-                    while let Some(folder) = parent.filter(|folder| *folder != TreePath::root()) {
-                        parent = folder.parent();
-                        kept.insert(folder);
-                    }
-                }
+            if let Some(reason) = self.reason(path, is_folder, &gitignores) {
+                gone.insert(path.clone(), (is_folder, reason));
+                continue;
+            }
+            kept.insert(path.clone());
+            // A folder that was left out comes back with what is kept in it.
+            let mut parent = path.parent();
+            while let Some(folder) = parent.filter(|folder| *folder != TreePath::root()) {
+                parent = folder.parent();
+                kept.insert(folder);
             }
         }
         let is_whole = |path: &TreePath| !kept.contains(path) && gone.contains_key(path);

@@ -128,7 +128,9 @@ fn the_same_app_elsewhere_is_the_same_image() {
             let file = fs::File::options().append(true).open(path.join(name)).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         }
-        let app = crate::app::open(&path, &Default::default(), &Limits::default().archive, None).unwrap();
+        let app =
+            crate::app::open(&path, &crate::app::selection::Selection::default(), &Limits::default().archive, None)
+                .unwrap();
         Yard::new().export(&built(app.tree)).unwrap().digest()
     };
     let one = image(0o644, 0o755, 0, &files);
