@@ -3,6 +3,7 @@
 //! A layer that was met before is not written again, whichever app it was made for: its blob is kept under the key of its
 //! description. Those that are new are written side by side, each in one pass.
 
+mod bill;
 mod drafts;
 mod layers;
 #[cfg(test)]
@@ -192,7 +193,8 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     let owner = image::owner(&base.image.config).map_err(ExportError::Base)?;
     let metadata = Metadata { buildpacks: built.parts.iter().map(participant).collect(), launch: built.launch.clone() };
     let mut drafts = drafts::buildpack_drafts(&built.parts, owner)?;
-    let buildpack_count = drafts.len();
+    let sbom = bill::draft(ports, built, owner)?.map(|bill| drafts.push(bill)).map(|()| drafts.len() - 1);
+    let app_start = drafts.len();
     drafts.extend(drafts::app_drafts(ports, built, owner)?);
     let app_end = drafts.len();
     drafts.push(drafts::launcher_draft(ports.launcher)?);
@@ -204,7 +206,8 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     stop_if_asked(ports)?;
     let sha = |index: usize| ready.get(index).map_or(LayerSha { sha: String::new() }, |r| r.layer.diff_id.into());
     let lifecycle = LifecycleMetadata {
-        app: (buildpack_count..app_end).map(sha).collect(),
+        app: (app_start..app_end).map(sha).collect(),
+        sbom: sbom.map(sha),
         buildpacks: buildpack_labels(&built.parts, &ready),
         launcher: sha(app_end),
         config: sha(app_end + 1),

@@ -16,6 +16,7 @@ pub mod build;
 pub mod detect;
 pub mod export;
 pub mod image;
+mod libraries;
 pub mod memory;
 pub mod port;
 pub mod rebase;

@@ -26,6 +26,8 @@ pub const PLATFORM_API: &str = "0.14";
 pub const PLATFORM_API_EXEC_ENV: &str = "0.15";
 /// Where layers stand in the image.
 pub const LAYERS_DIR: &str = "/layers";
+/// Where bills of materials stand in the image.
+pub const SBOM_DIR: &str = "/layers/sbom";
 /// Where the app stands in the image.
 pub const APP_DIR: &str = "/workspace";
 /// The launcher's place in the image.
@@ -61,6 +63,9 @@ impl From<Digest> for LayerSha {
 pub struct LifecycleMetadata {
     /// One layer a slice, then the rest.
     pub app: Vec<LayerSha>,
+    /// The layer with the bills of materials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<LayerSha>,
     /// Buildpacks and their launch layers, in the order they ran.
     pub buildpacks: Vec<BuildpackLayers>,
     /// The layer with the launcher's `metadata.toml`.

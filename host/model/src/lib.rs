@@ -24,7 +24,7 @@
 //! | [`image`] | base image + layers + launch → image configuration and labels |
 //! | [`inspect`] | an image's configuration → what `pack inspect` tells of it |
 //! | [`rebase`] | image + other base → image on that base, or why not |
-//! | [`sbom`] | what is in a layer by name and version |
+//! | [`sbom`] | what is in a layer by name and version, and bills of materials |
 
 pub mod binding;
 pub mod builder;

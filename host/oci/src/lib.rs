@@ -16,9 +16,12 @@
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
 //! | [`registry`] | registries: pull, push, credentials |
+//! | [`sbom`] | the bills of materials within an image |
+//! | [`compare`](mod@compare) | where two images begin to differ |
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
 
 pub mod checked;
+pub mod compare;
 pub mod config;
 pub mod daemon;
 pub mod docker_archive;
@@ -30,6 +33,7 @@ pub mod manifest;
 mod meter;
 pub mod reference;
 pub mod registry;
+pub mod sbom;
 pub mod validate;
 
 pub use validate::validate;

@@ -64,13 +64,13 @@ impl Draft<'_> {
 }
 
 /// A key for a layer made of `content` at `folder`, so that it can be known again.
-fn blob_key(folder: &str, owner: (u32, u32), content: &Digest) -> Digest {
+pub(super) fn blob_key(folder: &str, owner: (u32, u32), content: &Digest) -> Digest {
     let key = Key::new("layer blob 1").field(folder).field(owner.0.to_le_bytes()).field(owner.1.to_le_bytes());
     key.field(content.hex()).finish()
 }
 
 /// The folder of a layer, its parents below the root belonging to whoever owns the layer.
-fn owned_place(folder: &str, owner: (u32, u32)) -> Result<Place, ExportError> {
+pub(super) fn owned_place(folder: &str, owner: (u32, u32)) -> Result<Place, ExportError> {
     let mut place = Place::folder(folder).map_err(ExportError::Place)?.owned_by(owner.0, owner.1);
     let path: TreePath = folder.trim_start_matches('/').parse().map_err(ExportError::Place)?;
     let mut parent = path.parent();

@@ -1,5 +1,6 @@
 //! Images: what is in them, what is kept, and what is left behind when it goes wrong.
 
+mod bill;
 mod failing;
 mod keeping;
 mod shape;

@@ -5,6 +5,7 @@
 //! that is sent too, before the name leads anywhere (N21). Images for several platforms go by their digests; the index
 //! that names them is what gets the tag. At the end the name is read back.
 
+mod attach;
 mod replace;
 
 use std::{
@@ -52,13 +53,21 @@ const SENT: usize = 4;
 pub struct RegistryTag {
     registries: Registries,
     reference: Reference,
+    has_bills: bool,
 }
 
 impl RegistryTag {
     /// The name `reference`, or an error if it says no registry.
     pub fn new(registries: Registries, reference: Reference) -> Result<Self, PortError> {
         registry_of(&reference, "publish")?;
-        Ok(Self { registries, reference })
+        Ok(Self { registries, reference, has_bills: false })
+    }
+
+    /// The same, with an image's bills of materials attached to it.
+    #[must_use]
+    pub fn with_bills(mut self) -> Self {
+        self.has_bills = true;
+        self
     }
 
     /// Stores images for several platforms under the one name: each by its digest, and then the index of them all.
@@ -67,6 +76,9 @@ impl RegistryTag {
         let push = self.begin(images, &index, observer, cancel)?;
         for image in images {
             push.image(image, &image.digest().to_string())?;
+            if self.has_bills {
+                push.attach(image)?;
+            }
         }
         let target = self.target(&index);
         push.put(&index, &target)?;
@@ -110,7 +122,11 @@ impl Sink for RegistryTag {
         let target = self.target(&document);
         let push = self.begin(std::slice::from_ref(image), &document, observer, cancel)?;
         push.image(image, &target)?;
-        push.read_back(&document, &target)
+        let stored = push.read_back(&document, &target)?;
+        if self.has_bills {
+            push.attach(image)?;
+        }
+        Ok(stored)
     }
 
     fn holds_platforms(&self) -> bool {
@@ -263,12 +279,16 @@ impl Push<'_> {
     /// Sends a manifest or index under `target`.
     fn put(&self, document: &Document<'_>, target: &str) -> Result<(), PortError> {
         let attempt = format!("could not publish `{}`", self.reference);
+        let put = self.put_document(&attempt, document, target)?;
+        compare(&attempt, &self.repository.registry, document, said_by(&put)).map(drop)
+    }
+
+    fn put_document(&self, attempt: &str, document: &Document<'_>, target: &str) -> Result<Response, PortError> {
         let url = self.repository.url(&format!("manifests/{target}"));
-        let put = self.repository.exchange(&attempt, &[201], || {
+        self.repository.exchange(attempt, &[201], || {
             let request = Request::new(Method::Put, url.clone()).header("content-type", document.media_type);
             Ok(request.body(Body::Bytes(document.bytes.clone())))
-        })?;
-        compare(&attempt, &self.repository.registry, document, said_by(&put)).map(drop)
+        })
     }
 
     /// Looks whether the name leads to the document now.

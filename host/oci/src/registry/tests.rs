@@ -1,5 +1,6 @@
 //! Pulls and pushes against a registry in this process.
 
+mod attach;
 mod faults;
 mod hostile;
 mod lent;

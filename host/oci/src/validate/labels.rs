@@ -39,6 +39,7 @@ fn check_metadata(metadata: &LifecycleMetadata, config: &Value, image: &Image, f
         let layers = buildpack.layers.iter().filter(|(_, entry)| entry.usage.launch);
         layers.map(|(name, entry)| (format!("{}:{name}", buildpack.key), entry.sha.clone()))
     });
+    let sbom = metadata.sbom.iter().map(|layer| ("sbom".to_owned(), layer.sha.clone()));
     let app = metadata.app.iter().map(|layer| ("app".to_owned(), layer.sha.clone()));
     let parts =
         [("config", &metadata.config), ("launcher", &metadata.launcher), ("process-types", &metadata.process_types)];
@@ -47,7 +48,7 @@ fn check_metadata(metadata: &LifecycleMetadata, config: &Value, image: &Image, f
     let parts = parts.map(|(name, layer)| (name.to_owned(), layer.sha.clone()));
     let top = [("runImage.topLayer".to_owned(), metadata.run_image.top_layer.clone())];
     let diff_ids: Vec<String> = image.layers.iter().map(|layer| layer.diff_id.to_string()).collect();
-    for (what, sha) in launched.chain(app).chain(parts).chain(top) {
+    for (what, sha) in launched.chain(app).chain(sbom).chain(parts).chain(top) {
         findings.expect(diff_ids.contains(&sha), "labels", || {
             format!("{what} says {}, which is no layer of the image", sha.escape_debug())
         });

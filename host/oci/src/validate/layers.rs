@@ -7,6 +7,7 @@ use std::{
 
 use stave_archive::{
     compression::{Compression, decoder},
+    content::Content as _,
     limits::Limits,
 };
 use stave_lifecycle::image::{ImageLayer, LAYER_ZSTD};
@@ -16,6 +17,7 @@ use super::{
     Findings,
     root::{Entry, Kind},
 };
+use crate::checked::Checked;
 
 /// The instant of every entry of ours, 1980-01-01T00:00:01Z.
 const MTIME: u64 = 315_532_801;
@@ -35,12 +37,31 @@ pub(super) fn check(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mu
     }
 }
 
-fn read(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mut Findings) -> io::Result<Vec<Entry>> {
-    let compression = match layer.descriptor.media_type.as_str() {
+/// How a layer is packed, by its media type.
+fn compression(layer: &ImageLayer) -> Compression {
+    match layer.descriptor.media_type.as_str() {
         media_type if media_type.ends_with("gzip") => Compression::Gzip,
         LAYER_ZSTD => Compression::Zstd,
         _ => Compression::Plain,
-    };
+    }
+}
+
+/// A layer's archive, unpacked while it is read; the packed bytes are compared with their digest.
+pub(crate) fn unpacked<T>(
+    layer: &ImageLayer,
+    limits: &Limits,
+    read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+) -> io::Result<T> {
+    let content = Checked::new(layer.content.clone(), layer.descriptor.clone());
+    let mut reader = decoder(compression(layer), content.open()?, limits)?;
+    let answer = read(&mut reader)?;
+    // The digest is about all bytes.
+    io::copy(&mut reader, &mut io::sink())?;
+    Ok(answer)
+}
+
+fn read(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mut Findings) -> io::Result<Vec<Entry>> {
+    let compression = compression(layer);
     let mut packed = Hashing { reader: layer.content.open()?, hasher: Hasher::new(), bytes: 0 };
     let ratio = if compression == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO };
     let limits = Limits { ratio, ..Limits::default() };
@@ -121,7 +142,7 @@ fn kind<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<Option<Kind>> {
 }
 
 /// A name without its leading `/` or `./` and its trailing `/`; none if it has anything else that is not a plain name.
-pub(super) fn normal(raw: &str) -> Option<String> {
+pub(crate) fn normal(raw: &str) -> Option<String> {
     let path = raw.strip_prefix("./").or_else(|| raw.strip_prefix('/')).unwrap_or(raw);
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() || path == "." {
@@ -133,10 +154,10 @@ pub(super) fn normal(raw: &str) -> Option<String> {
 }
 
 /// Hashes and counts what passes.
-struct Hashing<R> {
-    reader: R,
-    hasher: Hasher,
-    bytes: u64,
+pub(crate) struct Hashing<R> {
+    pub(crate) reader: R,
+    pub(crate) hasher: Hasher,
+    pub(crate) bytes: u64,
 }
 
 impl<R: Read> Read for Hashing<R> {

@@ -127,11 +127,7 @@ impl Push<'_> {
             self.put(document, &document.digest.to_string())?;
         }
         let attempt = format!("could not publish `{}`", self.reference);
-        let url = self.repository.url(&format!("manifests/{target}"));
-        let put = self.repository.exchange(&attempt, &[201], || {
-            let request = Request::new(Method::Put, url.clone()).header("content-type", last.media_type);
-            Ok(request.body(Body::Bytes(last.bytes.clone())))
-        })?;
+        let put = self.put_document(&attempt, last, target)?;
         if compare(&attempt, &self.repository.registry, last, said_by(&put))? {
             return Ok(Stored { digest: last.digest });
         }
