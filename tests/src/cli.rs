@@ -22,6 +22,8 @@ fn the_help_says_what_there_is() {
       images       List the images in the image store
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
+      sbom         Take out what is known of an image's contents
+      verify       Build an image's source again and compare
       export       Send an image from the image store somewhere else
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
@@ -64,6 +66,7 @@ fn the_help_says_what_there_is() {
        52  the build failed otherwise
        62  the image could not be written or sent
        72  the image cannot be put on that base
+      112  an image is not what its source gives
       130  stopped with Ctrl-C
     ");
     let help = env.run(&["build", "-h"]).succeeds();
@@ -150,7 +153,7 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 15] = [
         &["build"],
         &["detect"],
         &["stack"],
@@ -161,6 +164,9 @@ fn every_command_has_help_and_asking_for_it_makes_no_files() {
         &["images"],
         &["inspect"],
         &["rebase"],
+        &["sbom"],
+        &["sbom", "download"],
+        &["verify"],
         &["export"],
         &["completions"],
     ];
@@ -286,6 +292,7 @@ fn a_build_says_what_it_does_in_plain_lines() {
     layer app slice 2 written ([SIZE])
     layer app slice 3 written ([SIZE])
     layer app written ([SIZE])
+    layer bill of materials written ([SIZE])
     layer launcher config written ([SIZE])
     layer launcher written ([SIZE])
     layer process types written ([SIZE])
@@ -332,7 +339,7 @@ fn an_image_is_shown_for_people() {
     tiny
       digest    sha256:[HEX]
       platform  linux/amd64
-      size      [SIZE] in 11 layers
+      size      [SIZE] in 12 layers
       base      stave.jvm-tiny:6ce64e507631
                 stave.jvm-tiny:6ce64e507631@sha256:[HEX]
 

@@ -19,7 +19,9 @@ mod refusals;
 mod registry;
 mod reproducible;
 mod sandbox;
+mod sbom;
 mod small_buildpacks;
+mod verify;
 
 /// A file that nobody lists is a test that never runs.
 #[test]

@@ -60,6 +60,11 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Put an image on another base, without building it again
     Rebase(Rebase),
+    /// Take out what is known of an image's contents
+    #[command(subcommand)]
+    Sbom(SbomCommand),
+    /// Build an image's source again and compare
+    Verify(Verify),
     /// Send an image from the image store somewhere else
     Export(Export),
     /// Print completions for a shell
@@ -315,6 +320,41 @@ pub(crate) struct Rebase {
     pub(crate) tag: Option<String>,
     #[command(flatten)]
     pub(crate) destination: Destination,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SbomCommand {
+    /// Write an image's SBOMs (CycloneDX, SPDX) as files; of images that other buildpack tools built, too
+    Download(SbomDownload),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SbomDownload {
+    /// A name in the image store, a registry reference, or oci:DIR
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The folder to write into; files get the paths that they have in the image
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) output_dir: PathBuf,
+    /// Which platform of it [default: Linux on this machine's architecture]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::verify::HELP)]
+pub(crate) struct Verify {
+    /// A name in the image store, a registry reference, or oci:DIR
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// How the image's layers were compressed, as for `stave build`
+    #[arg(long, value_name = "gzip|zstd[:LEVEL]", default_value = "gzip")]
+    pub(crate) compression: Packing,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,

@@ -69,7 +69,8 @@ pub(crate) fn sinks(
     }
     if destination.publish {
         for name in names {
-            sinks.push(Arc::new(RegistryTag::new(workshop.registries(), name.clone()).map_err(unusable)?));
+            let tag = RegistryTag::new(workshop.registries(), name.clone()).map_err(unusable)?;
+            sinks.push(Arc::new(tag.with_bills()));
         }
     }
     if sinks.is_empty() {

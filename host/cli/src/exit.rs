@@ -32,6 +32,8 @@ pub(crate) const BUILD: u8 = 52;
 pub(crate) const EXPORT: u8 = 62;
 /// The image cannot be put on that base.
 pub(crate) const REBASE: u8 = 72;
+/// An image is not what its source gives.
+pub(crate) const DIFFERS: u8 = 112;
 /// Stopped with Ctrl-C, as shells number it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -52,6 +54,7 @@ Exit codes:
    52  the build failed otherwise
    62  the image could not be written or sent
    72  the image cannot be put on that base
+  112  an image is not what its source gives
   130  stopped with Ctrl-C";
 
 /// Why the program ends with something else than 0.

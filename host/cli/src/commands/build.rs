@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
+use stave_archive::layer::Packing;
 use stave_lifecycle::{
     build::{self, BuildError},
     detect::Detection,
@@ -65,8 +66,8 @@ struct PlatformReport<'a> {
 }
 
 /// What was built for one platform.
-struct Finished {
-    image: Image,
+pub(crate) struct Finished {
+    pub(crate) image: Image,
     base: Base,
     detection: Detection,
 }
@@ -92,7 +93,13 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        finished.push(build_for(workshop, arguments, &prepared, platform, &choices)?);
+        finished.push(build_for(
+            workshop,
+            (arguments.compression, arguments.clear_cache),
+            &prepared,
+            platform,
+            &choices,
+        )?);
     }
     prepared.app.memory.keep(&workshop.results);
     let images: Vec<Image> = finished.iter().map(|one| one.image.clone()).collect();
@@ -142,9 +149,9 @@ fn created(arguments: &Build, epoch: Option<&str>) -> Result<Option<u64>, Exit> 
 }
 
 /// Builds for one platform.
-fn build_for(
+pub(crate) fn build_for(
     workshop: &Workshop,
-    arguments: &Build,
+    (packing, clear_cache): (Packing, bool),
     prepared: &Prepared<'_>,
     platform: &Platform,
     choices: &Choices,
@@ -155,12 +162,12 @@ fn build_for(
     let forgetful = Forgetful(&workshop.results);
     let ports = export::Ports {
         blobs: workshop.blobs.as_ref(),
-        results: if arguments.clear_cache { &forgetful } else { &workshop.results },
+        results: if clear_cache { &forgetful } else { &workshop.results },
         observer: workshop.ui.as_ref(),
         cancel: &workshop.cancel,
         launcher: embedded::launcher(platform).unwrap_or_default(),
         launcher_version: env!("CARGO_PKG_VERSION"),
-        packing: arguments.compression,
+        packing,
     };
     let image = export::export_as(&ports, &base, &built, choices).map_err(export_failed)?;
     Ok(Finished { image, base, detection })

@@ -7,7 +7,9 @@ mod export;
 mod images;
 mod inspect;
 pub(crate) mod rebase;
+mod sbom;
 mod stack;
+pub(crate) mod verify;
 
 use std::{io, sync::Arc};
 
@@ -15,7 +17,7 @@ use clap::CommandFactory;
 use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
-    args::{BuildpackCommand, Cli, Command, StackCommand},
+    args::{BuildpackCommand, Cli, Command, SbomCommand, StackCommand},
     exit::{Exit, GENERAL},
     interrupt,
     ui::Ui,
@@ -44,6 +46,8 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
         Command::Images(arguments) => images::run(&workshop, &arguments),
         Command::Inspect(arguments) => inspect::run(&workshop, &arguments),
         Command::Rebase(arguments) => rebase::run(&workshop, &arguments),
+        Command::Sbom(SbomCommand::Download(arguments)) => sbom::download(&workshop, &arguments),
+        Command::Verify(arguments) => verify::run(&workshop, &arguments),
         Command::Export(arguments) => export::run(&workshop, &arguments),
         Command::Completions { .. } | Command::Buildpack(_) => Ok(()),
     }
