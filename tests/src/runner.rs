@@ -13,6 +13,7 @@ mod image;
 mod inputs;
 mod interop;
 mod interrupt;
+mod memory;
 mod readme;
 mod rebase;
 mod refusals;

@@ -26,7 +26,7 @@ use crate::{
         blobs::Results,
         buildpack::{Buildpack, Report, RunError, Verdict},
         observer::{Event, Phase as FlowPhase},
-        recall::{Cause, Recall},
+        recall::{Cause, Recall, Unkept},
     },
     workbench::{DraftLayer, Phase, Remembered, Shop, Work, Workbench},
 };
@@ -76,6 +76,21 @@ struct Kept<T> {
     remembered: Remembered,
 }
 
+/// What is known of a buildpack under the same rules.
+#[derive(Serialize, Deserialize)]
+struct Shelf<T> {
+    /// Answers, the newest first.
+    answers: Vec<Kept<T>>,
+    /// Why the last answer is not among them, if it is not.
+    unkept: Option<Unkept>,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self { answers: Vec::new(), unkept: None }
+    }
+}
+
 /// One call of a buildpack that may be remembered.
 struct Step<'a> {
     shop: &'a Shop,
@@ -109,8 +124,9 @@ impl Step<'_> {
             self.tell(Recall::Ran(Cause::NoMemory));
             return None;
         }
-        let mut cause = Cause::FirstTime;
-        for Kept { answer, remembered } in self.kept::<T>(results.as_ref()) {
+        let Shelf { answers, unkept } = self.shelf::<T>(results.as_ref());
+        let mut cause = unkept.map_or(Cause::FirstTime, Cause::Unkept);
+        for Kept { answer, remembered } in answers {
             match remembered.recall(&self.bench(app), || self.tell(Recall::Remembered)) {
                 Ok(work) => return Some((answer, work)),
                 Err(change) if cause == Cause::FirstTime => cause = Cause::Changed(change),
@@ -121,7 +137,7 @@ impl Step<'_> {
         None
     }
 
-    fn kept<T: DeserializeOwned>(&self, results: &dyn Results) -> Vec<Kept<T>> {
+    fn shelf<T: DeserializeOwned>(&self, results: &dyn Results) -> Shelf<T> {
         results.get(&self.key()).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
@@ -134,28 +150,30 @@ impl Step<'_> {
         self.shop.observer.observe(Event::Recalled { buildpack, phase, recall });
     }
 
-    /// What may be kept of the bench's work.
-    fn worth_keeping(&self, bench: &Workbench, layers: &[DraftLayer]) -> Option<Remembered> {
-        let known = self.shop.memory.results.is_some() && !self.shop.cancel.is_set();
-        let calls = bench.journal().filter(|_| known)?;
-        Some(Remembered::new(calls, layers))
+    /// What may be kept of the bench's work, or why nothing may; none where nobody keeps it.
+    fn worth_keeping(&self, bench: &Workbench, layers: &[DraftLayer]) -> Option<Result<Remembered, Unkept>> {
+        if self.shop.memory.results.is_none() || self.shop.cancel.is_set() {
+            return None;
+        }
+        Some(bench.journal().map(|calls| Remembered::new(calls, layers)))
     }
 
-    /// Keeps an answer, as the newest.
-    fn keep<T: Serialize + DeserializeOwned>(&self, answer: T, remembered: Remembered) {
+    /// Keeps an answer as the newest, or that it was not to be kept.
+    fn keep<T: Serialize + DeserializeOwned>(&self, answer: T, worth: Result<Remembered, Unkept>) {
         let Some(results) = &self.shop.memory.results else { return };
-        let mut kept = vec![Kept { answer, remembered }];
-        let asked_alike = |old: &Kept<T>| old.remembered.was_told_the_same_as(&kept[0].remembered);
-        let older: Vec<Kept<T>> =
-            self.kept(results.as_ref()).into_iter().filter(|old| !asked_alike(old)).take(MAX_KEPT - 1).collect();
-        kept.extend(older);
-        let mut bytes = json(&kept);
-        while bytes.len() > MAX_BYTES {
-            kept.pop();
-            if kept.is_empty() {
-                return;
+        let mut known: Shelf<T> = self.shelf(results.as_ref());
+        known.unkept = worth.as_ref().err().copied();
+        if let Ok(remembered) = worth {
+            known.answers.retain(|old| !old.remembered.was_told_the_same_as(&remembered));
+            known.answers.insert(0, Kept { answer, remembered });
+            known.answers.truncate(MAX_KEPT);
+        }
+        let mut bytes = json(&known);
+        while bytes.len() > MAX_BYTES && known.answers.pop().is_some() {
+            if known.answers.is_empty() {
+                known.unkept = Some(Unkept::TooMuch);
             }
-            bytes = json(&kept);
+            bytes = json(&known);
         }
         results.put(&self.key(), &bytes);
     }
@@ -174,8 +192,8 @@ pub(crate) fn detect(shop: &Shop, buildpack: &dyn Buildpack, app: &Tree) -> Resu
     }
     let bench = Arc::new(step.bench(&app));
     let verdict = bench.discreet_verdict(buildpack.detect(&bench))?;
-    if let Some(remembered) = step.worth_keeping(&bench, &[]) {
-        step.keep(verdict.clone(), remembered);
+    if let Some(worth) = step.worth_keeping(&bench, &[]) {
+        step.keep(verdict.clone(), worth);
     }
     Ok(verdict)
 }
@@ -186,14 +204,14 @@ pub(crate) struct Done<'a> {
     pub(crate) report: Report,
     /// What it left on its bench.
     pub(crate) work: Work,
-    fresh: Option<(Step<'a>, Remembered)>,
+    fresh: Option<(Step<'a>, Result<Remembered, Unkept>)>,
 }
 
 impl Done<'_> {
     /// Keeps it for the next time. For a report in which nothing wrong was found.
     pub(crate) fn keep(&self) {
-        if let Some((step, remembered)) = &self.fresh {
-            step.keep(self.report.clone(), remembered.clone());
+        if let Some((step, worth)) = &self.fresh {
+            step.keep(self.report.clone(), worth.clone());
         }
     }
 }
@@ -216,6 +234,6 @@ pub(crate) fn build<'a>(
     let report = buildpack.build(&bench, requirements).and_then(check);
     let report = report.and_then(|report| bench.discreet_report(report)).map_err(|error| bench.discreet(error))?;
     let work = bench.clear();
-    let remembered = step.worth_keeping(&bench, &work.layers);
-    Ok(Done { report, work, fresh: remembered.map(|remembered| (step, remembered)) })
+    let worth = step.worth_keeping(&bench, &work.layers);
+    Ok(Done { report, work, fresh: worth.map(|worth| (step, worth)) })
 }

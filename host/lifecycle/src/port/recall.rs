@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How a buildpack's answer came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recall {
@@ -18,8 +20,21 @@ pub enum Cause {
     FirstTime,
     /// The user wants everything to run.
     NoMemory,
+    /// Its last answer was not kept.
+    Unkept(Unkept),
     /// Something is not as it was: the first difference from the last time.
     Changed(Change),
+}
+
+/// Why an answer was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unkept {
+    /// Something could not be read or fetched, which may go better the next time.
+    Failure,
+    /// The value of a service binding was read: nothing of a secret is kept.
+    Secret,
+    /// It asked or wrote more than is kept.
+    TooMuch,
 }
 
 /// Something that a buildpack asked for and that is not as it was.
@@ -75,6 +90,9 @@ impl fmt::Display for Cause {
         match self {
             Self::FirstTime => f.write_str("first time"),
             Self::NoMemory => f.write_str("--no-memory"),
+            Self::Unkept(Unkept::Failure) => f.write_str("something could not be read or fetched the last time"),
+            Self::Unkept(Unkept::Secret) => f.write_str("it reads secrets, of which nothing is remembered"),
+            Self::Unkept(Unkept::TooMuch) => f.write_str("it does more than is remembered"),
             Self::Changed(change) => change.fmt(f),
         }
     }
@@ -151,7 +169,8 @@ mod tests {
         ];
         let mut said: Vec<String> =
             changes.into_iter().map(|(what, how)| Cause::Changed(Change { what, how }).to_string()).collect();
-        said.extend([Cause::FirstTime.to_string(), Cause::NoMemory.to_string()]);
+        let unkept = [Unkept::Failure, Unkept::Secret, Unkept::TooMuch].map(Cause::Unkept);
+        said.extend([Cause::FirstTime, Cause::NoMemory].iter().chain(&unkept).map(ToString::to_string));
         insta::assert_snapshot!(said.join("\n"), @r"
         `META-INF/MANIFEST.MF` changed
         `META-INF/MANIFEST.MF` was added
@@ -170,6 +189,9 @@ mod tests {
         the dependency `jre` changed
         first time
         --no-memory
+        something could not be read or fetched the last time
+        it reads secrets, of which nothing is remembered
+        it does more than is remembered
         ");
     }
 }

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     app::with_origin,
-    port::failure::{Fault, PortError},
+    port::{
+        failure::{Fault, PortError},
+        recall::Unkept,
+    },
 };
 
 /// A declared dependency that has an artefact for the target.
@@ -107,7 +110,7 @@ impl Workbench {
             let Shop { artifacts, observer, cancel, .. } = &self.shop;
             let file = artifacts.fetch(&wanted.dependency, &wanted.artifact, observer.as_ref(), cancel);
             // Whatever is said of a fetch that failed, it says nothing about the next one.
-            let file = file.inspect_err(|_| self.forget())?;
+            let file = file.inspect_err(|_| self.forget(Unkept::Failure))?;
             let purl = &wanted.artifact.purl;
             let name = purl.qualifiers.get("file_name").unwrap_or(&purl.name).clone();
             let mut state = self.state();

@@ -16,6 +16,7 @@ use super::{
 use crate::port::{
     buildpack::{Failure, Report, RunError, Verdict},
     failure::{Fault, PortError},
+    recall::Unkept,
 };
 
 /// What a buildpack is told of a service binding.
@@ -66,7 +67,7 @@ impl Workbench {
     pub fn read_binding(&self, name: &str, key: &str) -> Answer<Vec<u8>> {
         let call = |said| Call::Binding { name: name.to_owned(), key: key.to_owned(), said };
         // Whatever it does with the value, nothing of it is to be kept.
-        self.asking(|| self.secret(name, key).inspect(|_| self.forget()), |_| Said::nothing(), call)
+        self.asking(|| self.secret(name, key).inspect(|_| self.forget(Unkept::Secret)), |_| Said::nothing(), call)
     }
 
     fn secret(&self, name: &str, key: &str) -> Answer<Vec<u8>> {

@@ -21,6 +21,7 @@ use super::{Answer, Available, Entry, Kind, Service, Unpacking, Workbench};
 use crate::port::{
     failure::{Fault, PortError},
     observer::Level,
+    recall::Unkept,
 };
 
 /// Most calls that one journal holds. What does more is run each time.
@@ -267,7 +268,7 @@ impl Call {
 pub(super) struct Journal {
     calls: Vec<Call>,
     bytes: usize,
-    unfit: bool,
+    unfit: Option<Unkept>,
 }
 
 impl Journal {
@@ -275,16 +276,16 @@ impl Journal {
     fn note(&mut self, call: Call) {
         self.bytes += call.size();
         if self.calls.len() >= MAX_CALLS || self.bytes > MAX_BYTES {
-            self.give_up();
+            self.give_up(Unkept::TooMuch);
         }
-        if !self.unfit {
+        if self.unfit.is_none() {
             self.calls.push(call);
         }
     }
 
-    /// From now on it is of no use: something was told that says nothing about the next time, or it is too long.
-    fn give_up(&mut self) {
-        self.unfit = true;
+    /// From now on it is of no use.
+    fn give_up(&mut self, why: Unkept) {
+        self.unfit = self.unfit.or(Some(why));
         self.calls = Vec::new();
     }
 
@@ -294,8 +295,8 @@ impl Journal {
     }
 
     /// All calls, if they tell the whole of what the component knew.
-    pub(super) fn whole(self) -> Option<Vec<Call>> {
-        (!self.unfit).then_some(self.calls)
+    fn whole(self) -> Result<Vec<Call>, Unkept> {
+        self.unfit.map_or(Ok(self.calls), Err)
     }
 }
 
@@ -335,7 +336,7 @@ impl Workbench {
     pub(super) fn judging<T>(&self, work: impl FnOnce() -> Answer<T>) -> Answer<T> {
         work().inspect_err(|error| {
             if is_passing(error) {
-                self.forget();
+                self.forget(Unkept::Failure);
             }
         })
     }
@@ -345,13 +346,13 @@ impl Workbench {
         self.state().journal.note(call);
     }
 
-    /// What is noted so far says nothing about the next time.
-    pub(super) fn forget(&self) {
-        self.state().journal.give_up();
+    /// Nothing of this call of detect or build is to be kept.
+    pub(super) fn forget(&self, why: Unkept) {
+        self.state().journal.give_up(why);
     }
 
     /// The calls so far, if they tell the whole of what the component knew.
-    pub(crate) fn journal(&self) -> Option<Vec<Call>> {
+    pub(crate) fn journal(&self) -> Result<Vec<Call>, Unkept> {
         std::mem::take(&mut self.state().journal).whole()
     }
 }
