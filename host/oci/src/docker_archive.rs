@@ -31,7 +31,7 @@ use stave_lifecycle::{
 
 use stave_model::digest::Hasher;
 
-use crate::meter::Meter;
+use crate::{aside, meter::Meter};
 
 /// The instant of every entry: 1980-01-01T00:00:01Z, as in layers.
 const MTIME: u64 = 315_532_801;
@@ -40,7 +40,8 @@ const MTIME: u64 = 315_532_801;
 const MAX_UNPACKED: u64 = 64 << 30;
 
 /// An archive in a file. As a sink it answers with the configuration's digest, which docker calls the image's id: the
-/// format knows no manifest. A killed process may leave `.stave-….partial` beside it, never half an archive under its name.
+/// format knows no manifest. A killed process may leave `.stave-….partial` beside it until the next one writes there, never half
+/// an archive under its name.
 #[derive(Debug, Clone)]
 pub struct ArchiveFile {
     path: PathBuf,
@@ -66,8 +67,8 @@ impl Sink for ArchiveFile {
             return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "something is there that is not a file")));
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        let partial = builder.prefix(".stave-").suffix(".partial").tempfile_in(folder).map_err(failed)?;
+        aside::sweep(folder);
+        let partial = aside::file(folder).map_err(failed)?;
         let what = format!("write {path}");
         let mut out = io::BufWriter::with_capacity(128 * 1024, partial.as_file());
         write(image, &self.names, &mut out, &mut Meter::begin(observer, what, total(image)), cancel).map_err(failed)?;

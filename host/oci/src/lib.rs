@@ -20,6 +20,7 @@
 //! | [`compare`](mod@compare) | where two images begin to differ |
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
 
+mod aside;
 pub mod checked;
 pub mod compare;
 pub mod config;

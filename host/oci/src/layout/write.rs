@@ -23,11 +23,7 @@ use stave_lifecycle::{
 use stave_model::target::Platform;
 
 use super::{NAME, Place, VERSION, read};
-use crate::{checked::Checked, docker_archive::total, index::descriptor_of, json as strict, meter::Meter};
-
-/// How files are called that have no name yet.
-const PREFIX: &str = ".stave-";
-const SUFFIX: &str = ".partial";
+use crate::{aside, checked::Checked, docker_archive::total, index::descriptor_of, json as strict, meter::Meter};
 
 /// A layout as the place where an image goes. A new one appears whole; in one that is there, the image replaces the one
 /// of the same name and platform, and the index changes last.
@@ -47,13 +43,15 @@ impl LayoutFolder {
         let parent =
             self.place.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
-        let aside = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempdir_in(parent)?;
-        fs::set_permissions(aside.path(), fs::Permissions::from_mode(0o755))?;
-        fill(aside.path(), images, self.place.name.as_deref(), meter, cancel)?;
+        aside::sweep(parent);
+        let aside = aside::folder(parent)?;
+        let folder = aside.folder.path();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        fill(folder, images, self.place.name.as_deref(), meter, cancel)?;
         // An empty folder that was there gives way to the full one.
-        fs::rename(aside.path(), &self.place.folder)?;
+        fs::rename(folder, &self.place.folder)?;
         // Nothing is left at the old name to remove.
-        drop(aside.keep());
+        drop(aside.folder.keep());
         Ok(())
     }
 
@@ -61,8 +59,8 @@ impl LayoutFolder {
     fn extend(&self, images: &[Image], meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
         let folder = File::open(&self.place.folder)?;
         flock(&folder, FlockOperation::LockExclusive)?;
-        sweep(&self.place.folder);
-        sweep(&self.place.folder.join("blobs/sha256"));
+        aside::sweep(&self.place.folder);
+        aside::sweep(&self.place.folder.join("blobs/sha256"));
         fill(&self.place.folder, images, self.place.name.as_deref(), meter, cancel)
     }
 
@@ -102,17 +100,6 @@ impl Sink for LayoutFolder {
     fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
         self.put_all(images, observer, cancel)?;
         Ok(Stored { digest: Index::of(images).descriptor().digest })
-    }
-}
-
-/// Removes what killed processes left in a folder that is locked. Failing to is no reason to stop.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        if name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes()) {
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 
@@ -233,7 +220,7 @@ fn put_blob<'a>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut file = partial(blobs)?;
+    let mut file = aside::file(blobs)?;
     let mut reader = open()?;
     let mut buffer = vec![0; 128 * 1024];
     loop {
@@ -250,13 +237,9 @@ fn put_blob<'a>(
 }
 
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = partial(folder)?;
+    let mut file = aside::file(folder)?;
     file.write_all(bytes)?;
     publish(file, &folder.join(name))
-}
-
-fn partial(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)
 }
 
 fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {

@@ -13,8 +13,9 @@ use stave_lifecycle::{
     },
 };
 
-use super::{LayoutFolder, blobs_into, put_blob, read, replace, sweep};
+use super::{LayoutFolder, blobs_into, put_blob, read, replace};
 use crate::{
+    aside::sweep,
     docker_archive::total,
     index::{self, Rewritten, Swaps},
     json::JsonError,

@@ -1,0 +1,100 @@
+//! Files and folders that have no name yet, written beside the place where they will stand.
+//!
+//! Whoever writes one holds a lock on it. A killed process leaves it behind and loses the lock, which is how the next one,
+//! writing to the same place, tells leftovers from the work of others, and removes them; no clock and no process id is asked.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+const PREFIX: &str = ".stave-";
+const SUFFIX: &str = ".partial";
+
+/// A folder without its name, removed when dropped, and the handle that is its lock.
+pub(crate) struct Folder {
+    pub(crate) folder: TempDir,
+    _lock: File,
+}
+
+/// A file in `folder` that has no name yet.
+pub(crate) fn file(folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let file = named().tempfile_in(folder)?;
+        if is_ours(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// A folder in `parent` that has no name yet.
+pub(crate) fn folder(parent: &Path) -> io::Result<Folder> {
+    loop {
+        let folder = named().tempdir_in(parent)?;
+        let lock = File::open(folder.path())?;
+        if is_ours(&lock, folder.path()) {
+            return Ok(Folder { folder, _lock: lock });
+        }
+    }
+}
+
+/// Removes what killed processes left in a folder. Failing to is no reason to stop.
+pub(crate) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if !(name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())) {
+            continue;
+        }
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let Ok(left) = OpenOptions::new().read(true).custom_flags(flags).open(entry.path()) else { continue };
+        if flock(&left, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let is_folder = left.metadata().is_ok_and(|metadata| metadata.is_dir());
+            let _ = if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        }
+    }
+}
+
+fn named() -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    builder
+}
+
+/// Locks what was just made. No, if somebody swept it away before it was locked: then another is to be made.
+fn is_ours(handle: &File, path: &Path) -> bool {
+    let is_there = || fs::symlink_metadata(path).is_ok_and(|at| handle.metadata().is_ok_and(|it| it.ino() == at.ino()));
+    flock(handle, FlockOperation::NonBlockingLockExclusive).is_ok() && is_there()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_go_and_work_of_others_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let (file, folder) = (file(temp.path()).unwrap(), folder(temp.path()).unwrap());
+        fs::write(folder.folder.path().join("blob"), "half").unwrap();
+        // As a killed process leaves them: nobody holds a lock.
+        fs::write(temp.path().join(".stave-killed.partial"), "half").unwrap();
+        fs::create_dir_all(temp.path().join(".stave-too.partial/blobs")).unwrap();
+        for kept in ["other.partial", ".stave-other"] {
+            fs::write(temp.path().join(kept), "").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc", temp.path().join(".stave-link.partial")).unwrap();
+
+        sweep(temp.path());
+        let mut names: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        let mut expected = vec![file.path().to_owned(), folder.folder.path().to_owned()];
+        expected.extend([".stave-link.partial", ".stave-other", "other.partial"].map(|name| temp.path().join(name)));
+        expected.sort();
+        assert_eq!(names, expected);
+    }
+}
