@@ -38,12 +38,13 @@ pub struct Place {
     parents: BTreeMap<TreePath, Access>,
     owner: Option<(u32, u32)>,
     relative: bool,
+    link_mode: u32,
 }
 
 impl Place {
     /// The image's root: no entry is written for it.
     pub fn root() -> Self {
-        Self { folder: TreePath::root(), parents: BTreeMap::new(), owner: None, relative: false }
+        Self { folder: TreePath::root(), parents: BTreeMap::new(), owner: None, relative: false, link_mode: 0o777 }
     }
 
     /// A folder of the image such as `/layers/stave_java/jre`; the leading `/` may be left out. It gets an entry, and so do its
@@ -74,6 +75,14 @@ impl Place {
     #[must_use]
     pub fn relative(mut self) -> Self {
         self.relative = true;
+        self
+    }
+
+    /// Writes this mode for symbolic links, instead of the `0777` that they have on a disk. No system reads it; layers that the
+    /// lifecycle makes up have another.
+    #[must_use]
+    pub fn link_mode(mut self, mode: u32) -> Self {
+        self.link_mode = mode;
         self
     }
 
@@ -174,7 +183,10 @@ fn members<'a>(tree: &'a Tree, place: &Place) -> Result<Vec<Member<'a>>, LayerEr
         members.push(match node {
             Node::Folder(access) => Member::folder(name, place.access(*access, false)),
             Node::File(access, content) => Member::file(name, place.access(*access, true), content.as_ref()),
-            Node::Link(text) => Member::link(name, text, place.owner.unwrap_or((0, 0))),
+            Node::Link(text) => {
+                let (uid, gid) = place.owner.unwrap_or((0, 0));
+                Member::link(name, text, Access { mode: place.link_mode, uid, gid })
+            }
         });
     }
     Ok(members)

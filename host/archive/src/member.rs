@@ -28,8 +28,8 @@ impl<'a> Member<'a> {
         Self { name, content: Some(content), link: "", kind: kind::FILE, access }
     }
 
-    pub(crate) fn link(name: String, text: &'a str, (uid, gid): (u32, u32)) -> Self {
-        Self { name, content: None, link: text, kind: kind::LINK, access: Access { mode: 0o777, uid, gid } }
+    pub(crate) fn link(name: String, text: &'a str, access: Access) -> Self {
+        Self { name, content: None, link: text, kind: kind::LINK, access }
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         let long = format!("/layers/{}/{}", "d".repeat(150), "f".repeat(90));
         let huge = Member {
             access: Access { mode: 0o644, uid: 3_000_000, gid: 0 },
-            ..Member::link(long.clone(), "\u{e9}", (0, 0))
+            ..Member::link(long.clone(), "\u{e9}", Access { mode: 0o777, uid: 0, gid: 0 })
         };
         let bytes = headers(&huge);
         let records = String::from_utf8_lossy(&bytes[BLOCK..]).split('\0').next().unwrap().replace(&long, "LONG");

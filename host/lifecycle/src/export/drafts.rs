@@ -123,18 +123,19 @@ pub(super) fn app_drafts(
     let last = trees.len() - 1;
     let mut drafts = Vec::new();
     for (index, tree) in trees.into_iter().enumerate() {
-        let (what, created_by) = if index == last {
-            ("app".to_owned(), "Application Layer".to_owned())
-        } else {
-            (format!("app slice {}", index + 1), format!("Application Slice: {}", index + 1))
-        };
+        // The layer of the rest is a slice for the lifecycle too, if there are others.
+        let created_by =
+            if last == 0 { "Application Layer".to_owned() } else { format!("Application Slice: {}", index + 1) };
+        let what = if index == last { "app".to_owned() } else { format!("app slice {}", index + 1) };
         // Every file that is not known is read here, which may take long.
         let content = identity(tree.iter(), ports.cancel);
         stop_if_asked(ports)?;
         let content = content.map_err(|source| ExportError::Read { what: what.clone(), source })?;
-        let key = blob_key(APP_DIR, owner, &content);
-        let tree = DraftTree::Made(tree);
-        drafts.push(Draft { what, created_by, place: owned_place(APP_DIR, owner)?, tree, key });
+        // Where slices took everything, the lifecycle's layer of the rest does not even have the app's folder.
+        let is_nothing = tree.is_empty() && !built.app.is_empty();
+        let (folder, place) = if is_nothing { ("/", Place::root()) } else { (APP_DIR, owned_place(APP_DIR, owner)?) };
+        let key = blob_key(folder, owner, &content);
+        drafts.push(Draft { what, created_by, place, tree: DraftTree::Made(tree), key });
     }
     Ok(drafts)
 }
@@ -147,8 +148,9 @@ fn below_cnb(path: &str) -> Result<TreePath, ExportError> {
 fn cnb_draft(what: &str, created_by: &str, tree: Tree) -> Result<Draft<'static>, ExportError> {
     let content =
         identity(tree.iter(), &Cancel::new()).map_err(|source| ExportError::Read { what: what.to_owned(), source })?;
-    let place = Place::folder("/cnb").map_err(ExportError::Place)?.owned_by(0, 0);
-    let key = blob_key("/cnb", (0, 0), &content);
+    // Links of another mode than those of files are how the lifecycle makes up this folder; so is the key's.
+    let place = Place::folder("/cnb").map_err(ExportError::Place)?.owned_by(0, 0).link_mode(0o755);
+    let key = blob_key("/cnb with links 0755", (0, 0), &content);
     let tree = DraftTree::Made(tree);
     Ok(Draft { what: what.to_owned(), created_by: created_by.to_owned(), place, tree, key })
 }

@@ -51,8 +51,8 @@ fn layers_stand_in_the_lifecycle_s_order() {
 
     755 0:0 /cnb
     755 0:0 /cnb/process
-    777 0:0 /cnb/process/task -> /cnb/lifecycle/launcher
-    777 0:0 /cnb/process/web -> /cnb/lifecycle/launcher
+    755 0:0 /cnb/process/task -> /cnb/lifecycle/launcher
+    755 0:0 /cnb/process/web -> /cnb/lifecycle/launcher
     "#);
 }
 
@@ -328,7 +328,7 @@ fn slices_are_layers_and_an_empty_one_is_too() {
     let paths = |place: usize| entries(&image.layers[place]).join(", ");
     insta::assert_snapshot!([paths(3), paths(4), paths(5)].join("\n"), @r#"
     755 1001:1000 /workspace, 755 1001:1000 /workspace/lib, 644 1001:1000 /workspace/lib/a.jar = a
-    755 1001:1000 /workspace
+
     755 1001:1000 /workspace, 644 1001:1000 /workspace/app.jar = jar, 777 1001:1000 /workspace/link -> app.jar, 755 1001:1000 /workspace/run.sh = #!sh
     "#);
 }
