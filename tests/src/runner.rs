@@ -13,7 +13,9 @@ mod image;
 mod inputs;
 mod interop;
 mod interrupt;
+mod killed;
 mod memory;
+mod peers;
 mod readme;
 mod rebase;
 mod refusals;
@@ -22,6 +24,7 @@ mod reproducible;
 mod sandbox;
 mod sbom;
 mod small_buildpacks;
+mod variations;
 mod verify;
 
 /// A file that nobody lists is a test that never runs.

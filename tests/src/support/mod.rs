@@ -8,6 +8,7 @@ pub(crate) mod filters;
 pub(crate) mod guests;
 pub(crate) mod images;
 pub(crate) mod jar;
+pub(crate) mod peers;
 pub(crate) mod process;
 pub(crate) mod registry;
 pub(crate) mod tools;

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 13] = [
+    ("chmod", "coreutils"),
     ("docker-registry", "docker-registry"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
@@ -12,7 +13,9 @@ const PACKAGES: [(&str, &str); 10] = [
     ("qemu-aarch64-static", "qemu-user-static"),
     ("runc", "runc"),
     ("skopeo", "skopeo"),
+    ("strace", "strace"),
     ("umoci", "umoci"),
+    ("taskset", "util-linux"),
     ("unshare", "util-linux"),
 ];
 

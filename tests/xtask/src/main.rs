@@ -7,6 +7,7 @@
 
 mod container;
 mod demo;
+mod peers;
 mod setup;
 mod shell;
 mod verify;
@@ -17,7 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
   demo     build stave, an example app and its image, and run it (alias: cargo demo)
   verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
-  setup    only install what the two need";
+  setup    only install what the two need
+  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(),
         "verify" => verify::run(),
         "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
+        "peers" => peers::run(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(3);

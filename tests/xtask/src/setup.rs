@@ -16,7 +16,7 @@ pub(crate) const CONTAINERS: [Need; 3] = [("podman", "podman"), ("runc", "runc")
 /// For fetching dependencies of buildpacks: pip knows where its packages are.
 pub(crate) const PIP: [Need; 1] = [("pip3", "python3-pip")];
 /// For everything: the tests compare with the field's own tools.
-pub(crate) const ALL: [Need; 11] = [
+pub(crate) const ALL: [Need; 12] = [
     JAVA[0],
     JAVA[1],
     CONTAINERS[0],
@@ -24,6 +24,7 @@ pub(crate) const ALL: [Need; 11] = [
     CONTAINERS[2],
     PIP[0],
     ("skopeo", "skopeo"),
+    ("strace", "strace"),
     ("umoci", "umoci"),
     ("docker-registry", "docker-registry"),
     ("openssl", "openssl"),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::Result;
 
 use crate::{
-    demo, setup,
+    demo, peers, setup,
     shell::{self, cargo, has, output, step, target_folder},
 };
 
@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(cargo().args(doc).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     step("the example app", demo::example_jar)?;
+    step("the lifecycle, pack and crane, where Go is there", peers::run)?;
     step("stave itself", demo::build_stave)?;
     // No step of its own: the runner's closing lines are the last that is said.
     println!("==> tests");

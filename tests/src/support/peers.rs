@@ -1,0 +1,79 @@
+//! The lifecycle, pack and crane, where they can be built (`tests/peers`), and what they need around them.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::Command,
+    sync::OnceLock,
+    thread,
+};
+
+use super::{
+    env::TestEnv,
+    process::{cargo, run},
+};
+
+/// The folder of the built programs.
+pub(crate) struct Peers(PathBuf);
+
+impl Peers {
+    /// The programs; none where they cannot be built, which is said loudly, past the runner that keeps what tests print.
+    pub(crate) fn here(test: &str) -> Option<&'static Self> {
+        static BUILT: OnceLock<Option<Peers>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| {
+            let built = run(cargo().args(["xtask", "peers"])).succeeds();
+            let folder = PathBuf::from(built.result());
+            folder.is_absolute().then_some(Self(folder))
+        });
+        if built.is_none() {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: `cargo xtask peers` says why");
+        }
+        built.as_ref()
+    }
+
+    /// Where a program is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A program in the test's world.
+    pub(crate) fn command(&self, env: &TestEnv, name: &str) -> Command {
+        env.command(self.path(name))
+    }
+}
+
+/// A daemon that has no images: pack asks one even about images in a registry, and takes only this answer for a no.
+pub(crate) struct NoDaemon(u16);
+
+impl NoDaemon {
+    /// Begins to listen. The thread ends with the tests.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(refuse(&stream))));
+        Self(port)
+    }
+
+    /// What `DOCKER_HOST` is to be.
+    pub(crate) fn address(&self) -> String {
+        format!("tcp://127.0.0.1:{}", self.0)
+    }
+}
+
+/// One request, one answer (Docker Engine API: `/_ping`, `/version`, everything else is not there).
+fn refuse(mut stream: &TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    lines.take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty())).for_each(drop);
+    let (status, body) = match request.split(' ').nth(1).unwrap_or_default() {
+        "/_ping" => ("200 OK", "OK"),
+        path if path.ends_with("/version") => ("200 OK", r#"{"ApiVersion":"1.41"}"#),
+        _ => ("404 Not Found", r#"{"message":"there are no images here"}"#),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

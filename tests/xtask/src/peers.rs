@@ -1,0 +1,68 @@
+//! Builds the tools that Stave is compared with, where Go is on the machine. `tests/peers/README.md` says which.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{self, has, root};
+
+/// Each module below `tests/peers` and what is built from it.
+const MODULES: [(&str, &[&str]); 3] = [
+    ("lifecycle", &["github.com/buildpacks/lifecycle/cmd/lifecycle", "github.com/buildpacks/lifecycle/cmd/launcher"]),
+    ("pack", &["github.com/buildpacks/pack"]),
+    ("crane", &["github.com/google/go-containerregistry/cmd/crane"]),
+];
+
+/// Builds what is not there yet, and prints the folder that holds the programs: the last line, for whoever runs this.
+/// Where they cannot be built, it says so loudly and prints no folder.
+pub(crate) fn run() -> Result<()> {
+    match build() {
+        Ok(folder) => println!("{}", folder.display()),
+        Err(error) if std::env::var_os("STAVE_PEERS").is_some_and(|value| value == "required") => return Err(error),
+        Err(error) => eprintln!("SKIPPED: what compares with the lifecycle, pack and crane, because: {error:#}"),
+    }
+    Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    anyhow::ensure!(has("go"), "Go is not on this machine");
+    let sources = root().join("tests/peers");
+    let folder = cache_folder()?.join(format!("{:016x}", locked(&sources)?));
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    for (module, packages) in MODULES {
+        // One file for each module says that all of its programs are whole.
+        let stamp = folder.join(format!(".{module}"));
+        if stamp.exists() {
+            continue;
+        }
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&folder).args(packages);
+        go.current_dir(sources.join(module));
+        go.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly -buildvcs=false");
+        shell::run(&mut go).with_context(|| format!("build {module}"))?;
+        fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
+    }
+    Ok(folder)
+}
+
+/// The folder in the user's cache (XDG base directory specification).
+fn cache_folder() -> Result<PathBuf> {
+    let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME names a folder")?.join("stave-peers"))
+}
+
+/// A number that changes when what is locked does.
+fn locked(sources: &Path) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for (module, _) in MODULES {
+        let lock = sources.join(module).join("go.sum");
+        fs::read(&lock).with_context(|| format!("read {}", lock.display()))?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
