@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::{env::TestEnv, filters, jar};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are the help")]
 fn the_help_says_what_there_is() {
     let env = TestEnv::empty();
     let help = env.run(&["--help"]).succeeds();

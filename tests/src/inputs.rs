@@ -123,8 +123,8 @@ fn a_descriptor_chooses_files_settings_and_buildpacks() {
     // The setting reaches the buildpack, and a flag goes before it.
     let refused = env.run(&[&build[..], &["--to", "oci:out"]].concat()).ends_with(21);
     assert!(refused.stderr.contains("left out of the app (-v says why)"), "{}", refused.stderr);
-    let built = env.run(&[&build[..], &["--to", "oci:out", "--env", "BP_HOSTILE="]].concat()).succeeds();
-    writeln!(said, "{}", built.stderr.lines().find(|line| line.starts_with("warning")).unwrap()).unwrap();
+    let outcome = env.run(&[&build[..], &["--to", "oci:out", "--env", "BP_HOSTILE="]].concat()).succeeds();
+    writeln!(said, "{}", outcome.stderr.lines().find(|line| line.starts_with("warning")).unwrap()).unwrap();
     assert_eq!(files(&env, "out"), ["other", "project.toml"]);
     let labels = &config(&checked_here(&env.work().join("out")))["config"]["Labels"];
     let project: Value = serde_json::from_str(labels["io.buildpacks.project.metadata"].as_str().unwrap()).unwrap();
@@ -195,8 +195,8 @@ fn time_process_names_and_report_are_chosen() {
     assert_eq!(all, ["1980-01-01T00:00:01Z", "2024-12-31T23:59:59Z", "2024-12-31T23:59:59Z"]);
 
     let names = ["--tag", "one", "--tag", "two:v2", "--report", "report.toml", "--clear-cache"];
-    let built = env.run(&[&build[..], &names].concat()).succeeds();
-    assert!(built.stderr.contains("layer app written"), "nothing is taken from earlier builds: {}", built.stderr);
+    let outcome = env.run(&[&build[..], &names].concat()).succeeds();
+    assert!(outcome.stderr.contains("layer app written"), "nothing is taken from earlier builds: {}", outcome.stderr);
     let report = std::fs::read_to_string(env.work().join("report.toml")).unwrap();
     let images = env.run(&["images"]).succeeds().stdout;
     let digests: Vec<&str> = images.lines().filter_map(|line| line.split("sha256:").nth(1)).collect();
@@ -255,12 +255,12 @@ fn both_platforms_are_built_in_one_run() {
     let mut build = app(&env);
     crate::support::images::small_base_for(&env, &both);
     build.extend(["--platform", "linux/amd64,linux/arm64", "--tag", "both", "--to", "store", "--to", "oci:out:both"]);
-    let built = env.run(&[&build[..], &["--output", "json"]].concat()).succeeds();
-    let report: Value = serde_json::from_str(&built.stdout).unwrap();
+    let outcome = env.run(&[&build[..], &["--output", "json"]].concat()).succeeds();
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let kept =
-        built.stderr.lines().filter(|line| line.starts_with("layer ") && line.contains("kept from before")).count();
+        outcome.stderr.lines().filter(|line| line.starts_with("layer ") && line.contains("kept from before")).count();
     // Everything that is made of the app and by the buildpack; the launcher is each platform's own.
-    assert_eq!(kept, 4, "{}", built.stderr);
+    assert_eq!(kept, 4, "{}", outcome.stderr);
     let platforms: Vec<(String, String)> = report["platforms"]
         .as_array()
         .unwrap()
