@@ -6,11 +6,11 @@
 //! | [`auth`] | what a registry asks for before it answers, and whether it gets it |
 //! | [`credentials`] | logins that docker and podman keep |
 //! | [`certificates`] | whom to trust, and who we are, as docker and podman keep it |
-//! | [`lenders`] | which repository could lend a blob |
-//! | [`memory`] | where blobs were seen, and uploads that did not end |
+//! | `lenders` | which repository could lend a blob |
+//! | `memory` | where blobs were seen, and uploads that did not end |
 //! | [`pull`] | base images, their layers fetched when they are read |
 //! | [`push`] | finished images, their tag last |
-//! | [`upload`] | one blob, through faults |
+//! | `upload` | one blob, through faults |
 //!
 //! # Why not `oci-client`
 //! The crate of that name is good, and was weighed (0.18). It is built on reqwest and tokio, and would bring a second HTTP

@@ -7,7 +7,7 @@
 //! Nothing here writes a layer's file to a disk: a layer is a tree whose files know where their bytes are, and a *recipe*,
 //! a key over everything that was done to it. At export a recipe that was met before is a layer that is there already.
 //!
-//! Every call is noted in a [`journal`], so that a buildpack whose questions would all be answered as before need not run
+//! Every call is noted in a `journal`, so that a buildpack whose questions would all be answered as before need not run
 //! again ([`crate::memory`]). A new call asks through `asking`, does through `doing`, or follows from earlier ones (`judging`).
 
 mod app;

@@ -1,7 +1,7 @@
 //! Finished images into a registry: what is missing there is sent, several blobs at once, and the tag moves last.
 //!
 //! First every blob is looked for, side by side; one that another repository of the registry could lend is mounted from
-//! there. Then what is missing is sent ([`super::upload`]). Where the registry turns out not to have what it said to have,
+//! there. Then what is missing is sent (`super::upload`). Where the registry turns out not to have what it said to have,
 //! that is sent too, before the name leads anywhere (N21). Images for several platforms go by their digests; the index
 //! that names them is what gets the tag. At the end the name is read back.
 

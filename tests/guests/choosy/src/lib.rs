@@ -1,5 +1,5 @@
 //! A buildpack that answers detect as its setting says, so that an order of many can be tried out. Tests give the one
-//! component many manifests; each asks for one of the settings [`NAMES`], which is how it knows who it is.
+//! component many manifests; each asks for one of the settings `NAMES`, which is how it knows who it is.
 //!
 //! | Setting | Answer |
 //! |---|---|
