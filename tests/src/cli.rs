@@ -260,13 +260,13 @@ fn results_are_for_programs_and_the_rest_is_not() {
     crate::support::images::checked_here(&env.work().join("out"));
 }
 
-/// Layers are written beside each other and told of as they end; here they are told of by name.
+/// Layers are written beside each other, and told of as a large one begins and each ends; here they are told of by name.
 fn in_order(text: &str) -> String {
-    let mut layers: Vec<&str> = text.lines().filter(|line| line.starts_with("layer ")).collect();
+    let is_of_layer = |line: &&str| line.starts_with("layer ") || line.starts_with("write the layer ");
+    let mut layers: Vec<&str> = text.lines().filter(is_of_layer).collect();
     layers.sort_unstable();
     let mut layers = layers.into_iter();
-    let lines =
-        text.lines().map(|line| if line.starts_with("layer ") { layers.next().unwrap_or_default() } else { line });
+    let lines = text.lines().map(|line| if is_of_layer(&line) { layers.next().unwrap_or_default() } else { line });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -299,6 +299,7 @@ fn a_build_says_what_it_does_in_plain_lines() {
     layer process types written ([SIZE])
     layer stave/java:classpath written ([SIZE])
     layer stave/java:jre written ([SIZE])
+    write the layer stave/java:jre ([SIZE])
     image tiny:latest in the image store sha256:[HEX]
     built tiny:latest for linux/amd64 in [TIME] ([SIZE])
     ");
@@ -319,6 +320,7 @@ fn a_build_says_what_it_does_in_plain_lines() {
     layer app slice 1 kept from before ([SIZE])
     layer app slice 2 kept from before ([SIZE])
     layer app slice 3 kept from before ([SIZE])
+    layer bill of materials kept from before ([SIZE])
     layer launcher config kept from before ([SIZE])
     layer launcher kept from before ([SIZE])
     layer process types kept from before ([SIZE])

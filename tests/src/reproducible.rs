@@ -47,7 +47,7 @@ fn a_jar_gives_one_digest() {
     other.write("a/longer path/tiny.jar", jar::boot());
     let digest = build(&other, "a/longer path/tiny.jar", "027", |command| {
         command.env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
-        command.env("USER", "somebody").env("SOURCE_DATE_EPOCH", "86400").env("JAVA_HOME", "/nowhere");
+        command.env("USER", "somebody").env("HOSTNAME", "elsewhere").env("JAVA_HOME", "/nowhere");
     });
     assert_eq!(digest, first, "another machine, as it were: place, locale, time zone, variables");
 }
