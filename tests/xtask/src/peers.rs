@@ -19,14 +19,23 @@ const MODULES: [(&str, &[&str]); 3] = [
 ];
 
 /// Builds what is not there yet, and prints the folder that holds the programs: the last line, for whoever runs this.
-/// Where they cannot be built, it says so loudly and prints no folder.
 pub(crate) fn run() -> Result<()> {
-    match build() {
-        Ok(folder) => println!("{}", folder.display()),
-        Err(error) if std::env::var_os("STAVE_PEERS").is_some_and(|value| value == "required") => return Err(error),
-        Err(error) => eprintln!("SKIPPED: what compares with the lifecycle, pack and crane, because: {error:#}"),
+    if let Some(folder) = here()? {
+        println!("{}", folder.display());
     }
     Ok(())
+}
+
+/// The folder that holds the programs, after building what is not there yet. Where they cannot be built, that is said loudly.
+pub(crate) fn here() -> Result<Option<PathBuf>> {
+    match build() {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if std::env::var_os("STAVE_PEERS").is_some_and(|value| value == "required") => Err(error),
+        Err(error) => {
+            eprintln!("SKIPPED: what compares with the lifecycle, pack and crane, because: {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 fn build() -> Result<PathBuf> {

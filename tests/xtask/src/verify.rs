@@ -33,11 +33,15 @@ pub(crate) fn run() -> Result<()> {
         shell::run(cargo().args(doc).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     step("the example app", demo::example_jar)?;
-    step("the lifecycle, pack and crane, where Go is there", peers::run)?;
+    let peers = step("the lifecycle, pack and crane, where Go is there", peers::here)?;
     step("stave itself", demo::build_stave)?;
     // No step of its own: the runner's closing lines are the last that is said.
     println!("==> tests");
-    shell::run(cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]))
+    let mut test = cargo();
+    if let Some(peers) = peers {
+        test.env("STAVE_CNB_LAUNCHER", peers.join("launcher"));
+    }
+    shell::run(test.args(["test", "--locked", "--workspace", "--no-fail-fast"]))
 }
 
 /// The one on the PATH if it is of the right version, else one installed into the target folder.
