@@ -125,8 +125,8 @@ fn the_help_says_what_there_is() {
       -D, --default-process <TYPE>
               The process that starts when none is named, instead of the buildpacks' choice
           --creation-time <SECONDS|now>
-              When the image was made: seconds since 1970, or `now` [default: SOURCE_DATE_EPOCH, else a
-              fixed instant]
+              When the image was made: seconds since 1970, or `now` [default: that of
+              `SOURCE_DATE_EPOCH`, else a fixed one]
           --clear-cache
               Use no result of earlier builds, and keep those of this one instead
           --report <FILE>

@@ -166,7 +166,7 @@ pub(crate) struct Build {
     /// The process that starts when none is named, instead of the buildpacks' choice
     #[arg(short = 'D', long, value_name = "TYPE")]
     pub(crate) default_process: Option<ProcessType>,
-    /// When the image was made: seconds since 1970, or `now` [default: SOURCE_DATE_EPOCH, else a fixed instant]
+    /// When the image was made: seconds since 1970, or `now` [default: that of `SOURCE_DATE_EPOCH`, else a fixed one]
     #[arg(long, value_name = "SECONDS|now")]
     pub(crate) creation_time: Option<CreationTime>,
     /// Use no result of earlier builds, and keep those of this one instead

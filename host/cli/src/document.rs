@@ -53,23 +53,23 @@ fn yaml(value: &Value, depth: usize, text: &mut String) {
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, value) in members {
-                text.push_str(&format!("\n{indent}{}:", key(name)));
+                text.extend(["\n", &indent, &key(name), ":"]);
                 yaml(value, depth + 1, text);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                text.push_str(&format!("\n{indent}-"));
+                text.extend(["\n", &indent, "-"]);
                 let mut below = String::new();
                 yaml(item, depth + 1, &mut below);
                 // The first member stands beside its dash.
                 match below.strip_prefix(&format!("\n{indent}  ")) {
-                    Some(first) => text.push_str(&format!(" {first}")),
+                    Some(first) => text.extend([" ", first]),
                     None => text.push_str(&below),
                 }
             }
         }
-        scalar => text.push_str(&format!(" {scalar}")),
+        scalar => text.extend([" ", &scalar.to_string()]),
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     // Results of earlier builds are also what is known of the app's files, and what buildpacks answered.
     let paranoid = arguments.source.paranoid || arguments.clear_cache;
     let no_memory = arguments.source.no_memory || arguments.clear_cache;
-    let source = Source { paranoid, no_memory, ..arguments.source.clone() };
+    let source = Source { no_memory, paranoid, ..arguments.source.clone() };
     let created = created(arguments, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
 
     let prepared = prepare(workshop, &source)?;

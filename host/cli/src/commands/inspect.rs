@@ -119,7 +119,7 @@ fn for_people(about: &About) -> String {
     section("extensions", info.extensions.iter().flatten().map(builder).collect());
     let process = |one: &inspect::Process| {
         let default = if one.default { " (default)" } else { "" };
-        let command = [&[one.command.clone()], one.args.as_deref().unwrap_or_default()].concat();
+        let command = [std::slice::from_ref(&one.command), one.args.as_deref().unwrap_or_default()].concat();
         format!("{}{default}  {}", one.r#type, command.join(" "))
     };
     section("processes", info.processes.iter().flatten().map(process).collect());
