@@ -70,21 +70,6 @@ impl RegistryTag {
         self
     }
 
-    /// Stores images for several platforms under the one name: each by its digest, and then the index of them all.
-    pub fn put_index(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        let index = Document::index(images);
-        let push = self.begin(images, &index, observer, cancel)?;
-        for image in images {
-            push.image(image, &image.digest().to_string())?;
-            if self.has_bills {
-                push.attach(image)?;
-            }
-        }
-        let target = self.target(&index);
-        push.put(&index, &target)?;
-        push.read_back(&index, &target)
-    }
-
     fn target(&self, document: &Document<'_>) -> String {
         self.reference.tag.clone().unwrap_or_else(|| document.digest.to_string())
     }
@@ -134,7 +119,18 @@ impl Sink for RegistryTag {
     }
 
     fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        self.put_index(images, observer, cancel)
+        // Each by its digest, and then the index of them all.
+        let index = Document::index(images);
+        let push = self.begin(images, &index, observer, cancel)?;
+        for image in images {
+            push.image(image, &image.digest().to_string())?;
+            if self.has_bills {
+                push.attach(image)?;
+            }
+        }
+        let target = self.target(&index);
+        push.put(&index, &target)?;
+        push.read_back(&index, &target)
     }
 }
 

@@ -119,7 +119,7 @@ fn an_index_comes_after_what_it_names() {
     let world = world(Guard::Open, None, None);
     let images = ["amd64", "arm64"].map(|arch| image(arch, vec![layer(&[("arch", arch)]), layer(&[("both", "x")])]));
     let tag = RegistryTag::new(world.registries.clone(), world.reference("app:1")).unwrap();
-    let stored = tag.put_index(&images, &Silent, &Cancel::new()).unwrap();
+    let stored = tag.put_platforms(&images, &Silent, &Cancel::new()).unwrap();
     let lines = world.registry.lines();
     let puts: Vec<&String> = lines.iter().filter(|line| line.starts_with("PUT /v2/app/manifests/")).collect();
     let expected = [images[0].digest().to_string(), images[1].digest().to_string(), "1".to_owned()];
@@ -142,7 +142,7 @@ fn an_index_is_not_half_published() {
     let world = world(Guard::Open, None, Some(hook));
     let tag = RegistryTag::new(world.registries.clone(), world.reference("app:1")).unwrap();
     let images = [image("amd64", vec![layer(&[("arch", "amd64")])]), arm];
-    assert_eq!(tag.put_index(&images, &Silent, &Cancel::new()).unwrap_err().fault, Fault::Denied);
+    assert_eq!(tag.put_platforms(&images, &Silent, &Cancel::new()).unwrap_err().fault, Fault::Denied);
     assert_eq!(world.registry.manifest("app", "1"), None);
 }
 
