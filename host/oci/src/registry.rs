@@ -6,6 +6,7 @@
 //! | [`auth`] | what a registry asks for before it answers, and whether it gets it |
 //! | [`credentials`] | logins that docker and podman keep |
 //! | [`certificates`] | whom to trust, and who we are, as docker and podman keep it |
+//! | `folders` | where docker and podman keep these two |
 //! | `lenders` | which repository could lend a blob |
 //! | `memory` | where blobs were seen, and uploads that did not end |
 //! | [`pull`] | base images, their layers fetched when they are read |
@@ -23,6 +24,7 @@
 pub mod auth;
 pub mod certificates;
 pub mod credentials;
+mod folders;
 mod lenders;
 mod memory;
 pub mod pull;

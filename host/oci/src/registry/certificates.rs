@@ -10,6 +10,7 @@ use std::{
 use stave_lifecycle::port::failure::{Fault, PortError};
 use stave_transport::roots::Identity;
 
+use super::folders::Folders;
 use crate::reference::Registry;
 
 /// Folders of certificates, the first that has something for a registry counts.
@@ -35,14 +36,11 @@ impl Certificates {
 
     /// Podman's and docker's folders, the user's before the system's.
     pub fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = set("HOME");
-        let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        let config = set("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
+        let Folders { config, docker } = Folders::of_environment(variable);
         let folders = [
             config.as_ref().map(|folder| folder.join("containers/certs.d")),
             config.as_ref().map(|folder| folder.join("docker/certs.d")),
-            set("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("certs.d")),
+            docker.map(|folder| folder.join("certs.d")),
             Some("/etc/containers/certs.d".into()),
             Some("/etc/docker/certs.d".into()),
         ];

@@ -18,6 +18,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use stave_lifecycle::port::failure::{Fault, PortError};
 
+use super::folders::{self, Folders};
 use crate::reference::Registry;
 
 /// The variable with a JSON object of registries and the `Authorization` that each of them takes (CNB platform
@@ -100,14 +101,12 @@ impl Credentials {
     /// What the environment brings or names: [`HEADERS_VARIABLE`], then files in podman's order (containers-auth.json(5)): `REGISTRY_AUTH_FILE`, the
     /// `auth.json` of this login and of this user, docker's `config.json` (`DOCKER_CONFIG`).
     pub fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = set("HOME");
-        let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        let Folders { config, docker } = Folders::of_environment(&variable);
         let files = [
-            set("REGISTRY_AUTH_FILE"),
-            set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-            set("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|folder| folder.join("containers/auth.json")),
-            set("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|folder| folder.join("config.json")),
+            folders::path(&variable, "REGISTRY_AUTH_FILE"),
+            folders::path(&variable, "XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            config.map(|folder| folder.join("containers/auth.json")),
+            docker.map(|folder| folder.join("config.json")),
         ];
         Self {
             headers: variable(HEADERS_VARIABLE).filter(|value| !value.is_empty()),
