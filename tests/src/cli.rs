@@ -279,7 +279,7 @@ fn a_build_says_what_it_does_in_plain_lines() {
     assert!(!first.stderr.contains(['\u{1b}', '\r']), "{}", first.stderr);
     insta::assert_snapshot!(in_order(&first.stderr), @"
     ===> ANALYZE
-    base stave.jvm-tiny:6ce64e507631 (c8b65a166338)
+    base stave.jvm-tiny:[BASE]
     ===> DETECT
     stave/java@0.1.0
     ===> BUILD
@@ -306,7 +306,7 @@ fn a_build_says_what_it_does_in_plain_lines() {
     let again = env.run(&["build", "tiny.jar"]).succeeds();
     insta::assert_snapshot!(in_order(&again.stderr), @"
     ===> ANALYZE
-    base stave.jvm-tiny:6ce64e507631 (c8b65a166338)
+    base stave.jvm-tiny:[BASE]
     ===> DETECT
     stave/java@0.1.0
     ===> BUILD
@@ -343,8 +343,8 @@ fn an_image_is_shown_for_people() {
       digest    sha256:[HEX]
       platform  linux/amd64
       size      [SIZE] in 12 layers
-      base      stave.jvm-tiny:6ce64e507631
-                stave.jvm-tiny:6ce64e507631@sha256:[HEX]
+      base      stave.jvm-tiny:[BASE]
+                stave.jvm-tiny:[BASE]@sha256:[HEX]
 
     buildpacks
       stave/java@0.1.0  layers: classpath, jre

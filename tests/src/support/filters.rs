@@ -11,6 +11,8 @@ pub(crate) fn bind(env: &TestEnv) -> SettingsBindDropGuard {
     let path = env.root().display().to_string().replace('.', "\\.").replace('-', "\\-");
     settings.add_filter(&path, "[ENV]");
     settings.add_filter(r"\b[0-9a-f]{64}\b", "[HEX]");
+    // A composed base: its first digits come from its description, its digest from what the distribution has today.
+    settings.add_filter(r"\bstave\.(\S+?):[0-9a-f]{12}( \([0-9a-f]{12}\))?", "stave.$1:[BASE]");
     settings.add_filter(r"127\.0\.0\.1:\d+", "[LOOPBACK]");
     settings.add_filter(r"\b\d+(\.\d+)? (B|kB|MB|GB)\b", "[SIZE]");
     settings.add_filter(r"\b\d+(\.\d+)? (ms|s)\b", "[TIME]");
