@@ -2,8 +2,10 @@
 //! can read it too (`skopeo inspect oci:FOLDER:NAME`; they take the first platform of a name).
 //!
 //! An image gets its name last, by one rename of `index.json`. What no name leads to any more is removed with the next
-//! change. Changes hold a kernel lock alone, readers share it.
+//! change. Changes hold a kernel lock alone, readers share it. A blob that is there already is compared with its digest before
+//! it is counted on, once for each file; a damaged one is replaced.
 
+mod checked;
 mod index;
 
 use std::{
@@ -19,7 +21,7 @@ use std::{
 
 use rustix::fs::FlockOperation;
 use serde::Deserialize;
-use stave_archive::content::Content;
+use stave_archive::content::{Content, Span};
 use stave_lifecycle::{
     image::{Descriptor, Image, ImageLayer, Index as ImageIndex},
     port::{
@@ -36,9 +38,9 @@ use stave_model::{
 };
 
 pub use self::index::Entry;
-use self::index::Index;
+use self::{checked::Checked, index::Index};
 use crate::{
-    blobs::{self, DiskBlobs},
+    blobs::{self, Condition, DiskBlobs},
     folders::Folder,
     staged::{Staging, lock, sync_folder},
 };
@@ -47,6 +49,8 @@ use crate::{
 const MAX_INDEX: u64 = 16 << 20;
 /// The largest manifest or configuration that is read, in bytes (OCI distribution spec: 4 MiB are to be expected).
 const MAX_DOCUMENT: u64 = 4 << 20;
+/// The file that says which blobs were compared with their digest.
+const CHECKED: &str = "checked.json";
 /// The longest name, in bytes.
 const MAX_NAME: usize = 512;
 /// How often a lock that somebody else holds is tried again.
@@ -121,8 +125,9 @@ impl ImageStore {
         check_name(name)?;
         let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, observer, cancel)?;
         let mut index = self.index()?;
+        let mut checked = self.checked();
         for layer in &image.layers {
-            self.put_layer(layer, cancel)?;
+            self.put_layer(layer, &mut checked, cancel)?;
         }
         self.put_bytes(&image.config_descriptor().digest, &image.config)?;
         let manifest = Descriptor {
@@ -133,7 +138,7 @@ impl ImageStore {
         self.put_bytes(&manifest.digest, &image.manifest)?;
         let digest = manifest.digest;
         index.set(Entry { name: name.to_owned(), platform: image.platform.clone(), manifest });
-        self.commit(&index)?;
+        self.commit(&index, checked)?;
         Ok(digest)
     }
 
@@ -142,18 +147,21 @@ impl ImageStore {
         let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, &Silent, &Cancel::new())?;
         let mut index = self.index()?;
         let removed = index.remove(name);
-        self.commit(&index)?;
+        self.commit(&index, self.checked())?;
         Ok(removed)
     }
 
     /// Makes `index` the truth, then removes what it does not lead to.
-    fn commit(&self, index: &Index) -> Result<(), PortError> {
+    fn commit(&self, index: &Index, mut checked: Checked) -> Result<(), PortError> {
         let failed = |error| self.folder.failed("could not flush the image store", error);
         sync_folder(self.blobs.path()).map_err(failed)?;
         self.replace("index.json", &index.bytes())?;
         sync_folder(self.folder.path()).map_err(failed)?;
-        // What cannot be removed now is removed after the next change.
+        // What cannot be removed or kept now is so after the next change.
         if let Ok(used) = self.used(index) {
+            if let Some(bytes) = checked.bytes(&used) {
+                let _ = self.replace(CHECKED, &bytes);
+            }
             for entry in fs::read_dir(self.blobs.path()).into_iter().flatten().flatten() {
                 let digest = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
                 if digest.is_none_or(|digest| !used.contains(&digest)) {
@@ -219,14 +227,11 @@ impl ImageStore {
         self.blobs.path().join(digest.hex())
     }
 
-    fn has(&self, digest: &Digest, size: u64) -> bool {
-        fs::symlink_metadata(self.place(digest)).is_ok_and(|found| found.is_file() && found.len() == size)
-    }
-
-    fn put_layer(&self, layer: &ImageLayer, cancel: &Cancel) -> Result<(), PortError> {
+    fn put_layer(&self, layer: &ImageLayer, checked: &mut Checked, cancel: &Cancel) -> Result<(), PortError> {
         let Descriptor { digest, size, .. } = &layer.descriptor;
         cancel.check()?;
-        if self.has(digest, *size) || self.link(digest, *size) {
+        let found = self.condition(&layer.descriptor, checked)?;
+        if found == Condition::Sound || self.link(layer, found, checked)? {
             return Ok(());
         }
         let attempt = || format!("could not store the layer {digest}");
@@ -250,19 +255,57 @@ impl ImageStore {
             let cause = "its bytes are not the ones that its descriptor names";
             return Err(PortError::new(Fault::Integrity, attempt()).caused_by(cause));
         }
-        staged.settle().and_then(|staged| staged.publish(&self.place(digest), 0o444)).map_err(failed)?;
+        let file = staged.settle().and_then(|staged| staged.publish(&self.place(digest), 0o444)).map_err(failed)?;
+        checked.learn(digest, &Span::whole(file).map_err(failed)?);
         Ok(())
     }
 
-    /// Whether the cache has the blob and could lend its bytes to a second name.
-    fn link(&self, digest: &Digest, size: u64) -> bool {
-        let Some(path) = self.cache.as_ref().map(|cache| cache.path(digest)) else { return false };
-        let whole = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == size);
-        whole && fs::hard_link(&path, self.place(digest)).is_ok()
+    /// Whether the store has the blob with the right bytes. A damaged one loses its name, so that another can take its place.
+    fn condition(&self, promised: &Descriptor, checked: &mut Checked) -> Result<Condition, PortError> {
+        let Descriptor { digest, size, .. } = promised;
+        let place = self.place(digest);
+        if !fs::symlink_metadata(&place).is_ok_and(|found| found.is_file()) {
+            return Ok(Condition::Missing);
+        }
+        let attempt = || format!("could not check {digest} in the image store");
+        let failed = |error| self.folder.failed(attempt(), error);
+        let Some(there) = blobs::open(&place).map_err(failed)? else { return Ok(Condition::Missing) };
+        if !checked.knows(digest, &there) {
+            if there.digest().map_err(failed)? != *digest {
+                fs::remove_file(&place).map_err(failed)?;
+                return Ok(Condition::Damaged);
+            }
+            checked.learn(digest, &there);
+        }
+        if there.size() == *size {
+            return Ok(Condition::Sound);
+        }
+        let cause = format!("it has {} bytes, and its descriptor names {size}", there.size());
+        Err(PortError::new(Fault::Integrity, attempt()).caused_by(cause))
+    }
+
+    /// Whether the cache has the blob with the right bytes and could lend them to a second name. A damaged one is taken out of
+    /// the cache too. It is not read where it is the file that the layer's own bytes come from: whoever made the layer of it
+    /// has compared them. But what was found damaged here may be that file.
+    fn link(&self, layer: &ImageLayer, found: Condition, checked: &mut Checked) -> Result<bool, PortError> {
+        let Descriptor { digest, size, .. } = &layer.descriptor;
+        let Some(cache) = &self.cache else { return Ok(false) };
+        // What cannot be looked into is copied instead.
+        let Ok(Some(there)) = blobs::open(&cache.path(digest)) else { return Ok(false) };
+        let is_vouched_for = found == Condition::Missing && there.size() == *size && is_same(&layer.content, &there);
+        if !is_vouched_for && (cache.verify(digest)? != Condition::Sound || there.size() != *size) {
+            return Ok(false);
+        }
+        let is_linked = fs::hard_link(cache.path(digest), self.place(digest)).is_ok();
+        if is_linked {
+            checked.learn(digest, &there);
+        }
+        Ok(is_linked)
     }
 
     fn put_bytes(&self, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
-        if self.has(digest, bytes.len() as u64) {
+        let there = blobs::open(&self.place(digest)).ok().flatten();
+        if there.is_some_and(|there| there.bytes(bytes.len() as u64).is_ok_and(|there| there == bytes)) {
             return Ok(());
         }
         let write = || {
@@ -282,6 +325,11 @@ impl ImageStore {
         write()
             .map(drop)
             .map_err(|error| self.folder.failed(format!("could not write {name} of the image store"), error))
+    }
+
+    fn checked(&self) -> Checked {
+        let span = blobs::open(&self.folder.path().join(CHECKED)).ok().flatten();
+        Checked::parse(&span.and_then(|span| span.bytes(MAX_INDEX).ok()).unwrap_or_default())
     }
 
     fn index(&self) -> Result<Index, PortError> {
@@ -318,6 +366,12 @@ impl ImageStore {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// Whether the content's bytes are those of this very file.
+fn is_same(content: &Arc<dyn Content>, file: &Span) -> bool {
+    let own = content.span().ok().flatten();
+    own.is_some_and(|own| matches!((own.stat(), file.stat()), (Ok(own), Ok(file)) if own.is_same_file(&file)))
 }
 
 fn damaged(attempt: String) -> PortError {

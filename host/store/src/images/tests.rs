@@ -1,6 +1,9 @@
 //! Tests of the image store as its users see it.
 
-use std::{os::unix::fs::MetadataExt, path::Path};
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use stave_archive::content::Bytes;
 use stave_lifecycle::{
@@ -101,6 +104,103 @@ fn a_layer_that_lies_is_not_stored() {
     let error = put(&store, "app", &bad).unwrap_err();
     assert_eq!(error.fault, Fault::Integrity);
     assert_eq!(store.list().unwrap(), []);
+}
+
+/// Other bytes of the same number in the same file, some time after it was written.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[0] ^= 1;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+    let later = fs::metadata(path).unwrap().modified().unwrap() + Duration::from_secs(60);
+    OpenOptions::new().write(true).open(path).unwrap().set_modified(later).unwrap();
+}
+
+fn kept(home: &Home, bytes: &[u8]) -> Span {
+    let mut blob = home.cache().create().unwrap();
+    blob.write_all(bytes).unwrap();
+    blob.keep(&Digest::of(bytes)).unwrap()
+}
+
+#[test]
+fn what_was_damaged_is_healed_by_the_next_put() {
+    let home = Home::new();
+    let (store, image) = (home.store(), image("amd64", &["base", "app"]));
+    put(&store, "app", &image).unwrap();
+    let blobs = [image.layers[0].descriptor.digest, image.config_descriptor().digest, image.digest()];
+    let good = blobs.map(|digest| fs::read(store.place(&digest)).unwrap());
+    for damaged in blobs {
+        damage(&store.place(&damaged));
+        put(&store, "app", &image).unwrap();
+        assert_eq!(blobs.map(|digest| fs::read(store.place(&digest)).unwrap()), good);
+    }
+}
+
+#[test]
+fn a_damaged_blob_of_the_cache_is_not_linked() {
+    let home = Home::new();
+    let (store, digest) = (home.store(), Digest::of(b"base"));
+    kept(&home, b"base");
+    damage(&home.cache().path(&digest));
+    put(&store, "app", &image("amd64", &["base"])).unwrap();
+    assert_eq!(fs::read(store.place(&digest)).unwrap(), b"base");
+    assert!(home.cache().get(&digest).unwrap().is_none(), "it would be made again");
+}
+
+#[test]
+fn damage_that_two_names_share_is_healed() {
+    let home = Home::new();
+    let (store, digest) = (home.store(), Digest::of(b"base"));
+    let mut own = image("amd64", &["base"]);
+    own.layers[0].content = Arc::new(kept(&home, b"base"));
+    put(&store, "app", &own).unwrap();
+    damage(&store.place(&digest));
+    assert_ne!(fs::read(home.cache().path(&digest)).unwrap(), b"base", "they are one file");
+    // The bytes that are at hand are the damaged ones: nobody can heal it with them, and nobody is lied to.
+    own.layers[0].content = Arc::new(home.cache().get(&digest).unwrap().unwrap());
+    assert_eq!(put(&store, "app", &own).unwrap_err().fault, Fault::Integrity);
+    // The next build makes the layer again.
+    assert!(home.cache().get(&digest).unwrap().is_none());
+    own.layers[0].content = Arc::new(kept(&home, b"base"));
+    put(&store, "app", &own).unwrap();
+    assert_eq!(fs::read(store.place(&digest)).unwrap(), b"base");
+}
+
+#[test]
+fn a_descriptor_s_size_is_not_believed() {
+    let home = Home::new();
+    let (store, good) = (home.store(), image("amd64", &["base"]));
+    let mut bad = image("amd64", &["base"]);
+    bad.layers[0].descriptor.size += 1;
+    for _ in 0..2 {
+        // Of bytes that come, of those in the cache, and of those in the store.
+        assert_eq!(put(&store, "bad", &bad).unwrap_err().fault, Fault::Integrity);
+        kept(&home, b"base");
+        assert_eq!(put(&store, "bad", &bad).unwrap_err().fault, Fault::Integrity);
+        put(&store, "app", &good).unwrap();
+    }
+    assert!(store.get("app", &Platform::linux("amd64")).unwrap().is_some());
+}
+
+#[test]
+fn a_blob_is_read_again_only_if_its_file_is_another() {
+    let home = Home::new();
+    let (store, image) = (home.store(), image("amd64", &["base"]));
+    let digest = image.layers[0].descriptor.digest;
+    put(&store, "app", &image).unwrap();
+    let known = fs::read(store.folder.path().join(CHECKED)).unwrap();
+    let there = || blobs::open(&store.place(&digest)).unwrap().unwrap();
+    assert!(Checked::parse(&known).knows(&digest, &there()));
+    put(&store, "app", &image).unwrap();
+    assert_eq!(fs::read(store.folder.path().join(CHECKED)).unwrap(), known);
+    damage(&store.place(&digest));
+    assert!(!Checked::parse(&known).knows(&digest, &there()));
+    // Without what was known everything is read, and known again.
+    fs::write(store.folder.path().join(CHECKED), "torn").unwrap();
+    put(&store, "app", &image).unwrap();
+    assert!(store.checked().knows(&digest, &there()));
+    store.remove("app").unwrap();
+    assert!(Checked::parse(&known).bytes(&BTreeSet::new()).is_some_and(|bytes| bytes == b"{}"));
 }
 
 #[test]
