@@ -222,7 +222,8 @@ pub(crate) struct Destination {
     /// Where the image goes; may be given more than once [default: the image store]
     ///
     /// oci:DIR writes an OCI layout, docker-archive:FILE a file for `docker load`, docker loads into a running daemon,
-    /// store keeps it in the image store.
+    /// store keeps it in the image store. In a layout and in the store, images that a name has for other platforms stay;
+    /// in a registry, what is pushed last is all that the name leads to.
     #[arg(long, value_name = "WHERE", action = ArgAction::Append)]
     pub(crate) to: Vec<String>,
     /// Push the image to the registry that its name begins with

@@ -104,6 +104,13 @@ impl Layout {
         Ok(self.found()?.into_iter().map(|found| found.platform).collect())
     }
 
+    /// The manifests for this platform and no other, of what has the place's name and no other.
+    pub(super) fn exactly_for(&self, platform: &Platform) -> Result<Vec<Digest>, PortError> {
+        let found = self.found()?.into_iter();
+        let meant = found.filter(|found| found.platform == *platform && found.name == self.place.name);
+        Ok(meant.map(|found| found.descriptor.digest).collect())
+    }
+
     fn choose(&self, platform: &Platform) -> Result<Found, PortError> {
         let found = self.found()?;
         let mut serving: Vec<&Found> = found.iter().filter(|found| found.platform.serves(platform)).collect();

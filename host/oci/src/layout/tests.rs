@@ -104,6 +104,40 @@ fn an_image_replaces_the_one_of_its_name_and_platform() {
 }
 
 #[test]
+fn one_platform_put_under_an_index_s_name_leaves_the_others_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let of = |arch: &str, text: &str| image(arch, vec![layer(&[("a", text)])]);
+    let (old, arm) = (of("amd64", "1"), of("arm64", "1"));
+    let all = [old.clone(), arm.clone()];
+    for name in [Some("app"), Some("other"), None] {
+        LayoutFolder::new(place(temp.path(), name)).put_platforms(&all, &Silent, &Cancel::new()).unwrap();
+    }
+    let digest = |name, platform| get(temp.path(), name, platform).map(|image| image.digest());
+    for (name, other) in [(Some("app"), Some("other")), (None, Some("other"))] {
+        let new = of("amd64", &format!("{name:?}"));
+        assert_eq!(put(temp.path(), name, &new).unwrap().digest, new.digest());
+        let there = |image: &Image| {
+            let layout = Layout::open(place(temp.path(), name)).unwrap();
+            layout.exactly_for(&image.platform).unwrap() == [image.digest()]
+        };
+        assert!(there(&new) && there(&arm), "{name:?}");
+        assert_eq!(digest(other, "linux/amd64").unwrap(), old.digest(), "that name was not meant");
+        // A platform that is new there joins them.
+        let riscv = of("riscv64", "1");
+        put(temp.path(), name, &riscv).unwrap();
+        assert!(there(&new) && there(&arm) && there(&riscv), "{name:?}");
+        assert_eq!(Layout::open(place(temp.path(), Some("other"))).unwrap().images().unwrap().len(), 2);
+    }
+    let entries = index(temp.path())["manifests"].as_array().unwrap().clone();
+    assert_eq!(entries.len(), 3);
+    assert!(entries.iter().all(|entry| entry["mediaType"] == INDEX), "each name still leads to one index");
+    // An index takes the place of all that the name led to.
+    LayoutFolder::new(place(temp.path(), Some("app"))).put_platforms(&all, &Silent, &Cancel::new()).unwrap();
+    assert!(digest(Some("app"), "linux/riscv64").is_err());
+    assert_eq!(digest(Some("app"), "linux/amd64").unwrap(), old.digest());
+}
+
+#[test]
 fn a_failure_leaves_no_layout() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("out");

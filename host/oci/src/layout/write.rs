@@ -1,6 +1,7 @@
 //! Images into a layout.
 
 mod replace;
+mod within;
 
 use std::{
     fs::{self, File},
@@ -26,7 +27,8 @@ use super::{NAME, Place, VERSION, read};
 use crate::{aside, checked::Checked, docker_archive::total, index::descriptor_of, json as strict, meter::Meter};
 
 /// A layout as the place where an image goes. A new one appears whole; in one that is there, the image replaces the one
-/// of the same name and platform, and the index changes last.
+/// of the same name and platform, and the index changes last. Images for other platforms stay under the name, also where it
+/// leads to an index of its own. Only several images at once, an index, take the place of all that the name led to.
 #[derive(Debug, Clone)]
 pub struct LayoutFolder {
     place: Place,
@@ -61,7 +63,10 @@ impl LayoutFolder {
         flock(&folder, FlockOperation::LockExclusive)?;
         aside::sweep(&self.place.folder);
         aside::sweep(&self.place.folder.join("blobs/sha256"));
-        fill(&self.place.folder, images, self.place.name.as_deref(), meter, cancel)
+        match images {
+            [image] if within::put(&self.place, image, meter, cancel)? => Ok(()),
+            images => fill(&self.place.folder, images, self.place.name.as_deref(), meter, cancel),
+        }
     }
 
     /// Puts one image there, or several as one.
@@ -182,19 +187,21 @@ fn entry(descriptor: &Descriptor, platform: Option<&Platform>, name: Option<&str
     entry
 }
 
-/// Lists an entry in an index; those that it takes the place of go: of the same name, and of the same platform or with all
-/// platforms at once. What else the index says stays as it is.
+/// The name that an entry gives what it leads to.
+fn named(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(NAME)?.as_str()
+}
+
+/// Lists an entry in an index; those that it takes the place of go: of the same name, and of the same platform or, where it is
+/// an index, of any. What else the index says stays as it is.
 fn list(index: &mut Value, entry: Value) {
     if !index.get("manifests").is_some_and(Value::is_array) {
         *index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
     }
     if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
-        let named = |entry: &Value| entry.pointer("/annotations").and_then(|all| all.get(NAME)).cloned();
-        let is_index = |entry: &Value| entry.get("mediaType").is_some_and(|kind| kind == INDEX);
-        let gives_way = |old: &Value| {
-            let same_platform = old.get("platform") == entry.get("platform");
-            named(old) == named(&entry) && (same_platform || is_index(old) || is_index(&entry))
-        };
+        let is_index = entry.get("mediaType").is_some_and(|kind| kind == INDEX);
+        let gives_way =
+            |old: &Value| named(old) == named(&entry) && (is_index || old.get("platform") == entry.get("platform"));
         let is_again = |old: &Value| old.get("digest") == entry.get("digest") && named(old) == named(&entry);
         entries.retain(|old| !gives_way(old) && !is_again(old));
         entries.push(entry);

@@ -13,18 +13,18 @@ use stave_lifecycle::{
     },
 };
 
-use super::{LayoutFolder, blobs_into, put_blob, read, replace};
+use super::{LayoutFolder, blobs_into, named, put_blob, read, replace};
 use crate::{
     aside::sweep,
     docker_archive::total,
     index::{self, Rewritten, Swaps},
     json::JsonError,
-    layout::{Layout, NAME},
+    layout::Layout,
     meter::Meter,
 };
 
 /// Why an index was not rewritten.
-enum Trouble {
+pub(super) enum Trouble {
     Json(JsonError),
     Read(PortError),
 }
@@ -63,10 +63,7 @@ impl LayoutFolder {
             blobs_into(&blobs, image, meter, cancel)?;
         }
         let layout = Layout::open(self.place.clone()).map_err(io::Error::other)?;
-        let wanted = |entry: &Value| {
-            let name = entry.get("annotations").and_then(|all| all.get(NAME)).and_then(Value::as_str);
-            self.place.name.is_none() || name == self.place.name.as_deref()
-        };
+        let wanted = |entry: &Value| self.place.name.is_none() || named(entry) == self.place.name.as_deref();
         let mut document = |descriptor: &Descriptor| layout.document(descriptor).map_err(Trouble::Read);
         let old = read::read(&folder, "index.json")?;
         let Rewritten { bytes, nested } = index::rewrite::<Trouble>(&old, swaps, &wanted, &mut document)?;
