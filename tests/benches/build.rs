@@ -158,6 +158,7 @@ fn component(env: &TestEnv) {
         scratch: env.root().join("tmp"),
         limits,
         memory: Memory::none(),
+        previous: Arc::default(),
     };
     let detect = || {
         let bench = Workbench::new(&shop, loaded.manifest(), loaded.grants(), Phase::Detect, app.tree.clone());

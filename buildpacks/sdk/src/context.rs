@@ -1,5 +1,7 @@
 //! What the build is for, and what its user chose.
 
+use std::collections::BTreeMap;
+
 use crate::bindings::stave::buildpack::context;
 pub use crate::{Error, bindings::stave::buildpack::context::Target};
 
@@ -21,6 +23,11 @@ pub fn setting(name: &str) -> Result<Option<String>, Error> {
 /// The manifest must ask for all of them under `asks.settings`, such as `BPE_*`.
 pub fn settings(prefix: &str) -> Result<Vec<(String, String)>, Error> {
     context::settings(prefix)
+}
+
+/// The notes with which this buildpack's previous build of the same image ended; empty where there was none.
+pub fn notes() -> Result<BTreeMap<String, String>, Error> {
+    Ok(context::notes()?.into_iter().collect())
 }
 
 impl Target {

@@ -3,8 +3,13 @@
 use crate::bindings::stave::buildpack::layers;
 pub use crate::{
     Error,
-    bindings::stave::buildpack::layers::{EnvOp, EnvScope, Layer, Usage},
+    bindings::stave::buildpack::layers::{EnvOp, EnvScope, Layer, PreviousLayer, Usage},
 };
+
+/// This buildpack's layer `name` in the previous build of the same image; none where nothing of it comes back.
+pub fn previous(name: &str) -> Result<Option<PreviousLayer>, Error> {
+    layers::previous(name)
+}
 
 /// Begins the layer `name` (letters, digits, `-`, `_`). A name can be begun once in a build.
 pub fn create(name: &str, usage: Usage) -> Result<Layer, Error> {

@@ -112,6 +112,7 @@ impl Prepared<'_> {
             scratch: workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned(),
             limits: self.limits.clone(),
             memory: workshop.memory(self.source.no_memory),
+            previous: Arc::default(),
         };
         Ok((base, shop))
     }

@@ -6,15 +6,21 @@ mod support;
 use std::{
     error::Error,
     fmt::Write,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use stave_engine::Limits;
-use stave_lifecycle::port::{
-    buildpack::{RunError, Verdict},
-    observer::Level,
+use stave_lifecycle::{
+    image::Image,
+    port::{
+        buildpack::{RunError, Verdict},
+        observer::Level,
+    },
+    previous::Previous,
 };
+use stave_model::{digest::Digest, target::Platform};
 
 use support::{Place, goes_on, hostile, strict, strict_hostile};
 
@@ -183,6 +189,30 @@ fn the_world_is_the_same_at_any_time() {
     list: Err(NotFound)
     input: Ok("")
     "#);
+}
+
+#[test]
+fn a_buildpack_is_told_what_its_last_build_left() {
+    let mut place = Place::new();
+    let mut build = |previous: Option<&str>| {
+        place.previous = Arc::new(previous.map(|label| Previous::of_image(&labelled(label))).unwrap_or_default());
+        let report = place.build(strict_hostile(), "count").unwrap();
+        report.store["builds"].clone()
+    };
+    assert_eq!(build(None), "1");
+    let label = r#"{"app":[],"config":{"sha":""},"launcher":{"sha":""},"process-types":{"sha":""},"runImage":
+        {"topLayer":"","reference":""},"stack":{"runImage":{"image":""}},"buildpacks":[{"key":"stave-tests/hostile","version":"1.0.0",
+        "store":{"metadata":{"builds":"7"}},"layers":{"counted":{"sha":"SHA","data":{"build":"7"},"build":false,"launch":true,
+        "cache":false}}}]}"#;
+    assert_eq!(build(Some(&label.replace("SHA", &Digest::of(b"x").to_string()).replace('\n', ""))), "8");
+    let said = place.notes.messages(Level::Info);
+    assert_eq!(said, [r"build 1, after []", r#"build 8, after [("build", "7")]"#]);
+}
+
+/// An image with this label of the lifecycle.
+fn labelled(label: &str) -> Image {
+    let config = format!(r#"{{"config":{{"Labels":{{"io.buildpacks.lifecycle.metadata":{label:?}}}}}}}"#);
+    Image::new(Platform::linux("amd64"), config.into_bytes(), Vec::new())
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub mod image;
 mod libraries;
 pub mod memory;
 pub mod port;
+pub mod previous;
 pub mod rebase;
 pub mod slices;
 #[cfg(test)]

@@ -182,6 +182,7 @@ pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
         scratch: std::env::temp_dir(),
         limits: Limits::default(),
         memory: crate::memory::Memory::none(),
+        previous: Arc::default(),
     };
     (shop, observer)
 }

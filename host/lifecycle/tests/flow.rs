@@ -216,6 +216,7 @@ fn make(folder: &std::path::Path, store: &Store) -> Image {
         scratch: std::env::temp_dir(),
         limits: Limits::default(),
         memory: Memory::of(Arc::new(store.clone())),
+        previous: Arc::default(),
     };
     let buildpacks: [Arc<dyn Buildpack>; 2] = [Arc::new(script()), Arc::new(runtime())];
     let member = |id: &str| Member { id: id.parse().unwrap(), version: None, optional: false, exec_env: vec![] };

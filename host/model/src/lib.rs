@@ -18,6 +18,7 @@
 //! | [`plan`] | provides and requires, and how they are matched |
 //! | [`mod@env`] | environment changes as layers carry them |
 //! | [`layer`] | what a layer is for |
+//! | [`restore`] | what the next build gets back of a layer, with the reason |
 //! | [`launch`] | processes, labels, slices, and the launcher's `metadata.toml` |
 //! | [`project`] | `project.toml`: what an app says about its build |
 //! | [`mod@time`] | instants as images carry them |
@@ -43,6 +44,7 @@ pub mod order;
 pub mod plan;
 pub mod project;
 pub mod rebase;
+pub mod restore;
 pub mod sbom;
 pub mod target;
 pub mod time;

@@ -22,6 +22,7 @@ use stave_lifecycle::{
         observer::{Event, Level, Observer},
         sink::Sink,
     },
+    previous::Previous,
 };
 use stave_model::{digest::Digest, id::ProcessType, target::Platform};
 use stave_oci::reference::{InvalidReference, Reference};
@@ -29,7 +30,7 @@ use stave_oci::reference::{InvalidReference, Reference};
 use crate::{
     args::{Build, CreationTime, Output, Source},
     destination, embedded,
-    exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
+    exit::{ANALYZE, BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
     ui::{bytes, seconds},
     workshop::Workshop,
@@ -65,6 +66,16 @@ struct PlatformReport<'a> {
     size: u64,
 }
 
+/// How an app is built for one platform.
+pub(crate) struct How {
+    /// How new layers are compressed.
+    pub(crate) packing: Packing,
+    /// Whether results of earlier builds are not to be used.
+    pub(crate) clear_cache: bool,
+    /// What the previous build of the image left.
+    pub(crate) previous: Previous,
+}
+
 /// What was built for one platform.
 pub(crate) struct Finished {
     pub(crate) image: Image,
@@ -93,13 +104,10 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        finished.push(build_for(
-            workshop,
-            (arguments.compression, arguments.clear_cache),
-            &prepared,
-            platform,
-            &choices,
-        )?);
+        let previous = previous(workshop, &names[0], platform)?;
+        let previous = if arguments.clear_cache { previous.without_layers() } else { previous };
+        let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
+        finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
     }
     prepared.app.memory.keep(&workshop.results);
     let images: Vec<Image> = finished.iter().map(|one| one.image.clone()).collect();
@@ -148,15 +156,24 @@ fn created(arguments: &Build, epoch: Option<&str>) -> Result<Option<u64>, Exit> 
     }))
 }
 
+/// What the image store has of an earlier build under this name.
+fn previous(workshop: &Workshop, name: &Reference, platform: &Platform) -> Result<Previous, Exit> {
+    let image = workshop.images.get(&name.to_string(), platform).map_err(|error| {
+        Exit::new(ANALYZE, anyhow::Error::new(error).context(format!("could not read the previous image {name}")))
+    })?;
+    Ok(image.map(|image| Previous::of_image(&image)).unwrap_or_default())
+}
+
 /// Builds for one platform.
 pub(crate) fn build_for(
     workshop: &Workshop,
-    (packing, clear_cache): (Packing, bool),
+    How { packing, clear_cache, previous }: How,
     prepared: &Prepared<'_>,
     platform: &Platform,
     choices: &Choices,
 ) -> Result<Finished, Exit> {
-    let (base, shop) = prepared.open_shop(workshop, platform.clone())?;
+    let (base, mut shop) = prepared.open_shop(workshop, platform.clone())?;
+    shop.previous = Arc::new(previous);
     let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;
     let built = build::build(&shop, &detection, prepared.app.tree.clone()).map_err(build_failed)?;
     let forgetful = Forgetful(&workshop.results);

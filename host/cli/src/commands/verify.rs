@@ -4,11 +4,12 @@ use serde::Serialize;
 use stave_lifecycle::{
     export::Choices,
     port::observer::{Event, Level, Observer},
+    previous::Previous,
 };
 use stave_model::target::Platform;
 use stave_oci::compare::{Difference, compare};
 
-use super::build;
+use super::build::{self, How};
 use crate::{
     args::{Output, Verify},
     embedded,
@@ -46,7 +47,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
     let image = Found::locate(workshop, &arguments.image)?.image(&platform)?;
     let prepared = prepare(workshop, &arguments.source)?;
     let choices = Choices { default_process: None, created: None, project: prepared.label.clone() };
-    let how = (arguments.compression, false);
+    let how = How { packing: arguments.compression, clear_cache: false, previous: Previous::default() };
     let ours = build::build_for(workshop, how, &prepared, &platform, &choices)?.image;
     prepared.app.memory.keep(&workshop.results);
     let difference = compare(&image, &ours, &workshop.cancel).map_err(|error| Exit::new(ANALYZE, error))?;

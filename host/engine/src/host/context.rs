@@ -28,6 +28,10 @@ impl Host for Guest {
     fn settings(&mut self, prefix: String) -> Result<Vec<(String, String)>, CallError> {
         self.ask(|bench| bench.settings(&prefix))
     }
+
+    fn notes(&mut self) -> Result<Vec<(String, String)>, CallError> {
+        self.ask(stave_lifecycle::workbench::Workbench::notes)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `layers`: what the buildpack makes.
 
-use stave_lifecycle::port::failure::{Fault, PortError};
+use stave_lifecycle::{
+    port::failure::{Fault, PortError},
+    previous,
+};
 use stave_model::{
     env::{self, EnvChange},
     id::InvalidName,
@@ -12,7 +15,7 @@ use super::app::entries;
 use crate::{
     bindings::stave::buildpack::{
         app::Entry,
-        layers::{EnvOp, EnvScope, Host, HostLayer, Usage},
+        layers::{EnvOp, EnvScope, Host, HostLayer, PreviousLayer, Usage},
     },
     guest::{CallError, Guest, Layer},
 };
@@ -63,7 +66,24 @@ fn change(
     Ok(EnvChange { scope, op: op.into(), name, value: value.into_bytes(), delimiter })
 }
 
+impl From<layer::Usage> for Usage {
+    fn from(usage: layer::Usage) -> Self {
+        let flags = [(usage.build, Self::BUILD), (usage.launch, Self::LAUNCH), (usage.cache, Self::CACHE)];
+        flags.into_iter().filter(|(set, _)| *set).fold(Self::empty(), |all, (_, flag)| all | flag)
+    }
+}
+
+impl From<previous::PreviousLayer> for PreviousLayer {
+    fn from(layer: previous::PreviousLayer) -> Self {
+        Self { usage: layer.usage.into(), metadata: layer.metadata.into_iter().collect() }
+    }
+}
+
 impl Host for Guest {
+    fn previous(&mut self, name: String) -> Result<Option<PreviousLayer>, CallError> {
+        Ok(self.ask(|bench| bench.previous_layer(&name))?.map(PreviousLayer::from))
+    }
+
     fn create(&mut self, name: String, usage: Usage) -> Result<Resource<Layer>, CallError> {
         let layer = self.ask(|bench| bench.create_layer(&name, usage.into()))?;
         self.hand_out(Layer(layer))
@@ -157,6 +177,9 @@ mod tests {
         assert_eq!(layer::Usage::from(Usage::empty()), layer::Usage::default());
         let launch = layer::Usage { launch: true, ..layer::Usage::default() };
         assert_eq!(layer::Usage::from(Usage::LAUNCH), launch);
+        for usage in [Usage::all(), Usage::empty(), Usage::BUILD, Usage::LAUNCH, Usage::CACHE] {
+            assert!(Usage::from(layer::Usage::from(usage)) == usage);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use stave_lifecycle::{
         failure::{Fault, PortError},
         observer::{Event, Level, Observer},
     },
+    previous::Previous,
     workbench::{Limits as BenchLimits, Phase, Shop, Workbench},
 };
 use stave_model::{
@@ -107,11 +108,12 @@ impl ArtifactSource for Nowhere {
 pub struct Place {
     pub notes: Arc<Notes>,
     pub cancel: Cancel,
+    pub previous: Arc<Previous>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { notes: Arc::new(Notes::default()), cancel: Cancel::new() }
+        Self { notes: Arc::new(Notes::default()), cancel: Cancel::new(), previous: Arc::default() }
     }
 
     /// A bench where the user set `BP_HOSTILE` to `word`.
@@ -126,6 +128,7 @@ impl Place {
             scratch: std::env::temp_dir(),
             limits: BenchLimits { log_bytes: 100_000, ..BenchLimits::default() },
             memory: Memory::none(),
+            previous: Arc::clone(&self.previous),
         };
         let mut app = Tree::new();
         let zip = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();

@@ -65,6 +65,10 @@ pub enum Subject {
     Bindings(String),
     /// A service binding, by name.
     Binding(String),
+    /// The notes of its previous build.
+    Notes,
+    /// A layer of its previous build, by name.
+    PreviousLayer(String),
     /// What the image is for.
     Target,
     /// A declared dependency, by id.
@@ -119,6 +123,8 @@ impl fmt::Display for Change {
             Subject::Settings(prefix) => write!(f, "settings {}* changed", shown(prefix)),
             Subject::Bindings(kind) => write!(f, "the bindings of the type {} changed", quoted(kind)),
             Subject::Binding(name) => write!(f, "the binding {} {how}", quoted(name)),
+            Subject::Notes => write!(f, "the notes of the previous build changed"),
+            Subject::PreviousLayer(name) => write!(f, "the layer {} of the previous build {how}", quoted(name)),
             Subject::Target => write!(f, "the target {how}"),
             Subject::Dependency(id) => write!(f, "the dependency {} {how}", quoted(id)),
         }
@@ -164,6 +170,8 @@ mod tests {
             (Subject::Settings("BPE_".to_owned()), How::Added),
             (Subject::Bindings("maven".to_owned()), How::Added),
             (Subject::Binding("db".to_owned()), How::Added),
+            (Subject::Notes, How::Added),
+            (Subject::PreviousLayer("jre".to_owned()), How::Removed),
             (Subject::Target, How::Changed),
             (Subject::Dependency("jre".to_owned()), How::Changed),
         ];
@@ -185,6 +193,8 @@ mod tests {
         settings BPE_* changed
         the bindings of the type `maven` changed
         the binding `db` was added
+        the notes of the previous build changed
+        the layer `jre` of the previous build was removed
         the target changed
         the dependency `jre` changed
         first time

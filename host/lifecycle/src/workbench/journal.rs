@@ -18,10 +18,13 @@ use stave_model::{
 };
 
 use super::{Answer, Available, Entry, Kind, Service, Unpacking, Workbench};
-use crate::port::{
-    failure::{Fault, PortError},
-    observer::Level,
-    recall::Unkept,
+use crate::{
+    port::{
+        failure::{Fault, PortError},
+        observer::Level,
+        recall::Unkept,
+    },
+    previous::PreviousLayer,
 };
 
 /// Most calls that one journal holds. What does more is run each time.
@@ -103,6 +106,14 @@ impl Said {
         Self { presence, what: services.iter().fold(Key::new("services 1"), one).finish() }
     }
 
+    /// A layer of an earlier build.
+    pub(super) fn previous(layer: Option<&PreviousLayer>) -> Self {
+        let Some(PreviousLayer { usage, metadata }) = layer else { return Self::nothing() };
+        let usage = [usage.build, usage.launch, usage.cache].map(u8::from);
+        let key = Key::new("previous layer 1").field(usage);
+        Self::is(metadata.iter().fold(key, |key, (name, value)| key.field(name).field(value)).finish())
+    }
+
     /// What stands somewhere.
     pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let (mut key, mut presence) = (Key::new("entries 1"), Presence::Missing);
@@ -179,6 +190,8 @@ pub(crate) enum Call {
     Setting { name: String, said: Said },
     Settings { prefix: String, said: Said },
     Target { said: Said },
+    Notes { said: Said },
+    PreviousLayer { name: String, said: Said },
     Bindings { kind: String, said: Said },
     Binding { name: String, key: String, said: Said },
     Available { id: String, said: Said },
@@ -211,6 +224,8 @@ impl Call {
             | Self::Setting { said, .. }
             | Self::Settings { said, .. }
             | Self::Target { said }
+            | Self::Notes { said }
+            | Self::PreviousLayer { said, .. }
             | Self::Bindings { said, .. }
             | Self::Binding { said, .. }
             | Self::Available { said, .. }
@@ -258,7 +273,8 @@ impl Call {
             Self::Available { id, .. } | Self::Fetch { id, .. } => id.len(),
             Self::Bindings { kind, .. } => kind.len(),
             Self::Binding { name, key, .. } => name.len() + key.len(),
-            Self::Target { .. } => 0,
+            Self::PreviousLayer { name, .. } => name.len(),
+            Self::Target { .. } | Self::Notes { .. } => 0,
         }
     }
 }

@@ -18,6 +18,7 @@ mod layers;
 mod limits;
 mod log;
 mod overlay;
+mod previous;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ use crate::{
         failure::{Fault, PortError},
         observer::Observer,
     },
+    previous::Previous,
 };
 
 /// What a call to the workbench answers.
@@ -94,6 +96,8 @@ pub struct Shop {
     pub limits: Limits,
     /// What is known of earlier runs.
     pub memory: Memory,
+    /// What the previous build of the image left.
+    pub previous: Arc<Previous>,
 }
 
 /// A buildpack's place of work for one call of detect or build.

@@ -148,6 +148,8 @@ impl Workbench {
             Call::Settings { prefix, .. } => drop(self.settings(prefix)),
             Call::Bindings { kind, .. } => drop(self.bindings(kind)),
             Call::Binding { name, key, .. } => drop(self.read_binding(name, key)),
+            Call::Notes { .. } => drop(self.notes()),
+            Call::PreviousLayer { name, .. } => drop(self.previous_layer(name)),
             Call::Target { .. } => {
                 self.target();
             }
@@ -242,6 +244,8 @@ fn change(call: &Call, then: Said, now: Option<Said>, opened: &[Opened<'_>]) -> 
         Call::Digest { patterns, .. } | Call::CopyApp { patterns, .. } => Subject::Contents(patterns.clone()),
         Call::Bindings { kind, .. } => Subject::Bindings(kind.clone()),
         Call::Binding { name, .. } => Subject::Binding(name.clone()),
+        Call::Notes { .. } => Subject::Notes,
+        Call::PreviousLayer { name, .. } => Subject::PreviousLayer(name.clone()),
         Call::Setting { name, .. } => Subject::Setting(name.clone()),
         Call::Settings { prefix, .. } => Subject::Settings(prefix.clone()),
         Call::Available { id, .. } | Call::Fetch { id, .. } => Subject::Dependency(id.clone()),

@@ -10,6 +10,7 @@ mod probes;
 use stave_sdk::{
     Buildpack, Failure, Process, Report, Requirement, Verdict, context,
     layers::{self, Usage},
+    log,
 };
 
 /// Misbehaves.
@@ -32,6 +33,9 @@ impl Buildpack for Hostile {
         if let Some(report) = answers::report(&word) {
             return Ok(report);
         }
+        if word == "count" {
+            return count();
+        }
         let layer = layers::create("good", Usage::LAUNCH)?;
         layer.write_file("bin/serve", b"#!/bin/sh\n", true)?;
         Ok(Report { processes: vec![Process::new("web", ["bin/serve"]).default()], ..Report::default() })
@@ -40,6 +44,17 @@ impl Buildpack for Hostile {
 
 fn word() -> Result<String, Failure> {
     Ok(context::setting("BP_HOSTILE")?.unwrap_or_default())
+}
+
+/// Counts the builds of an image in its notes, and says what the last one left.
+fn count() -> Result<Report, Failure> {
+    let last = context::notes()?.get("builds").and_then(|count| count.parse().ok()).unwrap_or(0);
+    let layer = layers::create("counted", Usage::LAUNCH)?;
+    let before = layers::previous("counted")?.map(|layer| layer.metadata).unwrap_or_default();
+    let count: u32 = last + 1;
+    log::info(&format!("build {count}, after {before:?}"));
+    layer.set_metadata(&[("build".to_owned(), count.to_string())])?;
+    Ok(Report { store: vec![("builds".to_owned(), count.to_string())], ..Report::default() })
 }
 
 /// Does as the word says. Some words have an outcome to report; most never come back.

@@ -13,6 +13,7 @@ use crate::{
     build::{self, Built},
     detect::Detection,
     port::{artifacts::ArtifactSource, failure::PortError},
+    previous::{Previous, tests::image},
     testing::{everything, shown, tar_gz},
     workbench::Unpacking,
 };
@@ -333,6 +334,29 @@ fn later_buildpacks_are_asked_about_the_app_as_it_was_changed() {
     let built = runs.build(&members(), &world("2"));
     assert_eq!(shown(&built.app), "last = 2\nmade = 2");
     assert_eq!(runs.recalls(), ["ran: setting BP_A changed", "ran: `made` changed"]);
+}
+
+#[test]
+fn what_the_previous_build_left() {
+    let asks = builds("acme/tool@1.0.0", |bench| {
+        let seen = bench.notes().unwrap();
+        let jre = bench.previous_layer("jre").unwrap();
+        assert_eq!((seen.len(), jre.is_some()), (1, true));
+        assert_eq!(bench.previous_layer("kept").unwrap(), None);
+        assert_eq!(bench.previous_layer("../x").unwrap_err().fault, Fault::InvalidInput);
+    });
+    let group = group(vec![asks], &[]);
+    let mut runs = Runs::new(Artifacts::default());
+    for (seen, expected) in [
+        ("1", "ran: first time"),
+        ("1", "remembered"),
+        ("2", "ran: the notes of the previous build changed"),
+        ("1", "remembered"),
+    ] {
+        runs.shop.previous = Arc::new(Previous::of_image(&image(seen)));
+        runs.build(&group, &World::of(&[]));
+        assert_eq!(runs.recalls(), [expected]);
+    }
 }
 
 #[test]

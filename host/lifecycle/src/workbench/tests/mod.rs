@@ -29,6 +29,8 @@ fn calls() -> Vec<Call> {
         ("app", "archive_read", |b| b.archive_read(0, "x", 9).map(drop)),
         ("context", "setting", |b| b.setting("BP_VERSION").map(drop)),
         ("context", "settings", |b| b.settings("BP_").map(drop)),
+        ("context", "notes", |b| b.notes().map(drop)),
+        ("layers", "previous_layer", |b| b.previous_layer("l").map(drop)),
         ("layers", "create_layer", |b| b.create_layer("l", Usage::default()).map(drop)),
         ("layers", "layer_write", |b| b.layer_write(0, "a", Vec::new(), false)),
         ("layers", "layer_link", |b| b.layer_link(0, "b", "a")),
