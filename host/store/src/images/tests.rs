@@ -112,7 +112,7 @@ fn damage(path: &Path) {
     bytes[0] ^= 1;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(path, bytes).unwrap();
-    let later = fs::metadata(path).unwrap().modified().unwrap() + Duration::from_secs(60);
+    let later = fs::metadata(path).unwrap().modified().unwrap() + Duration::from_mins(1);
     OpenOptions::new().write(true).open(path).unwrap().set_modified(later).unwrap();
 }
 
