@@ -86,7 +86,7 @@ fn the_example_runs_from_a_layout() {
     let layout = env.work().join("out");
     checked_here(&layout);
     let podman = Podman::new(&env);
-    let image = podman.take(&["pull", "--quiet", &format!("oci:{}", layout.display())]);
+    let image = podman.pull_layout(&layout);
     answers(&podman, &image);
 }
 
@@ -113,8 +113,7 @@ fn zstd_is_taken_where_it_is_known_and_unpacked_elsewhere() {
     assert!(base < zstd.layers.len());
 
     let podman = Podman::new(&env);
-    let layout = format!("oci:{}", env.work().join("zstd").display());
-    assert!(!podman.take(&["pull", "--quiet", &layout]).is_empty());
+    assert!(!podman.pull_layout(&env.work().join("zstd")).is_empty());
     // Whoever reads the archive compares every layer with what the configuration says of it.
     let archive = format!("docker-archive:{}", env.work().join("out.tar").display());
     let copied = env.work().join("copied");

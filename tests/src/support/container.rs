@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -48,6 +48,14 @@ impl Podman {
         let said = succeeds(&mut self.command(arguments));
         let last = said.lines().last().unwrap_or_default();
         last.rsplit("Loaded image: ").next().unwrap_or(last).to_owned()
+    }
+
+    /// Pulls from an OCI layout. It is named from within its folder, because podman makes the path an image's name, and in
+    /// those there are no capital letters, whereas a checkout may stand below some.
+    pub(crate) fn pull_layout(&self, layout: &Path) -> String {
+        let name = format!("oci:{}", layout.file_name().unwrap().display());
+        let mut command = self.command(&["pull", "--quiet", &name]);
+        succeeds(command.current_dir(layout.parent().unwrap())).lines().last().unwrap_or_default().to_owned()
     }
 
     /// Starts an image that serves HTTP. It shares the machine's network, so that no other need be made, and listens on a
