@@ -2,7 +2,7 @@
 
 use crate::support::{
     env::{TestEnv, listing},
-    jar,
+    filters, jar,
 };
 
 /// What is said of the Java buildpack's detect and build, and which layers were written; then the digest.
@@ -77,6 +77,21 @@ fn a_lost_layer_is_made_again_without_running_anybody() {
     let (java, written, digest) = build(&env, &[]);
     assert_eq!((java.as_slice(), &digest), (&REMEMBERED.map(str::to_owned)[..], &first));
     assert!(written.contains(&"stave/java:jre".to_owned()), "{written:?}");
+}
+
+#[test]
+fn a_damaged_image_is_built_again() {
+    let env = app();
+    let (_, _, first) = build(&env, &[]);
+    let manifest = env.data().join("images/blobs/sha256").join(first.strip_prefix("sha256:").unwrap());
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::write(&manifest, "damaged").unwrap();
+    let again = env.run(&["build", "app", "--tag", "app"]).succeeds();
+    let _filters = filters::bind(&env);
+    let said: Vec<&str> = again.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    insta::assert_snapshot!(said.join("\n"), @"warning: buildpacks are told nothing of the previous image app:latest: could not read sha256:[HEX] from the image store");
+    assert_eq!(again.result(), first);
+    env.run(&["inspect", "app"]).succeeds();
 }
 
 #[test]

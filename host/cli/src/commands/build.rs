@@ -30,7 +30,7 @@ use stave_oci::reference::{InvalidReference, Reference};
 use crate::{
     args::{Build, CreationTime, Output, Source},
     destination, embedded,
-    exit::{ANALYZE, BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
+    exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
     ui::{bytes, seconds},
     workshop::Workshop,
@@ -104,7 +104,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        let previous = previous(workshop, &names[0], platform)?;
+        let previous = previous(workshop, &names[0], platform);
         let previous = if arguments.clear_cache { previous.without_layers() } else { previous };
         let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
         finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
@@ -156,12 +156,15 @@ fn created(arguments: &Build, epoch: Option<&str>) -> Result<Option<u64>, Exit> 
     }))
 }
 
-/// What the image store has of an earlier build under this name.
-fn previous(workshop: &Workshop, name: &Reference, platform: &Platform) -> Result<Previous, Exit> {
-    let image = workshop.images.get(&name.to_string(), platform).map_err(|error| {
-        Exit::new(ANALYZE, anyhow::Error::new(error).context(format!("could not read the previous image {name}")))
-    })?;
-    Ok(image.map(|image| Previous::of_image(&image)).unwrap_or_default())
+/// What the image store has of an earlier build under this name. An image that cannot be read tells nothing: this build makes
+/// it anew.
+fn previous(workshop: &Workshop, name: &Reference, platform: &Platform) -> Previous {
+    let found = workshop.images.get(&name.to_string(), platform).unwrap_or_else(|error| {
+        let text = format!("buildpacks are told nothing of the previous image {name}: {error}");
+        workshop.ui.observe(Event::Note(Level::Warning, text));
+        None
+    });
+    found.map(|image| Previous::of_image(&image)).unwrap_or_default()
 }
 
 /// Builds for one platform.
