@@ -279,7 +279,7 @@ fn both_platforms_are_built_in_one_run() {
     assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
     assert_eq!(index["manifests"][0]["digest"], report["digest"]);
     assert_eq!(index["manifests"][0]["mediaType"], "application/vnd.oci.image.index.v1+json");
-    // Again, and it is the same; one platform alone takes the place of the index.
+    // Again, and it is the same, in place of the one before.
     let again = env.run(&build).succeeds();
     assert_eq!(Value::from(again.result()), report["digest"]);
     let index: Value = serde_json::from_slice(&std::fs::read(env.work().join("out/index.json")).unwrap()).unwrap();
