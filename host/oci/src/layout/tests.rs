@@ -249,6 +249,22 @@ fn a_changed_layer_is_not_handed_on() {
 }
 
 #[test]
+fn a_changed_blob_is_made_good_by_who_puts_it_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = image("amd64", vec![layer(&[("a", "1")])]);
+    put(temp.path(), None, &image).unwrap();
+    for digest in [image.layers[0].descriptor.digest, image.config_descriptor().digest, image.digest()] {
+        let path = blob(temp.path(), digest);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        changed[20] ^= 1;
+        fs::write(&path, changed).unwrap();
+        put(temp.path(), None, &image).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole, "{digest}: of the same size, and other bytes");
+    }
+}
+
+#[test]
 fn a_link_in_a_blobs_place_is_not_written_through() {
     let temp = tempfile::tempdir().unwrap();
     let image = image("amd64", vec![layer(&[("a", "1")])]);

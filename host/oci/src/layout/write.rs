@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use serde_json::{Map, Value, json};
 use stave_lifecycle::{
     image::{Descriptor, INDEX, Image, Index},
@@ -21,7 +21,10 @@ use stave_lifecycle::{
         sink::{Sink, Stored},
     },
 };
-use stave_model::target::Platform;
+use stave_model::{
+    digest::{Digest, Hasher},
+    target::Platform,
+};
 
 use super::{NAME, Place, VERSION, read};
 use crate::{aside, checked::Checked, docker_archive::total, index::descriptor_of, json as strict, meter::Meter};
@@ -217,9 +220,12 @@ fn put_blob<'a>(
 ) -> io::Result<()> {
     let path = blobs.join(descriptor.digest.hex());
     match fs::symlink_metadata(&path) {
-        Ok(there) if there.is_file() && there.len() == descriptor.size => return Ok(()),
-        // A blob of another size was torn by whoever wrote it, and is replaced.
-        Ok(there) if there.is_file() => {}
+        // What was torn by whoever wrote it, or has changed since, is replaced.
+        Ok(there) if there.is_file() => {
+            if there.len() == descriptor.size && has_digest(&path, descriptor.digest, cancel)? {
+                return Ok(());
+            }
+        }
         Ok(_) => {
             let message = format!("{} is there, and is not a regular file", descriptor.digest);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -241,6 +247,19 @@ fn put_blob<'a>(
         }
     }
     publish(file, &path)
+}
+
+/// Whether the file at `path` is the blob that its name says: whoever lists it in an index answers for its bytes.
+fn has_digest(path: &Path, digest: Digest, cancel: &Cancel) -> io::Result<bool> {
+    let mut file = File::from(openat(CWD, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 128 * 1024]);
+    loop {
+        cancel.check().map_err(io::Error::other)?;
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish() == digest),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }
 
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
