@@ -34,7 +34,10 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("the example app", demo::example_jar)?;
     let peers = step("the lifecycle, pack and crane, where Go is there", peers::here)?;
-    step("stave itself", demo::build_stave)?;
+    // With the tests beside it, so that what both depend on is compiled once, with the features that the tests ask for too.
+    step("stave itself", || {
+        shell::run(cargo().args(["build", "--locked", "--workspace", "--bin", "stave", "--test", "all"]))
+    })?;
     // No step of its own: the runner's closing lines are the last that is said.
     println!("==> tests");
     let mut test = cargo();
