@@ -22,7 +22,8 @@ pub(crate) fn bare(name: &str) -> Vec<u8> {
         cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
         succeeds(
             cargo
-                .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-sockets"])
+                .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-planter"])
+                .args(["-p", "stave-sockets"])
                 .arg("--target-dir")
                 .arg(&folder),
         );
