@@ -1,29 +1,25 @@
 //! Indexes a folder of the user's (an app) without copying it and without following a link out of it.
 //!
+//! Folders are listed by all the machine's cores, some at a time, and taken in in an order that does not depend on them.
 //! The folder is opened once; everything below is reached through that handle. A file's bytes are read when they are wanted,
 //! and only if it is still the file that was indexed: same file, same size, same time. Its digest is not even read for if an
 //! earlier run did and the file is the same ([`crate::seen`]).
 
-use std::{
-    fmt,
-    io::{self, Read},
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::SystemTime,
-};
+mod file;
+mod listing;
 
-use cap_std::{
-    ambient_authority,
-    fs::{Dir, DirEntry, File, FileType, FileTypeExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt},
-};
-use rustix::fs::OFlags;
-use stave_model::digest::Digest;
+use std::{io, ops::Range, path::Path, sync::Arc};
 
+use cap_std::{ambient_authority, fs::Dir};
+
+use self::{
+    file::{FolderFile, Home},
+    listing::{Entry, Found, Kind, list_all},
+};
 use crate::{
-    content::{Content, Span, hash},
     limits::Limits,
     seen::{Seen, Stat},
-    tree::{Access, InvalidPath, MAX_PATH, Node, Tree, TreeError, TreePath},
+    tree::{Access, InvalidPath, Node, Tree, TreeError, TreePath},
 };
 
 /// How many skipped things are named; the rest are counted.
@@ -83,7 +79,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Folder, FolderError> {
 }
 
 /// The same, where some files were `seen` before: their digests are known. What is read of the others is learnt. What
-/// `passes` over is not looked at, nor is anything below it; it is told the path and whether a folder stands there.
+/// `passes` over is not in the index, nor is anything below it; it is told the path and whether a folder stands there.
 pub fn read_knowing(
     path: &Path,
     limits: &Limits,
@@ -92,92 +88,87 @@ pub fn read_knowing(
 ) -> Result<Folder, FolderError> {
     let unreadable = |source| FolderError::Read { path: path.display().to_string(), source };
     let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
-    let identity = Identity::of(&root.dir_metadata().map_err(unreadable)?);
-    let folder = Folder { tree: Tree::new(), skipped: Vec::new(), skipped_count: 0 };
-    let ahead = vec![(TreePath::root(), identity)];
-    let mut walk = Walk { root: Arc::new(root), limits, folder, seen, passes, bytes: 0, ahead };
-    while let Some((path, identity)) = walk.ahead.pop() {
-        walk.list(&path, &identity)?;
+    let stat = Stat::of_handle(&root).map_err(|error| unreadable(error.into()))?;
+    let home = Arc::new(Home { root, seen: Arc::clone(seen) });
+    let mut walk =
+        Walk { home, limits, passes, index: Index::default(), bytes: 0, skipped: Vec::new(), skipped_count: 0 };
+    walk.index.folders.push((TreePath::root(), stat));
+    let (mut done, mut at_once) = (0, 1);
+    while done < walk.index.folders.len() {
+        let end = walk.index.folders.len().min(done + at_once);
+        let listings = list_all(&walk.home.root, &walk.index.folders[done..end]);
+        for (number, listing) in (done..).zip(listings) {
+            walk.take_in(number, listing?)?;
+        }
+        done = end;
+        at_once = (AHEAD * done).div_ceil(walk.index.nodes.len().max(1)).max(1);
     }
-    Ok(walk.folder)
+    let tree = Tree::of(walk.index.in_order())?;
+    Ok(Folder { tree, skipped: walk.skipped, skipped_count: walk.skipped_count })
 }
 
-/// What makes a file the one that was indexed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
+/// About how many entries are listed before they are taken in.
+const AHEAD: usize = 8192;
 
 struct Walk<'a> {
-    root: Arc<Dir>,
+    home: Arc<Home>,
     limits: &'a Limits,
-    folder: Folder,
-    seen: &'a Arc<Seen>,
     passes: &'a mut dyn FnMut(&TreePath, bool) -> bool,
+    index: Index,
     bytes: u64,
-    ahead: Vec<(TreePath, Identity)>,
+    skipped: Vec<TreePath>,
+    skipped_count: usize,
 }
 
 impl Walk<'_> {
-    /// Puts what one folder holds; its folders are listed later, so that one handle is open at a time.
-    fn list(&mut self, at: &TreePath, identity: &Identity) -> Result<(), FolderError> {
-        let unreadable = |source| FolderError::Read { path: at.as_str().to_owned(), source };
-        let name = if *at == TreePath::root() { "." } else { at.as_str() };
-        let dir = self.root.open_dir(name).map_err(unreadable)?;
-        if Identity::of(&dir.dir_metadata().map_err(unreadable)?) != *identity {
-            return Err(FolderError::Changed(at.as_str().to_owned()));
+    /// Takes in what the folder of this number holds; the folders in it are listed later.
+    fn take_in(&mut self, number: usize, listing: Vec<Entry>) -> Result<(), FolderError> {
+        let start = self.index.nodes.len();
+        let folder = self.index.folders[number].0.clone();
+        let mut path = String::from(folder.as_str());
+        let prefix = if path.is_empty() { 0 } else { path.len() + 1 };
+        for entry in listing {
+            path.truncate(prefix.saturating_sub(1));
+            if prefix > 0 {
+                path.push('/');
+            }
+            path.push_str(&entry.name);
+            self.put(path.parse()?, entry)?;
         }
-        for entry in dir.entries().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                let path = format!("{at}/{}", name.display());
-                return Err(FolderError::NotText(path.trim_start_matches('/').to_owned()));
-            };
-            let path = at.join(&name.parse()?)?;
-            self.put(&dir, &entry, path)?;
-        }
+        self.index.spans.push(start..self.index.nodes.len());
         Ok(())
     }
 
-    fn put(&mut self, dir: &Dir, entry: &DirEntry, path: TreePath) -> Result<(), FolderError> {
-        let unreadable = |source| FolderError::Read { path: path.as_str().to_owned(), source };
-        if (self.passes)(&path, entry.file_type().map_err(unreadable)?.is_dir()) {
+    fn put(&mut self, path: TreePath, entry: Entry) -> Result<(), FolderError> {
+        if (self.passes)(&path, entry.is_folder) {
             return Ok(());
         }
-        if self.folder.tree.len() >= self.limits.entries {
+        if self.index.nodes.len() >= self.limits.entries {
             let rule = format!("more than {} files and folders", self.limits.entries);
             return Err(FolderError::Limit { path: path.as_str().to_owned(), rule });
         }
-        let metadata = entry.metadata().map_err(unreadable)?;
-        let kind = metadata.file_type();
-        let node = if kind.is_dir() {
-            self.ahead.push((path.clone(), Identity::of(&metadata)));
-            Node::Folder(Access::FOLDER)
-        } else if kind.is_symlink() {
-            Node::Link(link_text(dir, entry, &path)?)
-        } else if is_special(kind) {
-            self.folder.skipped_count += 1;
-            if self.folder.skipped.len() < MAX_SKIPPED {
-                self.folder.skipped.push(path);
+        let Found { kind, stat } = entry.found.map_err(|error| error.at(&path))?;
+        let node = match kind {
+            Kind::Folder => {
+                self.index.below.push((self.index.nodes.len(), self.index.folders.len()));
+                self.index.folders.push((path.clone(), stat));
+                Node::Folder(Access::FOLDER)
             }
-            return Ok(());
-        } else {
-            self.count(&path, metadata.len())?;
-            let stat = Stat::of(&metadata);
-            let digest = self.seen.recall(path.as_str(), &stat).map_or_else(OnceLock::new, OnceLock::from);
-            let (root, seen) = (Arc::clone(&self.root), Arc::clone(self.seen));
-            let file = FolderFile { root, path: path.clone(), stat, digest, seen };
-            Node::file(Arc::new(file), metadata.mode() & 0o111 != 0)
+            Kind::Link(text) => Node::Link(text),
+            Kind::Special => {
+                self.skipped_count += 1;
+                if self.skipped.len() < MAX_SKIPPED {
+                    self.skipped.push(path);
+                }
+                return Ok(());
+            }
+            Kind::File => {
+                self.count(&path, stat.size())?;
+                Node::file(Arc::new(FolderFile::new(&self.home, path.clone(), stat)), stat.is_executable())
+            }
         };
-        Ok(self.folder.tree.insert(path, node)?)
+        self.index.nodes.push(Some((path, node)));
+        Ok(())
     }
 
     fn count(&mut self, path: &TreePath, size: u64) -> Result<(), FolderError> {
@@ -193,255 +184,57 @@ impl Walk<'_> {
     }
 }
 
-fn link_text(dir: &Dir, entry: &DirEntry, path: &TreePath) -> Result<String, FolderError> {
-    let text = dir.read_link_contents(entry.file_name());
-    let text = text.map_err(|source| FolderError::Read { path: path.as_str().to_owned(), source })?;
-    match text.into_os_string().into_string() {
-        Ok(text) if text.len() <= MAX_PATH => Ok(text),
-        _ => Err(FolderError::NotText(path.as_str().to_owned())),
-    }
+/// What was found so far: folder by folder, each sorted by name.
+#[derive(Default)]
+struct Index {
+    nodes: Vec<Option<(TreePath, Node)>>,
+    /// The folders, in the order in which they were found, and what the system said of each.
+    folders: Vec<(TreePath, Stat)>,
+    /// Which nodes are in a folder.
+    spans: Vec<Range<usize>>,
+    /// Which folder a node is, for those that are one; sorted by node.
+    below: Vec<(usize, usize)>,
 }
 
-fn is_special(kind: FileType) -> bool {
-    kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device()
+/// Something to do next when an index is brought into order.
+enum Next {
+    Node(usize),
+    Below(usize),
 }
 
-/// A file of the folder, opened when it is read.
-struct FolderFile {
-    root: Arc<Dir>,
-    path: TreePath,
-    stat: Stat,
-    digest: OnceLock<Digest>,
-    seen: Arc<Seen>,
-}
-
-impl fmt::Debug for FolderFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FolderFile({:?}, {})", self.path, self.stat.size())
-    }
-}
-
-impl FolderFile {
-    /// Opens it without waiting, should it be a fifo by now.
-    fn file(&self) -> io::Result<File> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(flags.bits().cast_signed());
-        let file = self.root.open_with(self.path.as_str(), &options)?;
-        self.check(&file)?;
-        Ok(file)
-    }
-
-    fn check(&self, file: &File) -> io::Result<()> {
-        if Stat::of(&file.metadata()?).is_same_file(&self.stat) {
-            return Ok(());
+impl Index {
+    /// All nodes by path, in byte order. Sorting them would take several times longer.
+    fn in_order(mut self) -> Vec<(TreePath, Node)> {
+        let mut sorted = Vec::with_capacity(self.nodes.len());
+        let mut ahead = vec![self.steps(0)];
+        while let Some(steps) = ahead.last_mut() {
+            match steps.next() {
+                Some(Next::Node(at)) => sorted.extend(self.nodes[at].take()),
+                Some(Next::Below(folder)) => ahead.push(self.steps(folder)),
+                None => {
+                    ahead.pop();
+                }
+            }
         }
-        let message = format!("`{}` changed since the folder was read", self.path.as_str().escape_debug());
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
-    }
-}
-
-impl Content for FolderFile {
-    fn size(&self) -> u64 {
-        self.stat.size()
+        sorted
     }
 
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Unchanged { of: self, file: self.file()?, left: self.stat.size() }))
-    }
-
-    fn digest(&self) -> io::Result<Digest> {
-        if let Some(known) = self.digest.get() {
-            return Ok(*known);
+    /// The nodes of a folder, and what is below each of them that is a folder itself: that comes where a `/` behind the name
+    /// puts it, so `a`, `a-b`, `a/c`, `a0`.
+    fn steps(&self, folder: usize) -> std::vec::IntoIter<Next> {
+        let span = self.spans.get(folder).cloned().unwrap_or_default();
+        let name = |at: usize| self.nodes[at].as_ref().map_or("", |(path, _)| path.name());
+        let mut steps: Vec<(&str, &str, Next)> = span.clone().map(|at| (name(at), "", Next::Node(at))).collect();
+        let from = self.below.partition_point(|(node, _)| *node < span.start);
+        let folders = self.below[from..].iter().take_while(|(node, _)| *node < span.end);
+        let nodes = steps.len();
+        steps.extend(folders.map(|(node, folder)| (name(*node), "/", Next::Below(*folder))));
+        if steps.len() > nodes {
+            steps.sort_by(|(a, x, _), (b, y, _)| a.bytes().chain(x.bytes()).cmp(b.bytes().chain(y.bytes())));
         }
-        let began = SystemTime::now();
-        let mut reader = Unchanged { of: self, file: self.file()?, left: self.stat.size() };
-        let digest = hash(&mut reader, self.stat.size())?;
-        if Stat::of(&reader.file.metadata()?) == self.stat {
-            self.seen.learn(self.path.as_str(), &self.stat, digest, began);
-        }
-        Ok(*self.digest.get_or_init(|| digest))
-    }
-
-    fn span(&self) -> io::Result<Option<Span>> {
-        Ok(Some(Span::whole(self.file()?.into_std())?))
-    }
-}
-
-/// Reads the size that was indexed, and looks again before the last bytes are passed on.
-struct Unchanged<'a> {
-    of: &'a FolderFile,
-    file: File,
-    left: u64,
-}
-
-impl Read for Unchanged<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let n = self.file.read(&mut buffer[..wanted])?;
-        self.left -= n as u64;
-        if n == 0 || self.left == 0 {
-            self.of.check(&self.file)?;
-        }
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(n)
+        steps.into_iter().map(|(_, _, next)| next).collect::<Vec<_>>().into_iter()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink, net::UnixListener},
-    };
-
-    use super::*;
-
-    fn content<'a>(folder: &'a Folder, path: &str) -> &'a dyn Content {
-        match folder.tree.get(path) {
-            Some(Node::File(_, content)) => content.as_ref(),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
-    fn text_of(folder: &Folder, path: &str) -> io::Result<Vec<u8>> {
-        content(folder, path).bytes(1000)
-    }
-
-    #[test]
-    fn files_links_and_folders_are_indexed_and_the_rest_is_left_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        fs::create_dir_all(at("a/b")).unwrap();
-        fs::write(at("a/b/run"), "run").unwrap();
-        fs::set_permissions(at("a/b/run"), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::write(at("a/text"), "text").unwrap();
-        fs::set_permissions(at("a/text"), fs::Permissions::from_mode(0o666)).unwrap();
-        symlink("/etc/passwd", at("out")).unwrap();
-        symlink("a", at("in")).unwrap();
-        let _socket = UnixListener::bind(at("socket")).unwrap();
-        let folder = read(dir.path(), &Limits::default()).unwrap();
-        let paths: Vec<&str> = folder.tree.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths, ["a", "a/b", "a/b/run", "a/text", "in", "out"]);
-        assert!(matches!(folder.tree.get("a/b/run"), Some(Node::File(Access::PROGRAM, _))));
-        assert!(matches!(folder.tree.get("a/text"), Some(Node::File(Access::FILE, _))));
-        assert!(matches!(folder.tree.get("out"), Some(Node::Link(text)) if text == "/etc/passwd"));
-        assert_eq!(text_of(&folder, "a/b/run").unwrap(), b"run");
-        assert_eq!(folder.skipped_count, 1);
-        assert_eq!(folder.skipped[0].as_str(), "socket");
-        assert_eq!(content(&folder, "a/text").span().unwrap().unwrap().bytes(10).unwrap(), b"text");
-    }
-
-    #[test]
-    fn a_file_that_changed_is_not_read() {
-        type Change = fn(&Path);
-        let changes: [(&str, Change); 6] = [
-            ("longer", |path| fs::write(path, "text and more").unwrap()),
-            ("touched", |path| {
-                let file = fs::File::options().write(true).open(path).unwrap();
-                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-            }),
-            ("another file", |path| {
-                let modified = fs::metadata(path).unwrap().modified().unwrap();
-                let other = path.with_extension("new");
-                fs::write(&other, "evil").unwrap();
-                fs::File::options().write(true).open(&other).unwrap().set_modified(modified).unwrap();
-                fs::rename(other, path).unwrap();
-            }),
-            ("a link", |path| {
-                fs::rename(path, path.with_extension("old")).unwrap();
-                symlink(path.with_extension("old"), path).unwrap();
-            }),
-            ("a link out", |path| {
-                fs::remove_file(path).unwrap();
-                symlink("/etc/passwd", path).unwrap();
-            }),
-            ("its folder a link", |path| {
-                let folder = path.parent().unwrap();
-                fs::rename(folder, folder.with_extension("old")).unwrap();
-                symlink("/etc", folder).unwrap();
-            }),
-        ];
-        for (what, change) in changes {
-            let dir = tempfile::tempdir().unwrap();
-            let file = dir.path().join("folder/passwd");
-            fs::create_dir(file.parent().unwrap()).unwrap();
-            fs::write(&file, "text").unwrap();
-            let folder = read(dir.path(), &Limits::default()).unwrap();
-            assert_eq!(text_of(&folder, "folder/passwd").unwrap(), b"text");
-            change(&file);
-            assert!(text_of(&folder, "folder/passwd").is_err(), "{what}");
-        }
-    }
-
-    /// Reads a folder in which `file` was seen to have the digest of other bytes: who answers with it has not read it.
-    #[test]
-    fn a_file_that_was_seen_is_not_read_for_its_digest() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["file", "other"] {
-            fs::write(dir.path().join(name), name).unwrap();
-        }
-        let stat = Stat::of_file(&fs::File::open(dir.path().join("file")).unwrap()).unwrap();
-        let seen = Seen::default();
-        let later = SystemTime::now() + std::time::Duration::from_mins(1);
-        seen.learn("file", &stat, Digest::of(b"seen"), later);
-        let seen = Arc::new(Seen::from_parts(seen.to_parts().unwrap()));
-        let digest = |name: &str| {
-            let folder = read_knowing(dir.path(), &Limits::default(), &seen, &mut |_, _| false).unwrap();
-            let content = content(&folder, name);
-            assert_eq!(content.identity().unwrap(), content.digest().unwrap());
-            content.digest().unwrap()
-        };
-        assert_eq!([digest("file"), digest("other")], [Digest::of(b"seen"), Digest::of(b"other")]);
-        // A new mode moves one of its times.
-        fs::set_permissions(dir.path().join("file"), fs::Permissions::from_mode(0o711)).unwrap();
-        assert_eq!(digest("file"), Digest::of(b"file"));
-    }
-
-    #[test]
-    fn a_change_while_reading_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("log");
-        fs::write(&file, "0123456789").unwrap();
-        let folder = read(dir.path(), &Limits::default()).unwrap();
-        let mut reader = content(&folder, "log").open().unwrap();
-        reader.read_exact(&mut [0; 5]).unwrap();
-        fs::write(&file, "0123456789 and more").unwrap();
-        let error = reader.read_exact(&mut [0; 5]).unwrap_err();
-        insta::assert_snapshot!(error, @"`log` changed since the folder was read");
-    }
-
-    #[test]
-    fn what_cannot_be_indexed_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let refused = |name: &[u8], limits: Limits| {
-            let path = dir.path().join(std::ffi::OsStr::from_bytes(name));
-            fs::write(&path, "12345").unwrap();
-            let error = read(dir.path(), &limits).unwrap_err().to_string();
-            fs::remove_file(path).unwrap();
-            error
-        };
-        let limits = Limits::default();
-        let messages = [
-            refused(b"caf\xe9", limits),
-            refused(b"back\\slash", limits),
-            refused(b"large", Limits { entry_bytes: 4, ..limits }),
-            refused(b"much", Limits { total_bytes: 4, ..limits }),
-            refused(b"many", Limits { entries: 0, ..limits }),
-            read(Path::new("/no/such\x1bfolder"), &limits).unwrap_err().to_string(),
-        ];
-        insta::assert_snapshot!(messages.join("\n"), @r"
-        `caf�` has a name, or a link with a text, that is not UTF-8
-        path `back\\slash` is refused: it holds a backslash or a NUL
-        `large` goes beyond the limit: 5 bytes in one file, more than 4
-        `much` goes beyond the limit: more than 4 bytes in all files
-        `many` goes beyond the limit: more than 0 files and folders
-        cannot read `/no/such\u{1b}folder`
-        ");
-    }
-}
+mod tests;

@@ -156,40 +156,39 @@ pub fn write(
     Press::new()?.write(tree, place, packing, cancel, &|_| (), out)
 }
 
-/// Everything the layer holds, in order: parents, the folder, what is below it.
-fn members<'a>(tree: &'a Tree, place: &Place) -> Result<Vec<Member<'a>>, LayerError> {
-    let mut members = Vec::with_capacity(tree.len() + 4);
-    let mut parents = Vec::new();
+/// Everything a layer holds, in order: parents, the folder, what is below it. What an entry is called is put together when it is
+/// its turn, so that the names of many files are not held all at once.
+fn members<'a>(tree: &'a Tree, place: &'a Place) -> impl Iterator<Item = Result<Member<'a>, LayerError>> {
+    let mut above = Vec::new();
     let mut at = place.folder.parent();
     while let Some(parent) = at.filter(|parent| *parent != TreePath::root()) {
+        let access = place.parents.get(&parent).copied().unwrap_or(Access::FOLDER);
+        above.push(Member::folder(place.name(&parent), access));
         at = parent.parent();
-        parents.push(parent);
     }
-    for parent in parents.iter().rev() {
-        let access = place.parents.get(parent).copied().unwrap_or(Access::FOLDER);
-        members.push(Member::folder(place.name(parent), access));
-    }
+    above.reverse();
     if place.folder != TreePath::root() {
-        members.push(Member::folder(place.name(&place.folder), place.access(Access::FOLDER, false)));
+        above.push(Member::folder(place.name(&place.folder), place.access(Access::FOLDER, false)));
     }
     let mut nodes: Vec<_> = tree.iter().collect();
     nodes.sort_by(|(a, _), (b, _)| walking_order(a).cmp(walking_order(b)));
-    for (path, node) in nodes {
-        let whole = place.folder.join(path)?;
-        if path.name().starts_with(WHITEOUT) {
-            return Err(LayerError::Whiteout(place.name(&whole)));
-        }
-        let name = place.name(&whole);
-        members.push(match node {
-            Node::Folder(access) => Member::folder(name, place.access(*access, false)),
-            Node::File(access, content) => Member::file(name, place.access(*access, true), content.as_ref()),
-            Node::Link(text) => {
-                let (uid, gid) = place.owner.unwrap_or((0, 0));
-                Member::link(name, text, Access { mode: place.link_mode, uid, gid })
-            }
-        });
+    above.into_iter().map(Ok).chain(nodes.into_iter().map(|(path, node)| member(place, path, node)))
+}
+
+fn member<'a>(place: &Place, path: &TreePath, node: &'a Node) -> Result<Member<'a>, LayerError> {
+    let whole = place.folder.join(path)?;
+    if path.name().starts_with(WHITEOUT) {
+        return Err(LayerError::Whiteout(place.name(&whole)));
     }
-    Ok(members)
+    let name = place.name(&whole);
+    Ok(match node {
+        Node::Folder(access) => Member::folder(name, place.access(*access, false)),
+        Node::File(access, content) => Member::file(name, place.access(*access, true), content.as_ref()),
+        Node::Link(text) => {
+            let (uid, gid) = place.owner.unwrap_or((0, 0));
+            Member::link(name, text, Access { mode: place.link_mode, uid, gid })
+        }
+    })
 }
 
 /// Sorts what is in a folder right behind it: `a`, `a/b`, `a-b`, where plain text order puts `a-b` before `a/b`.

@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
+    os::fd::AsFd,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use cap_std::fs::MetadataExt as _;
+use rustix::fs::fstat;
 use stave_model::digest::Digest;
 
 use crate::tree::MAX_PATH;
@@ -41,34 +42,42 @@ pub struct Stat {
     changed: Instant,
 }
 
-/// Seconds and nanoseconds since 1970.
+/// Seconds and nanoseconds since 1970. Packed, because there is a pair for each file of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Instant(i64, i64);
+#[repr(Rust, packed(4))]
+struct Instant(i64, u32);
 
 impl Stat {
     /// What the system says of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let now = file.metadata()?;
-        Ok(Self {
-            device: now.dev(),
-            inode: now.ino(),
-            size: now.size(),
-            mode: now.mode(),
-            modified: Instant(now.mtime(), now.mtime_nsec()),
-            changed: Instant(now.ctime(), now.ctime_nsec()),
-        })
+        Ok(Self::of_handle(file)?)
     }
 
-    pub(crate) fn of(metadata: &cap_std::fs::Metadata) -> Self {
+    pub(crate) fn of_handle(handle: &impl AsFd) -> rustix::io::Result<Self> {
+        fstat(handle).map(|said| Self::of(&said))
+    }
+
+    pub(crate) fn of(said: &rustix::fs::Stat) -> Self {
+        // Nanoseconds are fewer than a billion, and no file has less than no bytes.
+        let nanos = |nanos| u32::try_from(nanos).unwrap_or(u32::MAX);
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            mode: metadata.mode(),
-            modified: Instant(metadata.mtime(), metadata.mtime_nsec()),
-            changed: Instant(metadata.ctime(), metadata.ctime_nsec()),
+            device: said.st_dev,
+            inode: said.st_ino,
+            size: u64::try_from(said.st_size).unwrap_or(0),
+            mode: said.st_mode,
+            modified: Instant(said.st_mtime, nanos(said.st_mtime_nsec)),
+            changed: Instant(said.st_ctime, nanos(said.st_ctime_nsec)),
         }
+    }
+
+    /// Whether it is the same file or folder, whatever became of it.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// Whether somebody may run it.
+    pub(crate) fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
     }
 
     /// Bytes of the file.
@@ -78,7 +87,7 @@ impl Stat {
 
     /// A text that stays as it is as long as it is the same file with the same bytes, see [`Stat::is_same_file`].
     pub fn mark(&self) -> String {
-        let Self { device, inode, size, modified: Instant(seconds, nanos), .. } = self;
+        let Self { device, inode, size, modified: Instant(seconds, nanos), .. } = *self;
         format!("{device}-{inode}-{size}-{seconds}.{nanos}")
     }
 
@@ -93,7 +102,7 @@ impl Stat {
         let Some(rest) = began.checked_sub(REST).and_then(|at| at.duration_since(UNIX_EPOCH).ok()) else {
             return false;
         };
-        let latest = Instant(rest.as_secs().cast_signed(), i64::from(rest.subsec_nanos()));
+        let latest = Instant(rest.as_secs().cast_signed(), rest.subsec_nanos());
         self.modified.max(self.changed) <= latest
     }
 }
@@ -170,9 +179,10 @@ impl Seen {
 }
 
 fn encode(to: &mut Vec<u8>, path: &str, stat: &Stat, digest: &Digest) {
-    let times = [stat.modified.0, stat.modified.1, stat.changed.0, stat.changed.1].map(i64::cast_unsigned);
+    let [modified, changed] =
+        [stat.modified, stat.changed].map(|Instant(at, nanos)| [at.cast_unsigned(), nanos.into()]);
     let numbers = [stat.device, stat.inode, stat.size, u64::from(stat.mode)];
-    to.extend(numbers.into_iter().chain(times).flat_map(u64::to_le_bytes));
+    to.extend([numbers.as_slice(), &modified, &changed].concat().into_iter().flat_map(u64::to_le_bytes));
     to.extend_from_slice(digest.bytes());
     // Paths are at most `MAX_PATH` long, see `learn`.
     to.extend_from_slice(&u16::try_from(path.len()).unwrap_or(0).to_le_bytes());
@@ -187,14 +197,14 @@ fn decode(bytes: &[u8]) -> Option<(String, Record, &[u8])> {
     let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
     let (numbers, _) = numbers.as_chunks::<8>();
     let number = |at: usize| u64::from_le_bytes(numbers[at]);
-    let instant = |at: usize| Instant(number(at).cast_signed(), number(at + 1).cast_signed());
+    let instant = |at: usize| Some(Instant(number(at).cast_signed(), u32::try_from(number(at + 1)).ok()?));
     let stat = Stat {
         device: number(0),
         inode: number(1),
         size: number(2),
         mode: u32::try_from(number(3)).ok()?,
-        modified: instant(4),
-        changed: instant(6),
+        modified: instant(4)?,
+        changed: instant(6)?,
     };
     let record = Record { stat, digest: Digest::from_bytes(*digest), is_still_there: AtomicBool::new(false) };
     Some((String::from_utf8(path.to_vec()).ok()?, record, rest))

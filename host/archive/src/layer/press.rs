@@ -85,11 +85,11 @@ impl Press {
         told: &(dyn Fn(u64) + Sync),
         out: impl Write,
     ) -> Result<Written, LayerError> {
-        let members = members(tree, place)?;
+        let members = members(tree, place);
         let (full, filled) = sync_channel(1);
         let (in_order, answers) = channel();
         thread::scope(|scope| {
-            let tarring = move || Tarring::new(full, &self.shelf, cancel).run(&members);
+            let tarring = move || Tarring::new(full, &self.shelf, cancel).run(members);
             let tarring = thread::Builder::new().name("layer-tar".to_owned()).spawn_scoped(scope, tarring);
             let hashing = move || self.hash(packing, &filled, &in_order, told);
             let hashing = thread::Builder::new().name("layer-digest".to_owned()).spawn_scoped(scope, hashing);

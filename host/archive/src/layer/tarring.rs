@@ -43,9 +43,10 @@ impl<'a> Tarring<'a> {
         Self { to, shelf, block: None, cancel }
     }
 
-    pub(super) fn run(mut self, members: &[Member<'_>]) -> Result<(), Stop> {
+    pub(super) fn run<'b>(mut self, members: impl Iterator<Item = Result<Member<'b>, LayerError>>) -> Result<(), Stop> {
         for member in members {
-            self.put(&member::headers(member))?;
+            let member = member.map_err(Stop::Failed)?;
+            self.put(&member::headers(&member))?;
             if let Some(content) = member.content {
                 self.content(&member.name, content)?;
             }
