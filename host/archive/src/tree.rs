@@ -80,9 +80,11 @@ pub enum TreeError {
 pub const MAX_ENTRIES: usize = 500_000;
 
 /// A sorted map of paths to nodes in which every parent is a folder.
+///
+/// A copy costs nothing until one of the two is changed.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    nodes: BTreeMap<TreePath, Node>,
+    nodes: Arc<BTreeMap<TreePath, Node>>,
 }
 
 impl Tree {
@@ -101,7 +103,7 @@ impl Tree {
         if let Some([(twice, _), _]) = nodes.array_windows().find(|[(a, _), (b, _)]| a == b) {
             return Err(TreeError::Occupied(twice.to_string()));
         }
-        Ok(Self { nodes: nodes.into_iter().collect() })
+        Ok(Self { nodes: Arc::new(nodes.into_iter().collect()) })
     }
 
     /// How many files, links and folders there are, the root not counted.
@@ -122,11 +124,11 @@ impl Tree {
     /// The same tree with every node changed.
     #[must_use]
     pub fn map(self, change: impl Fn(&TreePath, Node) -> Node) -> Self {
-        let nodes = self.nodes.into_iter().map(|(path, node)| {
+        let nodes = Arc::unwrap_or_clone(self.nodes).into_iter().map(|(path, node)| {
             let node = change(&path, node);
             (path, node)
         });
-        Self { nodes: nodes.collect() }
+        Self { nodes: Arc::new(nodes.collect()) }
     }
 
     /// What stands at `path`; symbolic links are not followed.
@@ -156,7 +158,7 @@ impl Tree {
     /// Takes away `path` and everything below it; answers how many nodes went.
     pub fn remove(&mut self, path: &TreePath) -> usize {
         let before = self.nodes.len();
-        self.nodes.retain(|other, _| !other.is_within(path));
+        Arc::make_mut(&mut self.nodes).retain(|other, _| !other.is_within(path));
         before - self.nodes.len()
     }
 
@@ -174,7 +176,7 @@ impl Tree {
             }
             false
         };
-        self.nodes.retain(|path, _| !is_gone(path));
+        Arc::make_mut(&mut self.nodes).retain(|path, _| !is_gone(path));
         before - self.nodes.len()
     }
 
@@ -224,8 +226,9 @@ impl Tree {
         if self.nodes.len() + missing.len() >= MAX_ENTRIES {
             return Err(TreeError::TooMany(MAX_ENTRIES));
         }
-        self.nodes.extend(missing.into_iter().map(|at| (at, Node::Folder(Access::FOLDER))));
-        self.nodes.insert(path, node);
+        let nodes = Arc::make_mut(&mut self.nodes);
+        nodes.extend(missing.into_iter().map(|at| (at, Node::Folder(Access::FOLDER))));
+        nodes.insert(path, node);
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 pub mod explain;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{
     sync::{
@@ -31,6 +32,7 @@ use stave_model::{
     plan::{self, Alternative, Candidate, Effort, Plan, Resolution},
 };
 
+use self::turns::Turns;
 use crate::{
     memory,
     port::{
@@ -221,15 +223,18 @@ impl Asked<'_> {
         })
     }
 
-    /// Asks these, as many at a time as the machine has cores; the answers are in their order.
+    /// Asks these, as many at a time as the machine has cores; the answers are in their order, and so is what they say.
     fn ask(&self, places: &[usize]) -> Vec<Result<Outcome, DetectError>> {
         let answers: Vec<OnceLock<_>> = places.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
+        let turns = Turns::new(&self.shop.observer, places.len());
         let work = || {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(place), Some(answer)) = (places.get(at), answers.get(at)) else { return };
-                answer.get_or_init(|| ask_one(self.shop, &self.buildpacks[*place], self.app));
+                let shop = Shop { observer: turns.of(at), ..self.shop.clone() };
+                answer.get_or_init(|| ask_one(&shop, &self.buildpacks[*place], self.app));
+                turns.end(at);
             }
         };
         let workers = thread::available_parallelism().map_or(1, usize::from).min(places.len());
