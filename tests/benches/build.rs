@@ -22,10 +22,11 @@ use stave_archive::content::Span;
 use stave_engine::{Engine, Limits, compiled::CodeStore};
 use stave_lifecycle::{
     app,
+    detect::{Lineup, detect},
     memory::Memory,
     port::{
         artifacts::ArtifactSource,
-        buildpack::Buildpack as _,
+        buildpack::Buildpack,
         cancel::Cancel,
         failure::{Fault, PortError},
         observer::{Observer, Silent},
@@ -36,15 +37,20 @@ use stave_model::{
     component::embed,
     dependency::{Artifact, Dependency},
     digest::Digest,
+    id::ExecEnv,
     manifest::Manifest,
+    order::{Group, Member},
     target::{Platform, Target},
 };
+use stave_store::{folders::Folder, results::DiskResults};
 use support::{
     app::spring_webdb,
     env::TestEnv,
     process::{cargo, root, run, succeeds, target_folder},
 };
 
+/// How many buildpacks are in a large group.
+const GROUP: usize = 50;
 /// Bytes that the machine's own speed is measured with.
 const SAMPLE: usize = 256 << 20;
 
@@ -59,6 +65,7 @@ fn main() {
     println!("| What | Median | Worst | Runs |\n|---|---|---|---|");
     machine(&env);
     component(&env);
+    group(&env);
     builds(&env, &stave);
 }
 
@@ -132,6 +139,63 @@ impl ArtifactSource for Nowhere {
     }
 }
 
+fn shop(env: &TestEnv, memory: Memory) -> Shop {
+    Shop {
+        target: Target { platform: Platform::of_this_machine(), distro: None },
+        settings: Arc::new(BTreeMap::new()),
+        bindings: Arc::default(),
+        artifacts: Arc::new(Nowhere),
+        observer: Arc::new(Silent),
+        cancel: Cancel::new(),
+        scratch: env.root().join("tmp"),
+        limits: BenchLimits::default(),
+        memory,
+        previous: Arc::default(),
+    }
+}
+
+/// A group of many buildpacks: the Procfile buildpack under as many names, each a component of its own.
+fn group(env: &TestEnv) {
+    let wasm = fs::read(target_folder().join("embedded/wasm32-wasip2/embedded/stave_procfile.wasm")).unwrap();
+    let manifest = fs::read_to_string(root().join("buildpacks/procfile/buildpack.toml")).unwrap();
+    let components: Vec<Vec<u8>> = (0..GROUP)
+        .map(|n| {
+            embed(&wasm, &manifest.replace("id = \"stave/procfile\"", &format!("id = \"stave/procfile-{n}\""))).unwrap()
+        })
+        .collect();
+    let code = env.root().join("code-group");
+    fs::create_dir_all(&code).unwrap();
+    let load = || {
+        let engine = Engine::new(Limits::default(), Some(CodeStore::open(&code).unwrap())).unwrap();
+        let load = |component: &Vec<u8>| {
+            let asks = Manifest::parse(stave_model::component::manifest(component).unwrap()).unwrap().asks;
+            Arc::new(engine.load(component, None, &asks).unwrap()) as Arc<dyn Buildpack>
+        };
+        components.iter().map(load).collect::<Vec<_>>()
+    };
+    row(&format!("{GROUP} components loaded one by one, first time"), &mut timed(1, load));
+    row(&format!("{GROUP} components loaded one by one, code kept"), &mut timed(10, load));
+    let buildpacks = load();
+    env.write("procfile-app/Procfile", b"web: sleep 1\n");
+    let selection = app::selection::Selection::default();
+    let app = app::open(&env.work().join("procfile-app"), &selection, &BenchLimits::default().archive, None).unwrap();
+    let member = |buildpack: &Arc<dyn Buildpack>| {
+        let about = &buildpack.manifest().buildpack;
+        Member { id: about.id.clone(), version: None, optional: false, exec_env: Vec::new() }
+    };
+    let selection = vec![Group { group: buildpacks.iter().map(member).collect() }].into();
+    let exec_env = ExecEnv::default();
+    let lineup = Lineup { buildpacks: &buildpacks, selection: &selection, exec_env: &exec_env };
+    let results = Folder::open(env.root().join("group-results"), "XDG_CACHE_HOME").unwrap();
+    let remembering = Memory::of(Arc::new(DiskResults::open(&results).unwrap()));
+    for (what, memory) in [("asked", Memory::none()), ("remembered", remembering)] {
+        let shop = shop(env, memory);
+        let ask = || assert_eq!(detect(&shop, &lineup, &app.tree).unwrap().members.len(), GROUP);
+        ask();
+        row(&format!("detect over {GROUP} components, {what}"), &mut timed(50, ask));
+    }
+}
+
 fn component(env: &TestEnv) {
     let component = java();
     let asks = Manifest::parse(stave_model::component::manifest(&component).unwrap()).unwrap().asks;
@@ -146,20 +210,8 @@ fn component(env: &TestEnv) {
     row("component load, first time", &mut (0..5).map(|n| load(&format!("code-{n}")).0).collect::<Vec<_>>());
     row("component load, code kept", &mut (0..50).map(|_| load("code-0").0).collect::<Vec<_>>());
     let (_, loaded) = load("code-0");
-    let limits = BenchLimits::default();
-    let app = app::open(spring_webdb(), &app::selection::Selection::default(), &limits.archive, None).unwrap();
-    let shop = Shop {
-        target: Target { platform: Platform::of_this_machine(), distro: None },
-        settings: Arc::new(BTreeMap::new()),
-        bindings: Arc::default(),
-        artifacts: Arc::new(Nowhere),
-        observer: Arc::new(Silent),
-        cancel: Cancel::new(),
-        scratch: env.root().join("tmp"),
-        limits,
-        memory: Memory::none(),
-        previous: Arc::default(),
-    };
+    let shop = shop(env, Memory::none());
+    let app = app::open(spring_webdb(), &app::selection::Selection::default(), &shop.limits.archive, None).unwrap();
     let detect = || {
         let bench = Workbench::new(&shop, loaded.manifest(), loaded.grants(), Phase::Detect, app.tree.clone());
         loaded.detect(&Arc::new(bench)).unwrap()

@@ -10,7 +10,7 @@ use std::{
 
 use stave_model::digest::{Digest, Hasher};
 
-use crate::seen::Stat;
+use crate::seen::{Sighting, Stat};
 
 const BUFFER: usize = 128 * 1024;
 
@@ -46,6 +46,11 @@ pub trait Content: fmt::Debug + Send + Sync {
     /// ([`crate::seen`]); so equal bytes of different origin may have different identities.
     fn identity(&self) -> io::Result<Digest> {
         self.digest()
+    }
+
+    /// What a later run may believe of it without reading it, if anything ([`crate::seen`]).
+    fn sighting(&self) -> Option<Sighting> {
+        None
     }
 
     /// SHA-256 of the bytes. Hashes everything, but for a file of a folder that was read before and is the same.

@@ -13,7 +13,7 @@ use std::{io, ops::Range, path::Path, sync::Arc};
 use cap_std::{ambient_authority, fs::Dir};
 
 use self::{
-    file::{FolderFile, Home},
+    file::FolderFile,
     listing::{Entry, Found, Kind, list_all},
 };
 use crate::{
@@ -75,28 +75,35 @@ pub struct Folder {
 
 /// Indexes everything below `path`. Symbolic links keep their text, whatever it is; none is followed, but for `path` itself.
 pub fn read(path: &Path, limits: &Limits) -> Result<Folder, FolderError> {
-    read_knowing(path, limits, &Arc::default(), &mut |_, _| false)
+    read_knowing(path, limits, &Seen::default(), &mut |_, _| false)
 }
 
-/// The same, where some files were `seen` before: their digests are known. What is read of the others is learnt. What
+/// The same, where some files were `seen` before: their digests are known. What
 /// `passes` over is not in the index, nor is anything below it; it is told the path and whether a folder stands there.
 pub fn read_knowing(
     path: &Path,
     limits: &Limits,
-    seen: &Arc<Seen>,
+    seen: &Seen,
     passes: &mut dyn FnMut(&TreePath, bool) -> bool,
 ) -> Result<Folder, FolderError> {
     let unreadable = |source| FolderError::Read { path: path.display().to_string(), source };
     let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
     let stat = Stat::of_handle(&root).map_err(|error| unreadable(error.into()))?;
-    let home = Arc::new(Home { root, seen: Arc::clone(seen) });
-    let mut walk =
-        Walk { home, limits, passes, index: Index::default(), bytes: 0, skipped: Vec::new(), skipped_count: 0 };
+    let mut walk = Walk {
+        root: Arc::new(root),
+        seen,
+        limits,
+        passes,
+        index: Index::default(),
+        bytes: 0,
+        skipped: Vec::new(),
+        skipped_count: 0,
+    };
     walk.index.folders.push((TreePath::root(), stat));
     let (mut done, mut at_once) = (0, 1);
     while done < walk.index.folders.len() {
         let end = walk.index.folders.len().min(done + at_once);
-        let listings = list_all(&walk.home.root, &walk.index.folders[done..end]);
+        let listings = list_all(&walk.root, &walk.index.folders[done..end]);
         for (number, listing) in (done..).zip(listings) {
             walk.take_in(number, listing?)?;
         }
@@ -111,7 +118,8 @@ pub fn read_knowing(
 const AHEAD: usize = 8192;
 
 struct Walk<'a> {
-    home: Arc<Home>,
+    root: Arc<Dir>,
+    seen: &'a Seen,
     limits: &'a Limits,
     passes: &'a mut dyn FnMut(&TreePath, bool) -> bool,
     index: Index,
@@ -164,7 +172,8 @@ impl Walk<'_> {
             }
             Kind::File => {
                 self.count(&path, stat.size())?;
-                Node::file(Arc::new(FolderFile::new(&self.home, path.clone(), stat)), stat.is_executable())
+                let known = self.seen.recall(path.as_str(), &stat);
+                Node::file(Arc::new(FolderFile::new(&self.root, path.clone(), stat, known)), stat.is_executable())
             }
         };
         self.index.nodes.push(Some((path, node)));

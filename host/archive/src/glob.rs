@@ -1,5 +1,7 @@
 //! Patterns over the paths of a tree.
 
+use std::collections::BTreeSet;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::tree::{Node, Tree, TreePath};
@@ -8,12 +10,27 @@ use crate::tree::{Node, Tree, TreePath};
 pub const MAX_GLOBS: usize = 256;
 /// The longest pattern, in bytes.
 pub const MAX_GLOB: usize = 1024;
+/// The most parts of a tree that are looked at by themselves; for more, all of it is walked once.
+const MAX_REACH: usize = 16;
 /// How deep `{a,b}` may nest: each level multiplies what the pattern compiles to.
 const MAX_BRACES: usize = 4;
 
 /// A set of patterns: `*` and `?` stay within one name, `**` spans folders, `[ab]` and `{a,b}` choose, `\` escapes.
 #[derive(Debug, Clone)]
-pub struct Globs(GlobSet);
+pub struct Globs {
+    set: GlobSet,
+    /// Where matches can be; none if that is anywhere.
+    reach: Option<BTreeSet<Reach>>,
+}
+
+/// Where the matches of a pattern can be, so that a tree of many files is not walked for `*.jar`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Reach {
+    /// The names before the first that is more than a name; the root if there is none.
+    within: String,
+    /// How many names a match has at most.
+    names: usize,
+}
 
 /// Patterns that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,12 +75,27 @@ impl Globs {
             let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
             set.add(glob.map_err(|source| GlobError::Syntax { pattern: pattern.to_owned(), source })?);
         }
-        set.build().map(Self).map_err(GlobError::Set)
+        let reach = patterns.iter().map(|pattern| Reach::of(pattern.as_ref())).collect::<Option<BTreeSet<_>>>();
+        let reach = reach.filter(|reach| reach.len() <= MAX_REACH);
+        Ok(Self { set: set.build().map_err(GlobError::Set)?, reach })
     }
 
     /// Whether any pattern matches the whole path.
     pub fn matches(&self, path: &TreePath) -> bool {
-        self.0.is_match(path.as_str())
+        self.set.is_match(path.as_str())
+    }
+}
+
+impl Reach {
+    /// The reach of a pattern; none if it is the whole tree.
+    fn of(pattern: &str) -> Option<Self> {
+        // Braces may hold slashes, and a class may, so names are counted only where there are neither.
+        if pattern.contains("**") || pattern.contains(['{', '[', '\\']) {
+            return None;
+        }
+        let names: Vec<&str> = pattern.split('/').collect();
+        let plain = names.iter().take_while(|name| !name.contains(['*', '?'])).count();
+        Some(Self { within: names[..plain].join("/"), names: names.len() })
     }
 }
 
@@ -91,9 +123,18 @@ pub struct Found<'a> {
 
 /// Finds the files, links and folders of `tree` that match, at most `limit` of them.
 pub fn find<'a>(tree: &'a Tree, globs: &Globs, limit: usize) -> Found<'a> {
-    let mut matching = tree.iter().filter(|(path, _)| globs.matches(path));
-    let nodes = matching.by_ref().take(limit).collect();
-    Found { nodes, more: matching.next().is_some() }
+    let Some(reach) = &globs.reach else {
+        let mut matching = tree.iter().filter(|(path, _)| globs.matches(path));
+        let nodes = matching.by_ref().take(limit).collect();
+        return Found { nodes, more: matching.next().is_some() };
+    };
+    let near = reach.iter().flat_map(|reach| tree.near(&reach.within, reach.names));
+    let mut nodes: Vec<_> = near.filter(|(path, _)| globs.matches(path)).collect();
+    nodes.sort_unstable_by_key(|(path, _)| *path);
+    nodes.dedup_by_key(|(path, _)| *path);
+    let more = nodes.len() > limit;
+    nodes.truncate(limit);
+    Found { nodes, more }
 }
 
 #[cfg(test)]
@@ -144,5 +185,44 @@ mod tests {
         pattern `{{{{{a}}}}}` is longer than 1024 bytes, or nests braces deeper than 4
         ");
         insta::assert_snapshot!(Globs::new(&vec!["a"; 257]).unwrap_err(), @"257 patterns, more than the limit of 256");
+    }
+
+    /// Each pattern finds what a walk over all of the tree finds.
+    #[test]
+    fn a_search_leaves_out_only_what_cannot_match() {
+        let mut tree = Tree::new();
+        for folder in ["", "a/", "a-b/", "a/b/", "a/b/c/", "a0/b/", "b/a/", "x/y/z/"] {
+            for name in ["a.jar", "b.jar", "a", "pom.xml", "a-", "a0"] {
+                // Some are folders already.
+                let _ = tree
+                    .insert(format!("{folder}{name}").parse().unwrap(), Node::file(Arc::new(Bytes::new(*b"")), false));
+            }
+        }
+        let sets: [&[&str]; 14] = [
+            &["*.jar"],
+            &["a"],
+            &["a/*"],
+            &["a/b"],
+            &["a/b/*.jar", "*.jar", "a"],
+            &["a", "a/*", "a/*/*"],
+            &["*/*/*.jar"],
+            &["a-b/?.jar", "a0/*/a*"],
+            &["nothing/*", "nothing"],
+            &["**/pom.xml", "a/*"],
+            &["{a,x/y}/*"],
+            &["a[/]b"],
+            &["a/b/c/pom.xml"],
+            &["?/pom.xml", "*"],
+        ];
+        for patterns in sets {
+            let globs = Globs::new(patterns).unwrap();
+            let all: Vec<&TreePath> = tree.iter().map(|(path, _)| path).filter(|path| globs.matches(path)).collect();
+            for limit in [0, 1, all.len(), all.len() + 1] {
+                let found = find(&tree, &globs, limit);
+                let paths: Vec<&TreePath> = found.nodes.iter().map(|(path, _)| *path).collect();
+                assert_eq!(paths, all[..limit.min(all.len())], "{patterns:?} {limit}");
+                assert_eq!(found.more, limit < all.len(), "{patterns:?} {limit}");
+            }
+        }
     }
 }

@@ -5,21 +5,17 @@
 //! it was read may be written once more without any of its times moving.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     os::fd::AsFd,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rustix::fs::fstat;
 use stave_model::digest::Digest;
 
-use crate::tree::MAX_PATH;
+use crate::tree::TreePath;
 
 /// How long a file must have rested before what was read of it is trusted later. The coarsest clock of a file system, FAT's,
 /// goes in steps of two seconds.
@@ -28,8 +24,8 @@ const REST: Duration = Duration::from_secs(3);
 const MAGIC: &[u8; 8] = b"seen 1\0\n";
 /// The most bytes of a part but for its last record: a store of small results takes it whole.
 const PART: usize = 2 << 20;
-/// The bytes of a record before its path: ten numbers, a digest, and the path's length.
-const FIXED: usize = 8 * 8 + 32 + 2;
+/// The bytes of a record before the length of its path: eight numbers and a digest.
+const BEFORE_LENGTH: usize = 8 * 8 + 32;
 
 /// What the system says of a file without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,94 +103,156 @@ impl Stat {
     }
 }
 
-/// The files of one folder, or one file alone, as they were when they were read: now, or in an earlier run.
-///
-/// Files are looked up by [`Seen::recall`] once, when they are indexed; those that are never looked up are forgotten.
+/// What an earlier run read of the files of one folder, or of one file alone. It is kept as it was read, because it is only
+/// asked while those files are indexed.
 #[derive(Debug, Default)]
 pub struct Seen {
-    before: HashMap<String, Record>,
-    now: Mutex<HashMap<String, (Stat, Digest)>>,
+    parts: Vec<Vec<u8>>,
+    /// Where each record is: its part, and where it begins there. Sorted by path.
+    records: Vec<(u32, u32)>,
+    /// Which record is probably asked for next.
+    next: AtomicUsize,
 }
 
-#[derive(Debug)]
-struct Record {
-    stat: Stat,
-    digest: Digest,
-    is_still_there: AtomicBool,
+/// What may be believed of a file in a later run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// What the system says of it.
+    pub stat: Stat,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Whether it was read now, and not in an earlier run.
+    pub is_new: bool,
+}
+
+/// A digest, and how it came to be known.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// The digest.
+    pub digest: Digest,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Before,
+    Now,
+    /// The file did not rest when it was read, or changed meanwhile: the next run has to read it again.
+    Restless,
+}
+
+impl Known {
+    /// Read now, beginning at `began`; `after` is what the system said then. A file that did not rest before, or is no longer
+    /// as `stat` says, is not to be believed later.
+    pub fn read(digest: Digest, stat: &Stat, began: SystemTime, after: &Stat) -> Self {
+        let origin = if stat == after && stat.rested(began) { Origin::Now } else { Origin::Restless };
+        Self { digest, origin }
+    }
+
+    /// What a later run may believe, of a file of which the system says `stat`.
+    pub fn sighting(&self, stat: &Stat) -> Option<Sighting> {
+        let is_new = self.origin == Origin::Now;
+        (self.origin != Origin::Restless).then_some(Sighting { stat: *stat, digest: self.digest, is_new })
+    }
 }
 
 impl Seen {
     /// What an earlier run kept, from its parts in order. What cannot be read is not known: it costs reading files again.
     pub fn from_parts(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let mut before = HashMap::new();
+        let mut seen = Self::default();
         for part in parts {
-            let Some(mut rest) = part.strip_prefix(MAGIC.as_slice()) else { break };
-            while let Some((path, record, after)) = decode(rest) {
-                // Of two the first: a later part may be left from a longer list.
-                before.entry(path).or_insert(record);
+            let (Some(mut rest), Ok(number)) = (part.strip_prefix(MAGIC.as_slice()), u32::try_from(seen.parts.len()))
+            else {
+                break;
+            };
+            while let Some((_, after)) = decode(rest) {
+                let Ok(at) = u32::try_from(part.len() - rest.len()) else { break };
+                seen.records.push((number, at));
                 rest = after;
             }
+            seen.parts.push(part);
         }
-        Self { before, now: Mutex::default() }
+        // They come in order, but for a part that is left from a longer list: of two records the first counts.
+        let Self { parts, records, .. } = &mut seen;
+        records.sort_by(|a, b| path_at(parts, *a).cmp(path_at(parts, *b)));
+        records.dedup_by(|b, a| path_at(parts, *a) == path_at(parts, *b));
+        seen
     }
 
-    /// The digest of the file at `path`, if it is the file that was read before.
-    pub fn recall(&self, path: &str, stat: &Stat) -> Option<Digest> {
-        let record = self.before.get(path).filter(|record| record.stat == *stat)?;
-        record.is_still_there.store(true, Ordering::Relaxed);
-        Some(record.digest)
+    /// How many files are known.
+    pub fn len(&self) -> usize {
+        self.records.len()
     }
 
-    /// Takes in that the file at `path` has this digest: reading it began at `began`, and afterwards it still was as `stat`
-    /// says. A file that did not rest before is not kept.
-    pub fn learn(&self, path: &str, stat: &Stat, digest: Digest, began: SystemTime) {
-        if stat.rested(began) && path.len() <= MAX_PATH {
-            self.now.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), (*stat, digest));
-        }
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
-    /// All that is known of files that are still there, for [`Seen::from_parts`]. None if it is what was kept before.
-    pub fn to_parts(&self) -> Option<Vec<Vec<u8>>> {
-        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = self.before.iter().filter(|(_, record)| record.is_still_there.load(Ordering::Relaxed));
-        let mut all: Vec<(&str, Stat, Digest)> =
-            still.map(|(path, record)| (path.as_str(), record.stat, record.digest)).collect();
-        if now.is_empty() && all.len() == self.before.len() {
-            return None;
-        }
-        all.retain(|(path, ..)| !now.contains_key(*path));
-        all.extend(now.iter().map(|(path, (stat, digest))| (path.as_str(), *stat, *digest)));
-        all.sort_unstable_by_key(|(path, ..)| *path);
-        let mut parts = vec![MAGIC.to_vec()];
-        for (path, stat, digest) in all {
-            let mut record = Vec::with_capacity(FIXED + path.len());
-            encode(&mut record, path, &stat, &digest);
-            match parts.last_mut().filter(|part| part.len() < PART) {
-                Some(part) => part.extend_from_slice(&record),
-                None => parts.push([MAGIC.as_slice(), &record].concat()),
-            }
-        }
-        Some(parts)
+    /// The digest of the file at `path`, if it is the file that was read before. Asking in the order of paths is quickest.
+    pub fn recall(&self, path: &str, stat: &Stat) -> Option<Known> {
+        let next = self.next.load(Ordering::Relaxed);
+        let is_it = |at: &(u32, u32)| path_at(&self.parts, *at) == path.as_bytes();
+        let at = if self.records.get(next).is_some_and(is_it) {
+            next
+        } else {
+            self.records.binary_search_by(|at| path_at(&self.parts, *at).cmp(path.as_bytes())).ok()?
+        };
+        self.next.store(at + 1, Ordering::Relaxed);
+        let (part, at) = self.records[at];
+        let (record, _) = decode(self.parts.get(part as usize)?.get(at as usize..)?)?;
+        (record.stat == *stat).then_some(Known { digest: record.digest, origin: Origin::Before })
     }
+}
+
+/// Where the path of a record is, as bytes; empty where there is none.
+fn path_at(parts: &[Vec<u8>], (part, at): (u32, u32)) -> &[u8] {
+    let record = parts.get(part as usize).and_then(|part| part.get(at as usize + BEFORE_LENGTH..));
+    let path = record.and_then(|record| record.split_first_chunk::<2>());
+    path.and_then(|(len, rest)| rest.get(..usize::from(u16::from_le_bytes(*len)))).unwrap_or_default()
+}
+
+/// What to keep of files for [`Seen::from_parts`], in the order of their paths. None if it is what was kept before, of so many
+/// files.
+pub fn to_parts<'a>(sightings: impl Iterator<Item = (&'a TreePath, Sighting)>, before: usize) -> Option<Vec<Vec<u8>>> {
+    let mut parts = vec![MAGIC.to_vec()];
+    let (mut old, mut is_new) = (0, false);
+    for (path, sighting) in sightings {
+        old += usize::from(!sighting.is_new);
+        is_new |= sighting.is_new;
+        if parts.last().is_some_and(|part| part.len() >= PART) {
+            parts.push(MAGIC.to_vec());
+        }
+        if let Some(part) = parts.last_mut() {
+            encode(part, path.as_str(), &sighting.stat, &sighting.digest);
+        }
+    }
+    (is_new || old != before).then_some(parts)
 }
 
 fn encode(to: &mut Vec<u8>, path: &str, stat: &Stat, digest: &Digest) {
     let [modified, changed] =
         [stat.modified, stat.changed].map(|Instant(at, nanos)| [at.cast_unsigned(), nanos.into()]);
     let numbers = [stat.device, stat.inode, stat.size, u64::from(stat.mode)];
-    to.extend([numbers.as_slice(), &modified, &changed].concat().into_iter().flat_map(u64::to_le_bytes));
+    numbers.into_iter().chain(modified).chain(changed).for_each(|n| to.extend_from_slice(&n.to_le_bytes()));
     to.extend_from_slice(digest.bytes());
-    // Paths are at most `MAX_PATH` long, see `learn`.
+    // Paths of a tree are at most 4095 bytes long.
     to.extend_from_slice(&u16::try_from(path.len()).unwrap_or(0).to_le_bytes());
     to.extend_from_slice(path.as_bytes());
 }
 
+/// What is kept of one file, beside its path.
+struct Record {
+    stat: Stat,
+    digest: Digest,
+}
+
 /// One record and what follows it; none at the end, or where it cannot be read.
-fn decode(bytes: &[u8]) -> Option<(String, Record, &[u8])> {
+fn decode(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (numbers, rest) = bytes.split_first_chunk::<64>()?;
     let (digest, rest) = rest.split_first_chunk::<32>()?;
     let (len, rest) = rest.split_first_chunk::<2>()?;
-    let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+    let (_path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
     let (numbers, _) = numbers.as_chunks::<8>();
     let number = |at: usize| u64::from_le_bytes(numbers[at]);
     let instant = |at: usize| Some(Instant(number(at).cast_signed(), u32::try_from(number(at + 1)).ok()?));
@@ -206,8 +264,7 @@ fn decode(bytes: &[u8]) -> Option<(String, Record, &[u8])> {
         modified: instant(4)?,
         changed: instant(6)?,
     };
-    let record = Record { stat, digest: Digest::from_bytes(*digest), is_still_there: AtomicBool::new(false) };
-    Some((String::from_utf8(path.to_vec()).ok()?, record, rest))
+    Some((Record { stat, digest: Digest::from_bytes(*digest) }, rest))
 }
 
 #[cfg(test)]
@@ -223,18 +280,27 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn again(seen: &Seen) -> Seen {
-        Seen::from_parts(seen.to_parts().unwrap())
+    fn paths(names: &[&str]) -> Vec<TreePath> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Files that were read now, each with the digest of its name.
+    fn read_now(names: &[&str], stat: Stat) -> Vec<Vec<u8>> {
+        let paths = paths(names);
+        let sighting = |path: &TreePath| Sighting { stat, digest: Digest::of(path.as_str().as_bytes()), is_new: true };
+        to_parts(paths.iter().map(|path| (path, sighting(path))), 0).unwrap()
+    }
+
+    fn recall(seen: &Seen, path: &str, stat: &Stat) -> Option<Digest> {
+        seen.recall(path, stat).map(|known| known.digest)
     }
 
     #[test]
     fn a_file_is_known_as_long_as_nothing_about_it_moved() {
-        let seen = Seen::default();
-        let (first, digest) = (stat(1, 1000), Digest::of(b"first"));
-        seen.learn("a/b", &first, digest, at(2000));
-        let seen = again(&seen);
-        assert_eq!(seen.recall("a/b", &first), Some(digest));
-        assert_eq!(seen.recall("a/c", &first), None);
+        let first = stat(1, 1000);
+        let seen = Seen::from_parts(read_now(&["a/b"], first));
+        assert_eq!(recall(&seen, "a/b", &first), Some(Digest::of(b"a/b")));
+        assert_eq!(recall(&seen, "a/c", &first), None);
         let later = Instant(1000, 6);
         for other in [
             Stat { device: 2, ..first },
@@ -244,17 +310,15 @@ mod tests {
             Stat { modified: later, ..first },
             Stat { changed: later, ..first },
         ] {
-            assert_eq!(seen.recall("a/b", &other), None, "{other:?}");
+            assert_eq!(recall(&seen, "a/b", &other), None, "{other:?}");
         }
     }
 
     #[test]
     fn a_file_that_did_not_rest_is_not_kept() {
         let kept = |modified: i64, changed: i64, began: u64| {
-            let seen = Seen::default();
             let stat = Stat { modified: Instant(modified, 0), changed: Instant(changed, 0), ..stat(1, 0) };
-            seen.learn("a", &stat, Digest::of(b""), at(began));
-            !seen.now.lock().unwrap().is_empty()
+            Known::read(Digest::of(b""), &stat, at(began), &stat).sighting(&stat).is_some()
         };
         for (modified, changed, began, expected) in [
             (1000, 1000, 1003, true),
@@ -268,39 +332,53 @@ mod tests {
         ] {
             assert_eq!(kept(modified, changed, began), expected, "{modified} {changed} {began}");
         }
+        let (before, after) = (stat(1, 1000), stat(1, 1001));
+        assert!(Known::read(Digest::of(b""), &before, at(2000), &after).sighting(&before).is_none());
     }
 
     #[test]
     fn what_is_gone_is_forgotten_and_what_is_new_added() {
-        let seen = Seen::default();
-        for name in ["gone", "kept", "changed"] {
-            seen.learn(name, &stat(1, 1000), Digest::of(name.as_bytes()), at(2000));
-        }
-        let seen = again(&seen);
-        assert!(seen.recall("kept", &stat(1, 1000)).is_some());
-        assert!(seen.recall("changed", &stat(1, 1500)).is_none());
-        seen.learn("changed", &stat(1, 1500), Digest::of(b"now"), at(2000));
-        let seen = again(&seen);
-        assert_eq!(seen.before.len(), 2);
-        assert_eq!(seen.recall("changed", &stat(1, 1500)), Some(Digest::of(b"now")));
-        assert!(seen.recall("kept", &stat(1, 1000)).is_some());
-        assert!(seen.to_parts().is_none(), "nothing is new");
+        let (old, new) = (stat(1, 1000), stat(1, 1500));
+        let seen = Seen::from_parts(read_now(&["changed", "gone", "kept"], old));
+        assert_eq!(seen.len(), 3);
+        let [changed, kept] = paths(&["changed", "kept"]).try_into().unwrap();
+        assert_eq!(recall(&seen, "changed", &new), None);
+        let now = Known::read(Digest::of(b"now"), &new, at(2000), &new).sighting(&new).unwrap();
+        let before = seen.recall("kept", &old).unwrap().sighting(&old).unwrap();
+        assert!(now.is_new && !before.is_new);
+        let seen = Seen::from_parts(to_parts([(&changed, now), (&kept, before)].into_iter(), 3).unwrap());
+        assert_eq!(seen.len(), 2);
+        assert_eq!(recall(&seen, "changed", &new), Some(Digest::of(b"now")));
+        assert_eq!(recall(&seen, "kept", &old), Some(Digest::of(b"kept")));
+        let both = || [(&changed, Sighting { is_new: false, ..now }), (&kept, before)].into_iter();
+        assert!(to_parts(both(), 2).is_none(), "nothing is new");
+        assert!(to_parts(both(), 3).is_some(), "one is gone");
     }
 
     #[test]
     fn many_files_take_several_parts_and_damage_costs_only_time() {
-        let seen = Seen::default();
-        let path = |n: u64| format!("{n}/{}", "long".repeat(50));
-        for n in 0..9_000 {
-            seen.learn(&path(n), &stat(n, 1000), Digest::of(&n.to_le_bytes()), at(2000));
-        }
-        let parts = seen.to_parts().unwrap();
+        let names: Vec<String> = (10_000..19_000).map(|n| format!("{n}/{}", "long".repeat(50))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let parts = read_now(&names, stat(1, 1000));
         assert!(parts.len() > 1 && parts.iter().all(|part| part.len() < 3 << 20));
-        let count = |parts: Vec<Vec<u8>>| Seen::from_parts(parts).before.len();
-        assert_eq!(count(parts.clone()), 9_000);
+        let count = |parts: Vec<Vec<u8>>| Seen::from_parts(parts).len();
+        let seen = Seen::from_parts(parts.clone());
+        for name in names.iter().chain(names.iter().rev()) {
+            assert_eq!(recall(&seen, name, &stat(1, 1000)), Some(Digest::of(name.as_bytes())));
+        }
         let cut = parts.iter().map(|part| part[..part.len() - 1].to_vec()).collect();
         assert_eq!(count(cut), 9_000 - parts.len());
         assert_eq!(count(vec![b"other".to_vec(), parts[0].clone()]), 0);
         assert_eq!(count(vec![MAGIC[..5].to_vec()]), 0);
+    }
+
+    #[test]
+    fn of_two_records_the_first_counts() {
+        let (new, old) = (stat(1, 1500), stat(1, 1000));
+        let parts = [read_now(&["a"], new), read_now(&["a", "b"], old)].concat();
+        let seen = Seen::from_parts(parts);
+        assert_eq!(seen.len(), 2);
+        assert!(recall(&seen, "a", &new).is_some() && recall(&seen, "a", &old).is_none());
+        assert!(recall(&seen, "b", &old).is_some());
     }
 }

@@ -4,6 +4,7 @@ mod path;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -119,6 +120,25 @@ impl Tree {
     /// All nodes, sorted by path in byte order.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
         self.nodes.iter()
+    }
+
+    /// What stands at `within` and below it with at most so many `names` in its path, in the order of [`Tree::iter`]. What is
+    /// deeper is passed over without being looked at.
+    pub(crate) fn near(&self, within: &str, names: usize) -> impl Iterator<Item = (&TreePath, &Node)> {
+        let below = if within.is_empty() { String::new() } else { format!("{within}/") };
+        let mut range = self.nodes.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+        let deeper = move || {
+            loop {
+                let (path, node) = range.next().filter(|(path, _)| path.as_str().starts_with(&below))?;
+                let Some((end, _)) = path.as_str().match_indices('/').nth(names.saturating_sub(1)) else {
+                    return Some((path, node));
+                };
+                // Everything in a folder comes before what begins with the folder's name and the byte behind the slash.
+                let next = format!("{}0", &path.as_str()[..end]);
+                range = self.nodes.range::<str, _>((Bound::Included(next.as_str()), Bound::Unbounded));
+            }
+        };
+        self.nodes.get_key_value(within).into_iter().chain(std::iter::from_fn(deeper))
     }
 
     /// The same tree with every node changed.

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, FileType},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
 };
@@ -82,11 +82,8 @@ pub(crate) fn read(
     let of_buildpack = |buildpack: &Participant| {
         let folder = layers.join(buildpack.id.escaped());
         let mut all = Vec::new();
-        for name in entries(&folder)? {
-            let path = folder.join(name);
-            if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-                all.push(read_layer(path, process, by)?);
-            }
+        for (name, _) in entries(&folder)?.into_iter().filter(|(_, kind)| kind.is_dir()) {
+            all.push(read_layer(folder.join(name), process, by)?);
         }
         Ok(all)
     };
@@ -122,8 +119,9 @@ fn for_process(folder: &Path, process: Option<&ProcessType>) -> Result<Vec<PathB
     Ok(all.into_iter().map(|(_, file)| file).collect())
 }
 
-/// The names in a folder, sorted by their bytes; none if there is no such folder.
-fn entries(folder: &Path) -> Result<Vec<String>, NoEnvironment> {
+/// The names in a folder, sorted by their bytes, and what stands there, links not followed; none if there is no such folder.
+/// The listing says both, and nothing more is asked of the system.
+fn entries(folder: &Path) -> Result<Vec<(String, FileType)>, NoEnvironment> {
     let wrong = |rule| NoEnvironment::Wrong { path: folder.to_owned(), rule };
     let failed = |cause| NoEnvironment::Read { path: folder.to_owned(), cause };
     let listing = match fs::read_dir(folder) {
@@ -132,25 +130,30 @@ fn entries(folder: &Path) -> Result<Vec<String>, NoEnvironment> {
     };
     let mut names = Vec::new();
     for entry in listing {
-        let name = entry.map_err(failed)?.file_name();
-        names.push(name.into_string().map_err(|_| wrong("holds a name that is not UTF-8"))?);
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().into_string().map_err(|_| wrong("holds a name that is not UTF-8"))?;
+        names.push((name, entry.file_type().map_err(failed)?));
         if names.len() > MAX_ENTRIES {
             return Err(wrong("holds more than 2048 entries"));
         }
     }
-    names.sort_unstable();
+    names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(names)
 }
 
 /// The files in a folder, links to files among them, folders left out.
 fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>, NoEnvironment> {
     let mut files = Vec::new();
-    for name in entries(folder)? {
+    for (name, kind) in entries(folder)? {
         let path = folder.join(&name);
-        match fs::metadata(&path) {
+        let kind = match kind {
+            link if link.is_symlink() => fs::metadata(&path).map(|metadata| metadata.file_type()),
+            kind => Ok(kind),
+        };
+        match kind {
             Err(cause) => return Err(NoEnvironment::Read { path, cause }),
-            Ok(metadata) if metadata.is_file() => files.push((name, path)),
-            Ok(metadata) if metadata.is_dir() => {}
+            Ok(kind) if kind.is_file() => files.push((name, path)),
+            Ok(kind) if kind.is_dir() => {}
             Ok(_) => return Err(NoEnvironment::Wrong { path, rule: "is neither a file nor a folder" }),
         }
     }

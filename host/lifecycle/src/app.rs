@@ -20,7 +20,7 @@ use stave_archive::{
     content::{Content, Known, Span},
     folder,
     limits::Limits,
-    seen::{Seen, Stat},
+    seen::{self, Seen, Sighting, Stat, to_parts},
     tree::{Node, Tree, TreeError, TreePath},
     zip,
 };
@@ -31,6 +31,10 @@ use crate::port::{blobs::Results, cancel::Cancel};
 
 /// Files with more bytes than this together are hashed by several threads.
 const MUCH: u64 = 4 << 20;
+/// As long as it takes to open a file, so many bytes could be hashed.
+const OPENING: u64 = 16 << 10;
+/// How many files are looked at together, so that an app of many takes no more memory than its tree.
+const AT_ONCE: usize = 8192;
 
 /// An app, ready to be looked at.
 #[derive(Debug, Clone)]
@@ -41,38 +45,47 @@ pub struct App {
     pub skipped: Vec<String>,
     /// What people, or a rule of the house, left out.
     pub left_out: LeftOut,
-    /// Which of its files are known without reading them.
+    /// Which of its files were known without reading them.
     pub memory: FileMemory,
 }
 
-/// What earlier runs read of an app's files, so that this one need not, and what this one read.
+/// What earlier runs read of an app's files, so that this one need not: where it is kept, and of how many files.
 #[derive(Debug, Clone)]
 pub struct FileMemory {
-    seen: Arc<Seen>,
     device: u64,
     inode: u64,
+    files: usize,
 }
 
 impl FileMemory {
-    /// What `kept` holds of the folder or file that `metadata` is of; nothing if there is no `kept`.
-    fn of(metadata: &Metadata, kept: Option<&dyn Results>) -> Self {
-        let mut memory = Self { seen: Arc::default(), device: metadata.dev(), inode: metadata.ino() };
-        if let Some(results) = kept {
-            memory.seen = Arc::new(Seen::from_parts((0..).map_while(|part| results.get(&memory.key(part)))));
-        }
-        memory
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino(), files: 0 }
     }
 
-    /// Keeps what is known now, for [`open`].
-    pub fn keep(&self, results: &dyn Results) {
-        for (number, part) in (0..).zip(self.seen.to_parts().unwrap_or_default()) {
-            results.put(&self.key(number), &part);
-        }
+    /// What is `kept` of the folder or file; nothing if there is no `kept`.
+    fn recall(&mut self, kept: Option<&dyn Results>) -> Seen {
+        let parts = (0..).map_while(|part| kept?.get(&self.key(part)));
+        let seen = Seen::from_parts(parts);
+        self.files = seen.len();
+        seen
     }
 
     fn key(&self, part: u64) -> Digest {
         let numbers = [self.device, self.inode, part];
         numbers.iter().fold(Key::new("files seen 1"), |key, number| key.field(number.to_le_bytes())).finish()
+    }
+}
+
+impl App {
+    /// Keeps what is known of its files now, for [`open`].
+    pub fn keep(&self, results: &dyn Results) {
+        let sightings = self.tree.iter().filter_map(|(path, node)| match node {
+            Node::File(_, content) => Some((path, content.sighting()?)),
+            _ => None,
+        });
+        for (number, part) in (0..).zip(to_parts(sightings, self.memory.files).unwrap_or_default()) {
+            results.put(&self.memory.key(number), &part);
+        }
     }
 }
 
@@ -105,19 +118,20 @@ pub enum AppError {
 /// Only what `selection` takes of it is the app.
 ///
 /// Files that are what they were when they were read last are known by what `kept` holds of them, and not read for their
-/// digests; without it all are. [`FileMemory::keep`] of the app keeps what this run reads.
+/// digests; without it all are. [`App::keep`] keeps what this run reads.
 pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&dyn Results>) -> Result<App, AppError> {
     let shown = path.display().to_string().escape_debug().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => AppError::Missing(shown.clone()),
         _ => AppError::Unreadable(shown.clone(), error),
     })?;
-    let memory = FileMemory::of(&metadata, kept);
+    let mut memory = FileMemory::of(&metadata);
+    let seen = memory.recall(kept);
     let mut left_out = LeftOut::default();
     let unselected = |error| AppError::Selection(shown.clone(), error);
     if metadata.is_dir() {
         let mut passes = |path: &TreePath, is_folder| selection.passes_over(path, is_folder, &mut left_out);
-        let index = folder::read_knowing(path, limits, &memory.seen, &mut passes).map_err(|error| match error {
+        let index = folder::read_knowing(path, limits, &seen, &mut passes).map_err(|error| match error {
             // The folder itself, which the index calls by no name or by the one that it was given.
             folder::FolderError::Read { path: at, source } if at.is_empty() || Path::new(&at) == path => {
                 AppError::Unreadable(shown.clone(), source)
@@ -138,10 +152,10 @@ pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&d
     let unreadable = |error| AppError::Unreadable(shown.clone(), error);
     let span = Span::whole(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
     let stat = span.stat().map_err(unreadable)?;
-    let jar = Arc::new(Jar { file: span.clone(), stat, seen: Arc::clone(&memory.seen) });
+    let jar = Arc::new(Jar { file: span.clone(), stat });
     let tree = zip::read(span, limits).map_err(|error| AppError::Jar(shown.clone(), error))?;
     let tree = tree.map(|path, node| match node {
-        Node::File(access, content) => Node::File(access, Arc::new(jar.entry(path, content))),
+        Node::File(access, content) => Node::File(access, Arc::new(jar.entry(path, content, &seen))),
         other => other,
     });
     let tree = selection.select(tree, false, &mut left_out).map_err(unselected)?;
@@ -153,13 +167,12 @@ pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&d
 struct Jar {
     file: Span,
     stat: Stat,
-    seen: Arc<Seen>,
 }
 
 impl Jar {
-    fn entry(self: &Arc<Self>, path: &TreePath, content: Arc<dyn Content>) -> Entry {
-        let identity = self.seen.recall(path.as_str(), &self.stat).map_or_else(OnceLock::new, OnceLock::from);
-        Entry { jar: Arc::clone(self), path: path.to_string(), content, identity }
+    fn entry(self: &Arc<Self>, path: &TreePath, content: Arc<dyn Content>, seen: &Seen) -> Entry {
+        let identity = seen.recall(path.as_str(), &self.stat).map_or_else(OnceLock::new, OnceLock::from);
+        Entry { jar: Arc::clone(self), content, identity }
     }
 }
 
@@ -167,9 +180,8 @@ impl Jar {
 #[derive(Debug)]
 struct Entry {
     jar: Arc<Jar>,
-    path: String,
     content: Arc<dyn Content>,
-    identity: OnceLock<Digest>,
+    identity: OnceLock<seen::Known>,
 }
 
 impl Content for Entry {
@@ -187,14 +199,16 @@ impl Content for Entry {
 
     fn identity(&self) -> io::Result<Digest> {
         if let Some(known) = self.identity.get() {
-            return Ok(*known);
+            return Ok(known.digest);
         }
         let began = SystemTime::now();
         let identity = self.content.identity()?;
-        if self.jar.file.stat()? == self.jar.stat {
-            self.jar.seen.learn(&self.path, &self.jar.stat, identity, began);
-        }
-        Ok(*self.identity.get_or_init(|| identity))
+        let known = seen::Known::read(identity, &self.jar.stat, began, &self.jar.file.stat()?);
+        Ok(self.identity.get_or_init(|| known).digest)
+    }
+
+    fn sighting(&self) -> Option<Sighting> {
+        self.identity.get().and_then(|known| known.sighting(&self.jar.stat))
     }
 }
 
@@ -213,25 +227,29 @@ pub fn with_origin(tree: Tree, archive: &Digest) -> Tree {
 
 /// One key over paths, permissions and contents of some nodes: equal only where a layer made of them would be. Files that are
 /// not known are read, which may take long; once `cancel` is set no more are, and the answer is of no use.
-pub fn identity<'a>(nodes: impl Iterator<Item = (&'a TreePath, &'a Node)>, cancel: &Cancel) -> io::Result<Digest> {
-    let nodes: Vec<(&TreePath, &Node)> = nodes.collect();
-    let mut files = identities(&nodes, cancel)?.into_iter();
+pub fn identity<'a>(mut nodes: impl Iterator<Item = (&'a TreePath, &'a Node)>, cancel: &Cancel) -> io::Result<Digest> {
     let mut key = Key::new("nodes 1");
-    for (path, node) in nodes {
-        key = key.field(path.as_str());
-        key = match node {
-            Node::Folder(access) => key.field("folder").field(access.mode.to_le_bytes()),
-            Node::Link(text) => key.field("link").field(text),
-            Node::File(access, _) => {
-                let file = files.next().map(|identity| identity.hex()).unwrap_or_default();
-                key.field("file").field(access.mode.to_le_bytes()).field(file)
-            }
-        };
+    loop {
+        let some: Vec<(&TreePath, &Node)> = nodes.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() || cancel.is_set() {
+            return Ok(key.finish());
+        }
+        let mut files = identities(&some, cancel)?.into_iter();
+        for (path, node) in some {
+            key = key.field(path.as_str());
+            key = match node {
+                Node::Folder(access) => key.field("folder").field(access.mode.to_le_bytes()),
+                Node::Link(text) => key.field("link").field(text),
+                Node::File(access, _) => {
+                    let file = files.next().map(|identity| identity.hex()).unwrap_or_default();
+                    key.field("file").field(access.mode.to_le_bytes()).field(file)
+                }
+            };
+        }
     }
-    Ok(key.finish())
 }
 
-/// The identities of the files among some nodes, in order; many bytes are hashed by all the machine's cores.
+/// The identities of the files among some nodes, in order; where many bytes have to be read, all the machine's cores do it.
 fn identities(nodes: &[(&TreePath, &Node)], cancel: &Cancel) -> io::Result<Vec<Digest>> {
     let files: Vec<&dyn Content> = nodes
         .iter()
@@ -240,7 +258,8 @@ fn identities(nodes: &[(&TreePath, &Node)], cancel: &Cancel) -> io::Result<Vec<D
             _ => None,
         })
         .collect();
-    let bytes: u64 = files.iter().fold(0, |sum, file| sum.saturating_add(file.size()));
+    let unknown = files.iter().filter(|file| file.sighting().is_none());
+    let bytes = unknown.fold(0, |sum: u64, file| sum.saturating_add(file.size()).saturating_add(OPENING));
     let threads =
         if bytes < MUCH { 1 } else { thread::available_parallelism().map_or(1, usize::from).min(files.len()) };
     if threads < 2 {
@@ -343,9 +362,9 @@ mod tests {
             assert_eq!(identity(Some(&memory)), read);
             let seen = Span::whole(File::open(at(file)).unwrap()).unwrap().stat().unwrap();
             let app = open(&at(name), &Selection::default(), &Limits::default(), None).unwrap();
-            let later = SystemTime::now() + std::time::Duration::from_mins(1);
-            app.memory.seen.learn(path, &seen, Digest::of(b"other"), later);
-            app.memory.keep(&memory);
+            let sighting = Sighting { stat: seen, digest: Digest::of(b"other"), is_new: true };
+            let parts = to_parts([(&path.parse().unwrap(), sighting)].into_iter(), 0).unwrap();
+            memory.put(&app.memory.key(0), &parts[0]);
             assert_ne!(identity(Some(&memory)), read, "{name}");
             assert_eq!(identity(None), read, "{name}: all is read where nothing is to be trusted");
         }

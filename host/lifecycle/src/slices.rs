@@ -13,26 +13,34 @@ use stave_model::launch::Slice;
 /// A folder that matches takes all below it. What an earlier slice took, a later one does not get. Folders stand in the
 /// tree of whatever is below them, and empty ones where they belong by themselves.
 pub fn split(app: &Tree, slices: &[Slice]) -> Result<Vec<Tree>, GlobError> {
+    if slices.is_empty() {
+        return Ok(vec![app.clone()]);
+    }
     let slices: Vec<Patterns> = slices.iter().map(Patterns::new).collect::<Result<_, _>>()?;
-    let parents: HashSet<TreePath> = app.iter().filter_map(|(path, _)| path.parent()).collect();
+    let parents: HashSet<&str> = app.iter().map(|(path, _)| parent(path)).collect();
     let mut trees = vec![Tree::new(); slices.len() + 1];
     // Which slice each folder went to: the tree names folders before what is in them.
-    let mut folders: HashMap<TreePath, usize> = HashMap::new();
+    let mut folders: HashMap<&str, usize> = HashMap::new();
     let root = slices.iter().position(|slice| slice.whole_app).unwrap_or(slices.len());
     for (path, node) in app.iter() {
-        let above = path.parent().and_then(|parent| folders.get(&parent).copied()).unwrap_or(root);
+        let above = folders.get(parent(path)).copied().unwrap_or(root);
         let place = slices[..above].iter().position(|slice| slice.name(path)).unwrap_or(above);
         let is_folder = matches!(node, Node::Folder(_));
         if is_folder {
-            folders.insert(path.clone(), place);
+            folders.insert(path.as_str(), place);
         }
-        if !is_folder || !parents.contains(path) {
+        if !is_folder || !parents.contains(path.as_str()) {
             // Parents come from the app itself and each path comes once, so nothing can stand in the way.
             let inserted = trees[place].insert(path.clone(), node.clone());
             debug_assert!(inserted.is_ok(), "{path} is there twice");
         }
     }
     Ok(trees)
+}
+
+/// The folder that a path is in; empty for the root.
+fn parent(path: &TreePath) -> &str {
+    path.as_str().rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 /// Whether all patterns are such, so that the buildpack that wrote others can be named while it is known.

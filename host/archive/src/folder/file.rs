@@ -14,22 +14,16 @@ use stave_model::digest::Digest;
 
 use crate::{
     content::{Content, Span, hash},
-    seen::{Seen, Stat},
+    seen::{Known, Sighting, Stat},
     tree::TreePath,
 };
 
 /// A file of the folder, opened when it is read.
 pub(super) struct FolderFile {
-    home: Arc<Home>,
+    root: Arc<Dir>,
     path: TreePath,
     stat: Stat,
-    digest: OnceLock<Digest>,
-}
-
-/// What all files of a folder share, so that each of many takes little memory.
-pub(super) struct Home {
-    pub(super) root: Dir,
-    pub(super) seen: Arc<Seen>,
+    digest: OnceLock<Known>,
 }
 
 impl fmt::Debug for FolderFile {
@@ -39,10 +33,9 @@ impl fmt::Debug for FolderFile {
 }
 
 impl FolderFile {
-    /// The file at `path`, of which the system says `stat`.
-    pub(super) fn new(home: &Arc<Home>, path: TreePath, stat: Stat) -> Self {
-        let digest = home.seen.recall(path.as_str(), &stat).map_or_else(OnceLock::new, OnceLock::from);
-        Self { home: Arc::clone(home), path, stat, digest }
+    /// The file at `path` below `root`, of which the system says `stat`.
+    pub(super) fn new(root: &Arc<Dir>, path: TreePath, stat: Stat, known: Option<Known>) -> Self {
+        Self { root: Arc::clone(root), path, stat, digest: known.map_or_else(OnceLock::new, OnceLock::from) }
     }
 
     /// Opens it without waiting, should it be a fifo by now.
@@ -50,7 +43,7 @@ impl FolderFile {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(flags.bits().cast_signed());
-        let file = self.home.root.open_with(self.path.as_str(), &options)?.into_std();
+        let file = self.root.open_with(self.path.as_str(), &options)?.into_std();
         self.check(&file)?;
         Ok(file)
     }
@@ -73,17 +66,19 @@ impl Content for FolderFile {
         Ok(Box::new(Unchanged { of: self, file: self.file()?, left: self.stat.size() }))
     }
 
+    fn sighting(&self) -> Option<Sighting> {
+        self.digest.get().and_then(|known| known.sighting(&self.stat))
+    }
+
     fn digest(&self) -> io::Result<Digest> {
         if let Some(known) = self.digest.get() {
-            return Ok(*known);
+            return Ok(known.digest);
         }
         let began = SystemTime::now();
         let mut reader = Unchanged { of: self, file: self.file()?, left: self.stat.size() };
         let digest = hash(&mut reader, self.stat.size())?;
-        if Stat::of_file(&reader.file)? == self.stat {
-            self.home.seen.learn(self.path.as_str(), &self.stat, digest, began);
-        }
-        Ok(*self.digest.get_or_init(|| digest))
+        let known = Known::read(digest, &self.stat, began, &Stat::of_file(&reader.file)?);
+        Ok(self.digest.get_or_init(|| known).digest)
     }
 
     fn span(&self) -> io::Result<Option<Span>> {

@@ -9,7 +9,10 @@ use std::{
 use stave_model::digest::Digest;
 
 use super::*;
-use crate::content::Content;
+use crate::{
+    content::Content,
+    seen::{Sighting, to_parts},
+};
 
 fn content<'a>(folder: &'a Folder, path: &str) -> &'a dyn Content {
     match folder.tree.get(path) {
@@ -67,7 +70,7 @@ fn the_index_is_in_order_whoever_listed_what() {
         asked.push((path.to_string(), is_folder));
         path.name() == "a!" || path.as_str() == "7/a"
     };
-    let folder = read_knowing(dir.path(), &Limits::default(), &Arc::default(), &mut passes).unwrap();
+    let folder = read_knowing(dir.path(), &Limits::default(), &Seen::default(), &mut passes).unwrap();
     expected.retain(|path| !path.ends_with('!') && path != "7/a" && !path.starts_with("7/a/"));
     let found: Vec<&str> = folder.tree.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(found, expected.iter().map(String::as_str).collect::<Vec<_>>());
@@ -125,10 +128,8 @@ fn a_file_that_was_seen_is_not_read_for_its_digest() {
         fs::write(dir.path().join(name), name).unwrap();
     }
     let stat = Stat::of_file(&fs::File::open(dir.path().join("file")).unwrap()).unwrap();
-    let seen = Seen::default();
-    let later = SystemTime::now() + std::time::Duration::from_mins(1);
-    seen.learn("file", &stat, Digest::of(b"seen"), later);
-    let seen = Arc::new(Seen::from_parts(seen.to_parts().unwrap()));
+    let sighting = Sighting { stat, digest: Digest::of(b"seen"), is_new: true };
+    let seen = Seen::from_parts(to_parts([(&"file".parse().unwrap(), sighting)].into_iter(), 0).unwrap());
     let digest = |name: &str| {
         let folder = read_knowing(dir.path(), &Limits::default(), &seen, &mut |_, _| false).unwrap();
         let content = content(&folder, name);

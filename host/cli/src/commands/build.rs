@@ -109,7 +109,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
         finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
     }
-    prepared.app.memory.keep(&workshop.results);
+    prepared.app.keep(&workshop.results);
     let images: Vec<Image> = finished.iter().map(|one| one.image.clone()).collect();
     send_all(workshop, &images, &sinks)?;
     if let Some(file) = &arguments.report {

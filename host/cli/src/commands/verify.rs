@@ -49,7 +49,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
     let choices = Choices { default_process: None, created: None, project: prepared.label.clone() };
     let how = How { packing: arguments.compression, clear_cache: false, previous: Previous::default() };
     let ours = build::build_for(workshop, how, &prepared, &platform, &choices)?.image;
-    prepared.app.memory.keep(&workshop.results);
+    prepared.app.keep(&workshop.results);
     let difference = compare(&image, &ours, &workshop.cancel).map_err(|error| Exit::new(ANALYZE, error))?;
     let report = Report {
         image: &arguments.image,

@@ -37,7 +37,8 @@ fn kind(path: &TreePath, content: &dyn Content) -> Option<&'static str> {
         let bytes = content.bytes(MAX_LOOK).unwrap_or_default();
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     };
-    let (name, folder) = (path.name(), path.parent().map(|folder| folder.name().to_owned()).unwrap_or_default());
+    let mut names = path.as_str().rsplit('/');
+    let (name, folder) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
     let ending = name.rsplit_once('.').map(|(_, ending)| ending).unwrap_or_default();
     let is_key =
         matches!(name, "id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519") || matches!(ending, "pem" | "key" | "p8");
