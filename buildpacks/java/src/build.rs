@@ -7,7 +7,7 @@ use stave_sdk::{
 };
 
 use crate::{
-    detect,
+    classes, detect,
     jar_manifest::is_inside,
     layers_index::{self, Layer},
     messages,
@@ -17,13 +17,18 @@ use crate::{
 };
 
 /// Settings of other Java buildpacks that have no effect here. Each must be said, lest someone wait for it.
-pub(crate) const WITHOUT_EFFECT: [&str; 5] = [
+const WITHOUT_EFFECT: [&str; 6] = [
     "BP_JVM_AOTCACHE_ENABLED",
     "BP_JVM_CDS_ENABLED",
     "BP_JVM_JLINK_ENABLED",
     "BP_LIVE_RELOAD_ENABLED",
-    "BP_SPRING_AOT_ENABLED",
+    "BP_SPRING_CLOUD_BINDINGS_VERSION",
+    "BP_UNPACK_LAYOUT_ONLY",
 ];
+/// Whether Spring takes what was worked out ahead of time.
+const AOT_SETTING: &str = "BP_SPRING_AOT_ENABLED";
+/// What Spring's processing leaves in a jar.
+const AOT_TRACES: [&str; 2] = ["META-INF/native-image/**", "BOOT-INF/classes/META-INF/native-image/**"];
 
 /// Does the work.
 pub(crate) fn run(requirements: &[Requirement]) -> Result<Report, Failure> {
@@ -33,7 +38,7 @@ pub(crate) fn run(requirements: &[Requirement]) -> Result<Report, Failure> {
         Err(Declined::Skip(reason)) => return Err(messages::gone(&reason)),
     };
     for name in WITHOUT_EFFECT {
-        if context::setting(name)?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+        if is_on(name)? {
             log::warning(&messages::without_effect(name));
         }
     }
@@ -45,9 +50,20 @@ pub(crate) fn run(requirements: &[Requirement]) -> Result<Report, Failure> {
         let files = overlay::unpack(jar, "").map_err(|error| not_unpacked(jar, error))?;
         log::info(&format!("{}: exploded into {files} files", messages::shown(jar)));
     }
+    let layer = layers::create("classpath", Usage::LAUNCH)?;
     if let Some(class_path) = start::class_path(&program, &form) {
-        let layer = layers::create("classpath", Usage::LAUNCH)?;
         layer.prepend_env(&EnvScope::Launch, "CLASSPATH", &class_path, ":")?;
+    }
+    // Here and not in the runtime's layer, which all apps share.
+    let count = classes::in_app()?;
+    layer.default_env(&EnvScope::Launch, "BPI_APPLICATION_CLASS_COUNT", &count.to_string())?;
+    if is_on(AOT_SETTING)? {
+        if program.manifest.spring_boot().is_some() && !app::find(&AOT_TRACES, 1)?.is_empty() {
+            layer.default_env(&EnvScope::Launch, "BPL_SPRING_AOT_ENABLED", "true")?;
+            log::info(messages::AOT);
+        } else {
+            log::warning(messages::NO_AOT);
+        }
     }
     let processes = start::processes(&program, &form);
     log::info(&messages::starts(&processes[0].command));
@@ -55,6 +71,12 @@ pub(crate) fn run(requirements: &[Requirement]) -> Result<Report, Failure> {
         log::warning(&messages::lost_header(header));
     }
     Ok(Report { processes, slices, labels: start::labels(&program.manifest), ..Report::default() })
+}
+
+/// Whether a switch is set.
+fn is_on(name: &str) -> Result<bool, Failure> {
+    let off = |value: &str| ["", "false", "0", "no"].iter().any(|off| value.eq_ignore_ascii_case(off));
+    Ok(context::setting(name)?.is_some_and(|value| !off(value.trim())))
 }
 
 /// The slices: a Spring Boot jar's own layers, else the libraries beside a plain jar. They only save work, so an index

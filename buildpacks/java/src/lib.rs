@@ -5,6 +5,7 @@
 //! is decided by functions that never ask, and is tested without a host.
 
 mod build;
+mod classes;
 mod detect;
 mod jar_manifest;
 mod layers_index;
@@ -34,13 +35,29 @@ stave_sdk::export!(Java);
 
 #[cfg(test)]
 mod tests {
-    /// A setting that the manifest does not ask for would be denied when it is read.
+    use std::collections::BTreeSet;
+
+    /// What stands in double quotes in `text` and begins with `BP_`.
+    fn settings(text: &str) -> BTreeSet<&str> {
+        text.split('"').filter(|word| word.starts_with("BP_") && !word.contains(' ')).collect()
+    }
+
+    /// A setting that the manifest does not ask for would be denied when it is read, and one that the page does not name is
+    /// not found.
     #[test]
-    fn the_manifest_asks_for_every_setting_that_is_read() {
-        let manifest = include_str!("../buildpack.toml");
-        let read = [crate::detect::VERSION_SETTING, crate::detect::LOCATION_SETTING, crate::runtime::TYPE_SETTING];
-        for name in read.iter().chain(&crate::build::WITHOUT_EFFECT) {
-            assert!(manifest.contains(&format!("\"{name}\",")), "{name}");
+    fn every_setting_is_asked_for_and_documented() {
+        let manifest = settings(include_str!("../buildpack.toml"));
+        let sources = [include_str!("detect.rs"), include_str!("build.rs"), include_str!("runtime.rs")];
+        let code = |source: &'static str| settings(source.split("#[cfg(test)]").next().unwrap_or_default());
+        let read: BTreeSet<&str> = sources.into_iter().flat_map(code).collect();
+        assert_eq!(read, manifest);
+        let rows = include_str!("../README.md").lines().filter_map(|line| line.strip_prefix("| `BP_"));
+        let mut documented = BTreeSet::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            assert!(cells.len() == 4 && cells[1..3].iter().all(|cell| !cell.is_empty()), "BP_{row}");
+            documented.insert(format!("BP_{}", cells[0].trim_end_matches('`')));
         }
+        assert_eq!(documented, read.iter().map(|name| (*name).to_owned()).collect());
     }
 }

@@ -262,10 +262,28 @@ pub(crate) fn not_exploded(jar: &str, why: &str) -> Failure {
         .file(jar)
 }
 
-/// A setting that other buildpacks know.
+/// A setting that other buildpacks know, and why it has no effect here.
 pub(crate) fn without_effect(name: &str) -> String {
-    format!("{name} is set, and has no effect in this buildpack")
+    let why = match name {
+        "BP_JVM_CDS_ENABLED" | "BP_JVM_AOTCACHE_ENABLED" | "BP_UNPACK_LAYOUT_ONLY" => {
+            "an archive of classes is made by starting the app once, and a build starts no native program; nor does the runtime hold the archive that one would build on"
+        }
+        "BP_JVM_JLINK_ENABLED" => {
+            "jlink is a native program, and the runtime is linked down to the modules of Java SE already"
+        }
+        "BP_LIVE_RELOAD_ENABLED" => "the image holds nothing that watches files",
+        "BP_SPRING_CLOUD_BINDINGS_VERSION" => {
+            "the library is not added; an app that wants it has it among its dependencies"
+        }
+        _ => "it is not known here",
+    };
+    format!("{name} is set, and has no effect in this buildpack: {why}")
 }
+
+/// Spring takes what was worked out ahead of time.
+pub(crate) const AOT: &str = "starts with what Spring worked out ahead of time (spring.aot.enabled)";
+/// There is nothing that it could take.
+pub(crate) const NO_AOT: &str = "BP_SPRING_AOT_ENABLED is set, and has no effect: the jar has no META-INF/native-image, as Spring Boot's process-aot makes it";
 
 /// The program that detect found is not there in build: an earlier buildpack took it away.
 pub(crate) fn gone(reason: &str) -> Failure {

@@ -9,6 +9,7 @@ use stave_sdk::{
 };
 
 use crate::{
+    classes,
     detect::{JRE, VERSION_SETTING},
     messages,
     version::{self, Pattern, Version, Wish},
@@ -25,9 +26,9 @@ const NOT_NEEDED: [&str; 1] = ["include/**"];
 
 /// Options for a JVM that has a container to itself. They come first, so that the user's own have the last word.
 ///
-/// The heap may take three quarters of the container's memory instead of Java's usual quarter, and a JVM that has run out
-/// of memory ends, so that whoever watches the container can start it anew.
-const OPTIONS: &str = "-XX:+ExitOnOutOfMemoryError -XX:MaxRAMPercentage=75.0";
+/// A JVM that has run out of memory ends, so that whoever watches the container can start it anew. How much memory it may take
+/// is shared out by the launcher, which knows the container.
+const OPTIONS: &str = "-XX:+ExitOnOutOfMemoryError";
 
 /// The variable by which a layer asks the launcher for help.
 const HELPERS: &str = "STAVE_HELPERS";
@@ -82,6 +83,9 @@ fn make_layer(dependency: &Dependency, order: &Order) -> Result<(), Failure> {
     layer.prepend_env(&EnvScope::Launch, "JAVA_TOOL_OPTIONS", OPTIONS, " ")?;
     // What only the running container knows: the switches that people start it with.
     layer.append_env(&EnvScope::Launch, HELPERS, "jvm", ":")?;
+    if let Some(count) = classes::in_runtime(&dependency.version) {
+        layer.default_env(&EnvScope::Launch, "BPI_JVM_CLASS_COUNT", &count.to_string())?;
+    }
     // glibc's memory pools, one per thread, look like a leak in a container.
     layer.default_env(&EnvScope::Launch, "MALLOC_ARENA_MAX", "2")?;
     // Java takes the encoding of file names, and before 18 of files too, from the locale.

@@ -5,7 +5,7 @@
 //! launchers ignore and the app does not see. What is decided is a function of the environment and a few files, and
 //! nothing that somebody set by hand is changed.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use stave_model::env::Variables;
 
@@ -21,7 +21,7 @@ const ASKED: &str = "STAVE_HELPERS";
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Answer {
     /// Variables to set.
-    set: Vec<(&'static str, String)>,
+    set: Vec<(Cow<'static, str>, String)>,
     /// One line each.
     said: Vec<String>,
 }
@@ -50,6 +50,28 @@ pub(crate) enum Failed {
         #[source]
         cause: io::Error,
     },
+    /// The container's memory does not hold what must be in it.
+    #[error("Java needs {needed} of memory ({parts}), and {total}")]
+    Memory {
+        /// The sum.
+        needed: String,
+        /// What is in it.
+        parts: String,
+        /// What there is, and who says so.
+        total: String,
+        /// What to change.
+        hint: String,
+    },
+}
+
+impl Failed {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Memory { hint, .. } => Some(hint.clone()),
+            Self::Setting { .. } | Self::File { .. } => None,
+        }
+    }
 }
 
 /// Changes the environment; answers what there is to say.
@@ -58,7 +80,7 @@ pub(crate) fn help(variables: &mut Variables) -> Result<Vec<String>, Failed> {
     let mut said = Vec::new();
     let mut add = |variables: &mut Variables, answer: Answer| {
         let set = answer.set.into_iter();
-        variables.extend(set.map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes())));
+        variables.extend(set.map(|(name, value)| (name.into_owned().into_bytes(), value.into_bytes())));
         said.extend(answer.said);
     };
     if let Some(sources) = certificates::sources(variables) {

@@ -112,6 +112,7 @@ impl Failure {
                 BUILDPACK_APIS.end()
             )),
             Self::Choose(error) => Some(error.hint()),
+            Self::Helper(error) => error.hint(),
             Self::Exec(error) => error.hint(),
             _ => None,
         }

@@ -131,10 +131,42 @@ fn a_virtual_machine_gets_options_where_a_layer_asks() {
     };
     assert_eq!(options(&image), "-Xint");
     image.write("layers/a_b/java/env.launch/STAVE_HELPERS.append", "jvm");
-    assert_eq!(options(&image), "-Xint -Dx=y");
+    // How much memory there is, this machine decides.
+    let memory = "-XX:MaxDirectMemorySize=10M -Xmx";
+    let given = options(&image);
+    assert!(given.starts_with(memory) && given.ends_with("-Xss1M -Xint -Dx=y"), "{given}");
     let refused = command(&image).env("BPL_DEBUG_ENABLED", "perhaps").output().unwrap();
     insta::assert_snapshot!(image.shown(&refused), @"
     error: BPL_DEBUG_ENABLED is `perhaps`: expected true or false
+    exit code: 82
+    ");
+}
+
+#[test]
+fn memory_that_does_not_suffice_stops_the_launch() {
+    let image = image();
+    image.write("layers/a_b/java/env.launch/STAVE_HELPERS.append", "jvm");
+    let refused = command(&image).env("JAVA_TOOL_OPTIONS", "-Xmx900t").output().unwrap();
+    let said = image.shown(&refused);
+    assert!(said.starts_with("error: Java needs 9437"), "{said}");
+    assert!(said.contains("or lower -Xmx\nexit code: 82"), "{said}");
+}
+
+#[test]
+fn a_folder_for_heap_dumps_is_made() {
+    let image = image();
+    image.write("layers/a_b/java/env.launch/STAVE_HELPERS.append", "jvm");
+    let folder = image.path().join("dumps/here");
+    let output = command(&image).env("BPL_HEAP_DUMP_PATH", &folder).output().unwrap();
+    let printed = lines(&output);
+    assert!(folder.is_dir());
+    let expected = format!(" -XX:HeapDumpPath={}/java_2", folder.display());
+    assert!(value(&printed, "JAVA_TOOL_OPTIONS").unwrap().contains(&expected), "{printed}");
+    // Where a file stands, there is no folder.
+    let refused = command(&image).env("BPL_HEAP_DUMP_PATH", image.path().join("system.crt")).output().unwrap();
+    insta::assert_snapshot!(image.shown(&refused), @"
+    error: could not make the folder for heap dumps `/system.crt`
+    caused by: File exists (os error 17)
     exit code: 82
     ");
 }

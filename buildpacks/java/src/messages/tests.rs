@@ -180,6 +180,9 @@ fn what_build_says() {
         no_index("BOOT-INF/layers.idx", "it is not there"),
         lost_header("Multi-Release"),
         without_effect("BP_JVM_CDS_ENABLED"),
+        without_effect("BP_JVM_JLINK_ENABLED"),
+        without_effect("BP_LIVE_RELOAD_ENABLED"),
+        without_effect("BP_SPRING_CLOUD_BINDINGS_VERSION"),
     ];
     assert_snapshot!(lines.join("\n"), @"
     Spring Boot 3.5.16
@@ -188,7 +191,10 @@ fn what_build_says() {
     sliced into dependencies and application
     BOOT-INF/layers.idx cannot be used: it is not there; the app becomes one layer of the image
     Multi-Release in the manifest has no effect, because the jar is exploded; put the jar itself into a folder and build that
-    BP_JVM_CDS_ENABLED is set, and has no effect in this buildpack
+    BP_JVM_CDS_ENABLED is set, and has no effect in this buildpack: an archive of classes is made by starting the app once, and a build starts no native program; nor does the runtime hold the archive that one would build on
+    BP_JVM_JLINK_ENABLED is set, and has no effect in this buildpack: jlink is a native program, and the runtime is linked down to the modules of Java SE already
+    BP_LIVE_RELOAD_ENABLED is set, and has no effect in this buildpack: the image holds nothing that watches files
+    BP_SPRING_CLOUD_BINDINGS_VERSION is set, and has no effect in this buildpack: the library is not added; an app that wants it has it among its dependencies
     ");
 }
 

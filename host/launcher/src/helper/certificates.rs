@@ -79,15 +79,15 @@ pub(super) fn answer(environment: &Environment<'_>, sources: &Sources) -> Result
     all.extend(added.iter().cloned());
     let bundle = pem::text(&all);
     let folder = folder(environment, &bundle)?;
-    answer.set.push(("SSL_CERT_FILE", write(&folder, "ca-certificates.crt", bundle.as_bytes())?));
+    answer.set.push(("SSL_CERT_FILE".into(), write(&folder, "ca-certificates.crt", bundle.as_bytes())?));
     if environment.get("NODE_EXTRA_CA_CERTS").is_none() {
-        answer.set.push(("NODE_EXTRA_CA_CERTS", write(&folder, "added.crt", pem::text(&added).as_bytes())?));
+        answer.set.push(("NODE_EXTRA_CA_CERTS".into(), write(&folder, "added.crt", pem::text(&added).as_bytes())?));
     }
     let options = environment.get("JAVA_TOOL_OPTIONS").unwrap_or_default();
     if environment.get("JAVA_HOME").is_some() && !options.contains("-Djavax.net.ssl.trustStore=") {
         let store = write(&folder, "trust.jks", &trust_store::of(&all))?;
         let ours = format!("-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStoreType=JKS");
-        answer.set.push(("JAVA_TOOL_OPTIONS", format!("{ours} {options}").trim_end().to_owned()));
+        answer.set.push(("JAVA_TOOL_OPTIONS".into(), format!("{ours} {options}").trim_end().to_owned()));
     }
     let plural = if added.len() == 1 { "" } else { "s" };
     answer.said.push(format!("{} certificate{plural} added to those of the image", added.len()));
