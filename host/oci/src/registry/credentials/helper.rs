@@ -90,16 +90,28 @@ fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        sync::{Mutex, PoisonError},
+    };
 
     use super::*;
 
+    /// One helper at a time: a program that is still open for writing, in a child that another thread just forked, cannot
+    /// be executed.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     fn helper(script: &str) -> (tempfile::TempDir, io::Result<Option<Login>>) {
+        helper_within(script, PATIENCE)
+    }
+
+    fn helper_within(script: &str, patience: Duration) -> (tempfile::TempDir, io::Result<Option<Login>>) {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("docker-credential-test");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let login = ask_within("test", "registry.example.com", temp.path().as_os_str(), Duration::from_millis(500));
+        let login = ask_within("test", "registry.example.com", temp.path().as_os_str(), patience);
         (temp, login)
     }
 
@@ -115,9 +127,10 @@ mod tests {
 
     #[test]
     fn a_bad_helper_is_an_error() {
-        for script in ["exec sleep 60", "echo nonsense", "head -c 100000 /dev/zero; echo"] {
+        for script in ["echo nonsense", "head -c 100000 /dev/zero; echo"] {
             assert!(helper(script).1.is_err(), "{script}");
         }
+        assert!(helper_within("exec sleep 60", Duration::from_millis(500)).1.is_err());
     }
 
     #[test]
