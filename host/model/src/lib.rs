@@ -26,6 +26,7 @@
 //! | [`inspect`] | an image's configuration → what `pack inspect` tells of it |
 //! | [`rebase`] | image + other base → image on that base, or why not |
 //! | [`sbom`] | what is in a layer by name and version, and bills of materials |
+//! | [`installed`] | what a package manager wrote down → what is installed |
 
 pub mod binding;
 pub mod builder;
@@ -37,6 +38,7 @@ pub mod env;
 pub mod id;
 pub mod image;
 pub mod inspect;
+pub mod installed;
 pub mod launch;
 pub mod layer;
 pub mod manifest;

@@ -130,6 +130,43 @@ impl Format {
     }
 }
 
+/// The components of a `CycloneDX` document: what [`Format::write`] wrote of them, and of others' documents as much.
+pub fn read(cyclonedx: &[u8]) -> Result<Vec<Component>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(default)]
+        components: Vec<Listed>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(default)]
+        group: String,
+        name: String,
+        #[serde(default)]
+        version: String,
+        purl: Option<String>,
+        #[serde(default)]
+        licenses: Vec<Value>,
+        #[serde(default)]
+        hashes: Vec<Value>,
+    }
+    let document: Document = serde_json::from_slice(cyclonedx)?;
+    let component = |Listed { group, name, version, purl, licenses, hashes }: Listed| {
+        let expression = |license: &Value| license.get("expression").and_then(Value::as_str).map(str::to_owned);
+        let is_sha = |hash: &&Value| hash.get("alg").is_some_and(|alg| alg == "SHA-256");
+        let sha = hashes.iter().find(is_sha).and_then(|hash| hash.get("content")?.as_str());
+        Component {
+            group,
+            name,
+            version,
+            purl: purl.and_then(|purl| purl.parse().ok()),
+            licenses: licenses.iter().filter_map(expression).collect(),
+            sha256: sha.and_then(|hex| format!("sha256:{hex}").parse().ok()),
+        }
+    };
+    Ok(document.components.into_iter().map(component).collect())
+}
+
 fn cyclonedx(what: &str, components: &[Component]) -> Value {
     let entries = components.iter().map(|component| {
         let mut entry = json!({ "type": "library", "bom-ref": component.reference(), "name": component.name });
@@ -318,6 +355,38 @@ mod tests {
           "spdxVersion": "SPDX-2.3"
         }
         "#);
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let all = sorted(components());
+        let again = read(&Format::CycloneDx.write("x", &all)).unwrap();
+        let brief = |all: &[Component]| -> Vec<(String, Option<String>, Option<Digest>)> {
+            all.iter()
+                .map(|one| (format!("{}:{}:{}", one.group, one.name, one.version), one.license(), one.sha256))
+                .collect()
+        };
+        assert_eq!(brief(&sorted(again.clone())), brief(&all));
+        assert_eq!(again.iter().filter(|one| one.purl.is_some()).count(), 1);
+        // What comes of it stays as it is from then on.
+        for format in Format::ALL {
+            let first = format.write("x", &again);
+            assert_eq!(format.write("x", &read(&Format::CycloneDx.write("x", &again)).unwrap()), first);
+        }
+        let odd = r#"{"components":[{"name":"n","purl":"none","licenses":[{"license":{"id":"MIT"}}],"hashes":[{"alg":"MD5"}]}]}"#;
+        let plain = Component {
+            name: "n".to_owned(),
+            group: String::new(),
+            version: String::new(),
+            purl: None,
+            licenses: vec![],
+            sha256: None,
+        };
+        assert_eq!(read(odd.as_bytes()).unwrap(), [plain]);
+        assert_eq!(read(b"{}").unwrap(), []);
+        for bad in ["", r#"{"components":[{}]}"#, r#"{"components":1}"#] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -16,10 +16,12 @@
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
 //! | [`registry`] | registries: pull, push, credentials |
-//! | [`sbom`] | the bills of materials within an image |
+//! | [`sbom`] | the bills of materials of an image |
+//! | [`installed`] | which packages an image's base has |
 //! | [`compare`](mod@compare) | where two images begin to differ |
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
 
+mod artifact;
 mod aside;
 pub mod checked;
 pub mod compare;
@@ -28,6 +30,7 @@ pub mod daemon;
 pub mod docker_archive;
 pub mod image;
 pub mod index;
+pub mod installed;
 pub mod json;
 pub mod layout;
 pub mod manifest;

@@ -1,4 +1,8 @@
-//! The bills of materials within an image: whoever built it, the lifecycle's label says which layer they are.
+//! The bills of materials of an image: those within it, which the lifecycle's label says whoever built it, and those that
+//! follow from it: of its base's packages, and of everything together.
+//!
+//! The latter two are not kept within it. They are about layers that a rebase exchanges, whoever does it, and so they are
+//! always as true as the image is.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +13,88 @@ use serde_json::Value;
 use stave_archive::limits::Limits;
 use stave_lifecycle::{
     image::{Image, ImageLayer},
-    port::failure::{Fault, PortError},
+    port::{
+        blobs::Results,
+        cancel::Cancel,
+        failure::{Fault, PortError},
+    },
 };
 use stave_model::{
     digest::{Digest, Hasher},
     image::{LIFECYCLE_LABEL, SBOM_DIR},
+    sbom::{self, Component, Format, sorted},
 };
 
-use crate::validate::{Hashing, normal, unpacked};
+use crate::{
+    installed,
+    validate::{Hashing, normal, unpacked},
+};
 
 /// The largest bill that is read, in bytes. Those of whole distributions have a few dozen megabytes.
 const MAX_BILL: u64 = 256 << 20;
 /// How many bytes all of an image's bills may have.
 const MAX_BILLS: u64 = 512 << 20;
+/// What the bill of a base calls itself.
+const BASE: &str = "base";
+/// The largest bill that is taken apart, in bytes.
+const MAX_MERGED: u64 = 64 << 20;
 /// How many entries the layer may have.
 const MAX_ENTRIES: usize = 20_000;
 
 /// The bills of an image: path in the image without the leading `/`, and bytes.
 pub type Bills = BTreeMap<String, Vec<u8>>;
+
+/// All bills of an image: those it carries, `base/` of its base's packages, and the whole at the top. The whole is left out of
+/// an image that carries bills, but none of all of its app: there is nothing to make it from. The base's layers are fetched if
+/// they have to be.
+pub fn of(image: &Image, results: Option<&dyn Results>, cancel: &Cancel) -> Result<Bills, PortError> {
+    let carried = read(image)?;
+    let base = installed::of_base(image, results, cancel)?;
+    let app = match &carried {
+        None => Some(Vec::new()),
+        Some(bills) => bills.get(&path("launch/", Format::CycloneDx)).map(|bill| components(bill)).transpose()?,
+    };
+    let whole = app.map(|app| sorted(app.into_iter().chain(base.iter().cloned())));
+    let mut bills = carried.unwrap_or_default();
+    for (folder, name, components) in [("base/", BASE, Some(base)), ("", "image", whole)] {
+        if let Some(components) = components.filter(|components| !components.is_empty()) {
+            bills.extend(Format::ALL.map(|format| (path(folder, format), format.write(name, &components))));
+        }
+    }
+    Ok(bills)
+}
+
+/// The bills that an image carries of all of its app, one of each format.
+pub fn of_app(image: &Image) -> Result<Vec<(Format, Vec<u8>)>, PortError> {
+    let mut carried = read(image)?.unwrap_or_default();
+    let bill = |format| carried.remove(&path("launch/", format)).map(|bill| (format, bill));
+    Ok(Format::ALL.into_iter().filter_map(bill).collect())
+}
+
+/// The bills of the base's packages, one of each format, where these are known without fetching a layer.
+pub fn of_base(
+    image: &Image,
+    results: Option<&dyn Results>,
+    cancel: &Cancel,
+) -> Result<Vec<(Format, Vec<u8>)>, PortError> {
+    let base = installed::at_hand(image, results, cancel)?.filter(|base| !base.is_empty());
+    let bills = base.map(|base| Format::ALL.map(|format| (format, format.write(BASE, &base))));
+    Ok(bills.into_iter().flatten().collect())
+}
+
+/// Where the bill of a part is, in the image or beside it.
+fn path(folder: &str, format: Format) -> String {
+    format!("{}/{folder}{}", SBOM_DIR.trim_start_matches('/'), format.file_name())
+}
+
+fn components(bill: &[u8]) -> Result<Vec<Component>, PortError> {
+    let attempt = "could not use the SBOM of the app in the image";
+    if bill.len() as u64 > MAX_MERGED {
+        let cause = format!("it has {} bytes, and {MAX_MERGED} are allowed", bill.len());
+        return Err(PortError::new(Fault::TooLarge, attempt).caused_by(cause));
+    }
+    sbom::read(bill).map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))
+}
 
 /// Reads the bills that an image carries; none if its label names no layer of them. What is not a regular file below the
 /// folder of bills, or has a name that is not plain, is not one.

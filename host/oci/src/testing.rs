@@ -73,13 +73,22 @@ pub fn image(arch: &str, layers: Vec<ImageLayer>) -> Image {
 ///
 /// # Panics
 /// If the base is none.
-#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
 pub fn app_on(base: &Base, files: &[(&str, &str)]) -> Image {
-    let launcher = layer(&[("cnb/lifecycle/launcher", "#!")]);
-    let added = [layer(files), launcher];
+    billed_app_on(base, files, &[])
+}
+
+/// The same with bills of materials, which are files in a layer of their own.
+///
+/// # Panics
+/// If the base is none.
+#[expect(clippy::unwrap_used, reason = "a test that cannot make its image should end")]
+pub fn billed_app_on(base: &Base, files: &[(&str, &str)], bills: &[(&str, &str)]) -> Image {
+    let mut added = vec![layer(files), layer(&[("cnb/lifecycle/launcher", "#!")])];
+    added.extend((!bills.is_empty()).then(|| layer(bills)));
     let sha = |at: usize| json!({ "sha": added[at].diff_id });
+    let sbom = (added.len() > 2).then(|| sha(2));
     let metadata: LifecycleMetadata = serde_json::from_value(json!({
-        "app": [sha(0)], "buildpacks": [], "config": sha(0), "launcher": sha(1), "process-types": { "sha": "" },
+        "app": [sha(0)], "buildpacks": [], "config": sha(0), "launcher": sha(1), "process-types": { "sha": "" }, "sbom": sbom,
         "runImage": { "topLayer": base.image.layers.last().unwrap().diff_id, "reference": base.reference, "image": base.name },
         "stack": { "runImage": { "image": base.name } },
     }))

@@ -32,7 +32,7 @@ pub(crate) const HELP: &str = "\
 The layers of the old base are exchanged for those of the new one; the app's stay. A base is accepted if the image names
 it as its base, or if it is another tag or digest of the same repository; --force takes others. A base for another
 platform is never taken. The environment stays the image's: what the new base sets otherwise is said, and a build takes
-it up. SBOMs within the image stay; those attached in a registry belong to the image as it was.";
+it up. SBOMs within the image stay; in a registry they are attached to the rebased image too.";
 
 /// One platform of the image, for programs.
 #[derive(Serialize)]
@@ -272,6 +272,7 @@ fn publish(
     let index = media_type.zip(rewritten.as_ref().and_then(Option::as_ref));
     let images: Vec<Image> = turns.iter().map(|turn| turn.new.image.clone()).collect();
     let sink = RegistryTag::new(workshop.registries(), target.clone()).map_err(|error| Exit::new(USAGE, error))?;
+    let sink = sink.with_bills();
     let stored = sink.replace(&images, index, workshop.ui.as_ref(), &workshop.cancel);
     let stored = stored.map_err(|error| context(error.into()))?;
     exported(workshop, target.to_string(), stored.digest);

@@ -1,4 +1,4 @@
-//! `stave sbom download`: the bills of materials within an image, as files.
+//! `stave sbom download`: the bills of materials of an image, as files.
 
 use std::{fs, path::Path};
 
@@ -15,10 +15,15 @@ use crate::{
 pub(crate) fn download(workshop: &Workshop, arguments: &SbomDownload) -> Result<(), Exit> {
     let platform = arguments.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let image = Found::locate(workshop, &arguments.image)?.image(&platform)?;
-    let bills = sbom::read(&image).map_err(|error| Exit::new(ANALYZE, error))?.ok_or_else(|| {
-        Exit::new(ANALYZE, format!("{} carries no SBOM", printable(&arguments.image)))
-            .hint("images that were built before SBOMs were written get one when they are built again")
-    })?;
+    let bills = sbom::of(&image, Some(&workshop.results), &workshop.cancel);
+    let bills = bills.map_err(|error| Exit::new(ANALYZE, error))?;
+    if bills.is_empty() {
+        let exit = Exit::new(
+            ANALYZE,
+            format!("{} carries no SBOM, and its base lists no packages", printable(&arguments.image)),
+        );
+        return Err(exit.hint("images that were built before SBOMs were written get one when they are built again"));
+    }
     for (path, bytes) in &bills {
         // Every name in the path was checked where it was read: it stays below the folder.
         let file = arguments.output_dir.join(path);

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::{Value, json};
 use stave_lifecycle::{
-    image::{INDEX, Image},
+    image::{INDEX, Image, MANIFEST},
     port::{
         bases::Base,
         cancel::Cancel,
@@ -19,7 +19,7 @@ use stave_model::digest::Digest;
 use super::*;
 use crate::{
     index::Swaps,
-    testing::{app_on, image, layer},
+    testing::{app_on, billed_app_on, image, layer},
 };
 
 fn place(folder: &Path, name: Option<&str>) -> Place {
@@ -350,4 +350,56 @@ fn images_are_replaced_where_they_stand() {
         let image = get(&folder, Some("app"), &format!("linux/{arch}")).unwrap();
         assert_eq!(image.digest(), app.digest(), "the way back gives the first image again");
     }
+}
+
+#[test]
+fn bills_that_hang_on_an_image_follow_a_rebase() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("out");
+    let base = |version: &str| {
+        let status = format!("Package: libc6\nVersion: {version}\n");
+        let image = image("amd64", vec![layer(&[("var/lib/dpkg/status.d/libc6", &status)])]);
+        Base { reference: format!("run@{}", image.digest()), image, name: "run:1".to_owned() }
+    };
+    let bill = "{\"components\":[]}";
+    let app = billed_app_on(&base("1"), &[("workspace/a", "1")], &[("layers/sbom/launch/sbom.cdx.json", bill)]);
+    put(&folder, Some("app"), &app).unwrap();
+    let turn = |image: &Image, version: &str| {
+        let (mut swaps, new) = (Swaps::default(), rebase(image, &base(version), false).unwrap().image);
+        swaps.add(image.digest(), new.clone());
+        LayoutFolder::new(place(&folder, Some("app"))).replace(&swaps, &Silent, &Cancel::new()).unwrap();
+        assert_eq!(get(&folder, Some("app"), "linux/amd64").unwrap().digest(), new.digest());
+        new
+    };
+    let blob = |digest: &Value| fs::read(folder.join("blobs/sha256").join(&digest.as_str().unwrap()[7..])).unwrap();
+    let hung = || -> Vec<Value> {
+        let all = index(&folder)["manifests"].as_array().unwrap().clone();
+        all.into_iter().filter(|entry| entry.get("artifactType").is_some()).collect()
+    };
+    // Nobody hung anything on it: nothing is hung on the next one either.
+    let second = turn(&app, "2");
+    assert_eq!(hung(), [Value::Null; 0]);
+    // Somebody hangs a bill on it, a signature, and a bill on another image.
+    let mut outer = index(&folder);
+    let kind = "application/vnd.cyclonedx+json";
+    for (kind, subject) in [(kind, &second), ("application/x.signature", &second), (kind, &app)] {
+        let artifact = crate::artifact::about(&crate::index::descriptor_of(subject), kind, b"{}");
+        let manifest = crate::artifact::descriptor(MANIFEST, &artifact);
+        fs::write(folder.join("blobs/sha256").join(manifest.digest.hex()), &artifact).unwrap();
+        let mut entry = json!(manifest);
+        entry["artifactType"] = json!(kind);
+        outer["manifests"].as_array_mut().unwrap().push(entry);
+    }
+    fs::write(folder.join("index.json"), outer.to_string()).unwrap();
+    let others = hung().split_off(1);
+    let third = turn(&second, "3");
+    let (kept, new) = (hung()[..2].to_vec(), hung().split_off(2));
+    assert_eq!(kept, others, "what is not ours to make again stays");
+    let artifacts: Vec<Value> =
+        new.iter().map(|entry| serde_json::from_slice(&blob(&entry["digest"])).unwrap()).collect();
+    assert!(artifacts.iter().all(|artifact| artifact["subject"]["digest"] == json!(third.digest())));
+    let bills: Vec<String> =
+        artifacts.iter().map(|artifact| String::from_utf8(blob(&artifact["layers"][0]["digest"])).unwrap()).collect();
+    assert_eq!((bills.len(), bills[0].as_str()), (3, bill), "the app's as it was, and two of the base");
+    assert!(bills[1..].iter().all(|bill| bill.contains("libc6") && bill.contains("\"3\"")), "{bills:?}");
 }

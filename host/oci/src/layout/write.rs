@@ -1,5 +1,6 @@
 //! Images into a layout.
 
+mod referrers;
 mod replace;
 mod within;
 

@@ -28,6 +28,11 @@ impl Memory {
         Self(Some(results))
     }
 
+    /// The place for it, where others remember what they found out.
+    pub(super) fn results(&self) -> Option<&dyn Results> {
+        self.0.as_deref()
+    }
+
     /// The repositories of `registry` where a blob was seen, the last one first.
     pub(super) fn homes(&self, registry: &Registry, blob: &Digest) -> Vec<String> {
         let text = self.read(&home_key(registry, blob)).unwrap_or_default();

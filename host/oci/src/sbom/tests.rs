@@ -1,10 +1,10 @@
 //! Bills of images of ours and of others, and of those that mean harm.
 
 use serde_json::json;
-use stave_lifecycle::image::ImageLayer;
+use stave_lifecycle::{image::ImageLayer, port::bases::Base};
 
 use super::*;
-use crate::testing::{image, layer};
+use crate::testing::{billed_app_on, image, layer};
 
 /// An image whose label says that its last layer has the bills.
 fn with_label(layers: Vec<ImageLayer>, sha: &str) -> Image {
@@ -57,4 +57,62 @@ fn a_layer_that_is_another_one_is_refused() {
     let mut cut = good;
     cut.descriptor.media_type = stave_lifecycle::image::LAYER.to_owned();
     assert!(bills_of(cut).is_err(), "what is packed is no tar");
+}
+
+/// A base with one package and an app on it, which has one library.
+fn app_on_base(bills: &[(&str, &str)]) -> Image {
+    let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9\n";
+    let base = image("amd64", vec![layer(&[("etc/os-release", "ID=debian\n"), ("var/lib/dpkg/status", status)])]);
+    let base = Base { image: base, name: "run".to_owned(), reference: "run".to_owned() };
+    billed_app_on(&base, &[("workspace/app", "1")], bills)
+}
+
+fn names(bill: &[u8]) -> Vec<String> {
+    sbom::read(bill).unwrap().into_iter().map(|one| format!("{} {}", one.name, one.version)).collect()
+}
+
+#[test]
+fn a_base_and_the_whole_follow_from_the_image() {
+    let library = Component {
+        group: "org.example".to_owned(),
+        name: "core".to_owned(),
+        version: "1".to_owned(),
+        purl: None,
+        licenses: vec!["MIT".to_owned()],
+        sha256: None,
+    };
+    let cdx = String::from_utf8(Format::CycloneDx.write("image", std::slice::from_ref(&library))).unwrap();
+    let image = app_on_base(&[("layers/sbom/launch/sbom.cdx.json", &cdx), ("layers/sbom/launch/sbom.spdx.json", "{}")]);
+    let bills = of(&image, None, &Cancel::new()).unwrap();
+    let paths: Vec<&str> = bills.keys().map(String::as_str).collect();
+    let expected = ["base/sbom.cdx", "base/sbom.spdx", "launch/sbom.cdx", "launch/sbom.spdx", "sbom.cdx", "sbom.spdx"];
+    assert_eq!(paths, expected.map(|path| format!("layers/sbom/{path}.json")));
+    assert_eq!(names(&bills["layers/sbom/base/sbom.cdx.json"]), ["libc6 2.36-9"]);
+    assert_eq!(names(&bills["layers/sbom/sbom.cdx.json"]), ["libc6 2.36-9", "core 1"]);
+    assert_eq!(bills["layers/sbom/launch/sbom.cdx.json"], cdx.as_bytes(), "what the image carries stays as it is");
+    assert_eq!(of(&image, None, &Cancel::new()).unwrap(), bills);
+    // The parts, as they are attached.
+    let attached = [of_app(&image).unwrap(), of_base(&image, None, &Cancel::new()).unwrap()].concat();
+    let expected = ["launch/sbom.cdx", "launch/sbom.spdx", "base/sbom.cdx", "base/sbom.spdx"];
+    let expected = expected.map(|path| bills[&format!("layers/sbom/{path}.json")].clone());
+    assert_eq!(attached.into_iter().map(|(_, bill)| bill).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_whole_is_there_where_all_is_known() {
+    let paths = |image: &Image| of(image, None, &Cancel::new()).unwrap().into_keys().collect::<Vec<_>>();
+    let base = ["layers/sbom/base/sbom.cdx.json", "layers/sbom/base/sbom.spdx.json"];
+    let whole = ["layers/sbom/sbom.cdx.json", "layers/sbom/sbom.spdx.json"];
+    // Nothing is known of the app but what it stands on.
+    assert_eq!(paths(&app_on_base(&[])), [base, whole].concat());
+    // Another lifecycle's image: bills of layers, and none of all of them.
+    let other = "layers/sbom/launch/a_b/l/sbom.cdx.json";
+    assert_eq!(paths(&app_on_base(&[(other, "{}")])), [&base[..], &[other]].concat());
+    assert_eq!(paths(&image("amd64", vec![layer(&[("a", "1")])])), [""; 0]);
+    let torn = app_on_base(&[("layers/sbom/launch/sbom.cdx.json", "{")]);
+    let error = of(&torn, None, &Cancel::new()).unwrap_err();
+    assert_eq!(
+        (error.fault, error.to_string().as_str()),
+        (Fault::InvalidInput, "could not use the SBOM of the app in the image")
+    );
 }

@@ -13,7 +13,7 @@ use stave_lifecycle::{
     },
 };
 
-use super::{LayoutFolder, blobs_into, named, put_blob, read, replace};
+use super::{LayoutFolder, blobs_into, named, put_blob, read, referrers, replace};
 use crate::{
     aside::sweep,
     docker_archive::total,
@@ -70,6 +70,9 @@ impl LayoutFolder {
         for (descriptor, bytes) in nested {
             put_blob(&blobs, &descriptor, || Ok(Box::new(&bytes[..])), meter, cancel)?;
         }
+        let mut put =
+            |descriptor: &Descriptor, bytes: &[u8]| put_blob(&blobs, descriptor, || Ok(Box::new(bytes)), meter, cancel);
+        let bytes = referrers::exchange(&bytes, swaps, &layout, cancel, &mut put)?;
         replace(&self.place.folder, "index.json", &bytes)
     }
 }

@@ -4,45 +4,51 @@
 //! A registry that knows no referrers is given the list under a tag of the subject's digest, as the specification wants it
 //! of clients.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use stave_lifecycle::{
-    image::{Descriptor, INDEX, Image, MANIFEST},
+    image::{INDEX, Image, MANIFEST},
     port::{
-        failure::PortError,
+        failure::{Fault, PortError},
         observer::{Event, Level},
     },
 };
-use stave_model::{digest::Digest, image::SBOM_DIR, sbom::Format};
+use stave_model::digest::Digest;
 use stave_transport::{Request, Response};
 
 use super::{Document, Push};
-use crate::{index::descriptor_of, json as strict, json::MAX_DOCUMENT, sbom};
+use crate::{
+    artifact::{EMPTY, about, descriptor},
+    index::descriptor_of,
+    json::{self as strict, JsonError, MAX_DOCUMENT},
+    sbom,
+};
 
-/// The media type and bytes of a configuration that says nothing.
-const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
+/// How many referrers a list may have.
+const MAX_REFERRERS: usize = 1000;
 
 impl Push<'_> {
-    /// Hangs an image's merged bills on it. The image is there: that something could not be hung on it is worth a word, and
-    /// no more.
+    /// Hangs an image's bills on it: of its app, and of its base where no layer has to be fetched for it. The image is there:
+    /// that something could not be hung on it is worth a word, and no more.
     pub(super) fn attach(&self, image: &Image) -> Result<(), PortError> {
-        if let Err(error) = self.try_attach(image) {
-            self.repository.cancel.check()?;
-            let causes = std::iter::successors(std::error::Error::source(&error), |error| (*error).source());
-            let told = causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"));
-            self.observer.observe(Event::Note(Level::Warning, told));
-        }
+        self.try_attach(image).or_else(|error| self.warn(&error))
+    }
+
+    fn warn(&self, error: &PortError) -> Result<(), PortError> {
+        self.repository.cancel.check()?;
+        self.observer.observe(Event::Note(Level::Warning, told(error)));
         Ok(())
     }
 
     fn try_attach(&self, image: &Image) -> Result<(), PortError> {
-        let Some(bills) = sbom::read(image)? else { return Ok(()) };
+        let mut bills = sbom::of_app(image)?;
+        // A base that cannot be read takes nothing from what the image says of its app.
+        match sbom::of_base(image, self.memory.results(), &self.repository.cancel) {
+            Ok(base) => bills.extend(base),
+            Err(error) => self.warn(&error)?,
+        }
         let mut unlisted = Vec::new();
-        for format in Format::ALL {
-            let path = format!("{}/launch/{}", SBOM_DIR.trim_start_matches('/'), format.file_name());
-            if let Some(bill) = bills.get(&path).filter(|bill| bill.len() as u64 <= MAX_DOCUMENT) {
-                unlisted.extend(self.bill(image, format.media_type(), bill)?);
-            }
+        for (format, bill) in bills.iter().filter(|(_, bill)| bill.len() as u64 <= MAX_DOCUMENT) {
+            unlisted.extend(self.bill(image, format.media_type(), bill)?);
         }
         if unlisted.is_empty() { Ok(()) } else { self.list(image, &unlisted) }
     }
@@ -50,7 +56,8 @@ impl Push<'_> {
     /// Hangs a bill on an image, unless it hangs there. The answer is its entry, if the registry did not take note of it.
     fn bill(&self, image: &Image, media_type: &str, bill: &[u8]) -> Result<Option<Value>, PortError> {
         let attempt = format!("could not attach the SBOM ({media_type}) to `{}`", self.reference);
-        let document = artifact(&descriptor_of(image), media_type, bill);
+        let bytes = about(&descriptor_of(image), media_type, bill);
+        let document = Document { media_type: MANIFEST, digest: Digest::of(&bytes), bytes };
         let target = document.digest.to_string();
         let url = || self.repository.url(&format!("manifests/{target}"));
         let head = || Ok(Request::head(url()).header("accept", MANIFEST));
@@ -58,8 +65,7 @@ impl Push<'_> {
             return Ok(None);
         }
         for (media_type, bytes) in [EMPTY, (media_type, bill)] {
-            let (media_type, digest, size) = (media_type.to_owned(), Digest::of(bytes), bytes.len() as u64);
-            self.small(&attempt, &Descriptor { media_type, digest, size }, bytes)?;
+            self.small(&attempt, &descriptor(media_type, bytes), bytes)?;
         }
         let put = self.put_document(&attempt, &document, &target)?;
         if put.header("oci-subject").is_some() {
@@ -69,7 +75,8 @@ impl Push<'_> {
         Ok(Some(json!({ "mediaType": MANIFEST, "artifactType": media_type, "digest": digest, "size": size })))
     }
 
-    /// Lists referrers under the tag that stands for the subject where a registry does not list them itself.
+    /// Lists referrers under the tag that stands for the subject where a registry does not list them itself. What others
+    /// listed there stays, and is not followed: it may lead anywhere, back to itself too.
     fn list(&self, image: &Image, entries: &[Value]) -> Result<(), PortError> {
         let attempt = format!("could not list the SBOM of `{}`", self.reference);
         let tag = image.digest().to_string().replace(':', "-");
@@ -77,28 +84,44 @@ impl Push<'_> {
         let get = || Ok(Request::get(url()).header("accept", INDEX).cap(MAX_DOCUMENT));
         let old = self.repository.exchange_for(&attempt, &[200, 404], get, |response: Response| {
             let is_there = response.status() == 200;
-            Ok(if is_there { response.bytes()? } else { Vec::new() })
+            Ok(if is_there { Some(response.bytes()?) } else { None })
         })?;
-        let listed = strict::value(&old).ok().and_then(|old| Vec::<Value>::deserialize(&old["manifests"]).ok());
-        let mut listed = listed.unwrap_or_default();
-        for entry in entries {
-            if !listed.iter().any(|old| old["digest"] == entry["digest"]) {
-                listed.push(entry.clone());
-            }
-        }
-        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": listed }).to_string().into_bytes();
+        let refused = |why| PortError::new(Fault::InvalidInput, attempt.as_str()).caused_by(why);
+        let index = longer(old.as_deref(), entries).map_err(refused)?;
         let document = Document { media_type: INDEX, digest: Digest::of(&index), bytes: index };
         self.put_document(&attempt, &document, &tag).map(drop)
     }
 }
 
-/// An artefact's manifest: one file, hung on a subject.
-fn artifact(subject: &Descriptor, media_type: &str, file: &[u8]) -> Document<'static> {
-    let descriptor = |media_type: &str, bytes: &[u8]| json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() });
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": media_type,
-        "config": descriptor(EMPTY.0, EMPTY.1), "layers": [descriptor(media_type, file)], "subject": subject,
-    });
-    let bytes = manifest.to_string().into_bytes();
-    Document { media_type: MANIFEST, digest: Digest::of(&bytes), bytes }
+/// An error with its causes, on one line.
+fn told(error: &PortError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+/// Why a list of referrers is not made longer.
+#[derive(Debug, thiserror::Error)]
+enum NoList {
+    #[error("what the registry has under its tag cannot be read")]
+    Unreadable(#[source] JsonError),
+    #[error("what the registry has under its tag is no index")]
+    Other,
+    #[error("it has {0} entries already, and {MAX_REFERRERS} are allowed")]
+    Long(usize),
+}
+
+/// A list of referrers, which may be there already, with these in it too.
+fn longer(old: Option<&[u8]>, entries: &[Value]) -> Result<Vec<u8>, NoList> {
+    let mut index = match old {
+        Some(old) => strict::value(old).map_err(NoList::Unreadable)?,
+        None => json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] }),
+    };
+    let listed = index.get_mut("manifests").and_then(Value::as_array_mut).ok_or(NoList::Other)?;
+    let is_listed = |entry: &&Value| listed.iter().any(|old| old["digest"] == entry["digest"]);
+    let new: Vec<Value> = entries.iter().filter(|entry| !is_listed(entry)).cloned().collect();
+    if listed.len() + new.len() > MAX_REFERRERS {
+        return Err(NoList::Long(listed.len()));
+    }
+    listed.extend(new);
+    Ok(index.to_string().into_bytes())
 }

@@ -54,7 +54,7 @@ impl RegistryTag {
             documents.extend(index.nested.iter().map(|(below, bytes)| written(&below.media_type, bytes)));
         }
         let target = self.target(&last);
-        match push.documents(&documents, &last, &target) {
+        let stored = match push.documents(&documents, &last, &target) {
             // The registry does not have what it named, or said that it had mounted.
             Err(error) if is_refused_as(&error, "MANIFEST_BLOB_UNKNOWN") => {
                 for image in images {
@@ -63,7 +63,12 @@ impl RegistryTag {
                 push.documents(&documents, &last, &target)
             }
             other => other,
+        }?;
+        // What hung on the images as they were hangs on these no more: they have other digests.
+        for image in images.iter().filter(|_| self.has_bills) {
+            push.attach(image)?;
         }
+        Ok(stored)
     }
 }
 

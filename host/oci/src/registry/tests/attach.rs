@@ -1,12 +1,18 @@
 //! Bills of materials that hang on a published image.
 
 use serde_json::Value;
+use stave_archive::content::Bytes;
+use stave_lifecycle::{
+    image::{Descriptor, ImageLayer, LAYER},
+    port::bases::Base,
+};
 use stave_model::{image::LIFECYCLE_LABEL, sbom::Format};
 
 use super::*;
+use crate::testing::billed_app_on;
 
 /// An image with merged bills in both formats.
-fn with_bills() -> Image {
+pub(super) fn with_bills() -> Image {
     let bill =
         layer(&[("layers/sbom/launch/sbom.cdx.json", "{\"c\":1}"), ("layers/sbom/launch/sbom.spdx.json", "{\"s\":1}")]);
     let plain = image("amd64", vec![layer(&[("a", "1")]), bill.clone()]);
@@ -16,14 +22,14 @@ fn with_bills() -> Image {
     Image::new(plain.platform, config.to_string().into_bytes(), plain.layers)
 }
 
-fn publish(world: &World, image: &Image) -> usize {
+pub(super) fn publish(world: &World, image: &Image) -> usize {
     let before = world.registry.lines().len();
     let tag = RegistryTag::new(world.registries.clone(), world.reference("app:1")).unwrap().with_bills();
     tag.put(image, &Silent, &Cancel::new()).unwrap();
     world.registry.lines().len() - before
 }
 
-fn listed(world: &World, image: &Image) -> Vec<Value> {
+pub(super) fn listed(world: &World, image: &Image) -> Vec<Value> {
     let tag = image.digest().to_string().replace(':', "-");
     let list = world.registry.manifest("app", &tag).unwrap_or_else(|| b"{}".to_vec());
     let list: Value = serde_json::from_slice(&list).unwrap();
@@ -79,4 +85,18 @@ fn an_image_is_published_also_where_nothing_can_hang_on_it() {
     let plain = two_layers();
     publish(&world, &plain);
     assert_eq!(listed(&world, &plain).len(), 0);
+}
+
+#[test]
+fn a_base_that_cannot_be_read_takes_nothing_from_the_app() {
+    let world = world(Guard::Open, None, None);
+    let odd = vec![b'x'; 2048];
+    let (digest, content) = (Digest::of(&odd), Arc::new(Bytes::new(odd)));
+    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: 2048 };
+    let base = image("amd64", vec![ImageLayer { descriptor, diff_id: digest, content, origin: None }]);
+    let base = Base { image: base, name: "run".to_owned(), reference: "run".to_owned() };
+    let app = billed_app_on(&base, &[("a", "1")], &[("layers/sbom/launch/sbom.cdx.json", "{}")]);
+    publish(&world, &app);
+    let kinds: Vec<Value> = listed(&world, &app).iter().map(|entry| entry["artifactType"].clone()).collect();
+    assert_eq!(kinds, [Format::CycloneDx.media_type()]);
 }

@@ -12,7 +12,7 @@
 //! | N7 | configurations that do not describe the layers | `documents::n07_*` |
 //! | N8 | layers whose diffID is another's | `documents::n08_*` |
 //! | N9 | a tag that moves within a pull | `pulls::n09_*` |
-//! | N10 | a tag that leads to an older image | none: only a lock can say what is older, and there is none yet |
+//! | N10 | a tag that leads to an older image | none yet: only a lock can say what is older; the test comes with it |
 //! | N11 | redirects into private networks | `elsewhere::n11_*`; forms of addresses and rebinding in the transport's own tests |
 //! | N12 | an upload's location on another host | `elsewhere::n12_*` |
 //! | N13 | token services elsewhere | `elsewhere::n13_*` |
@@ -27,12 +27,13 @@
 //! | N22 | another digest for our manifest | `pushes::n22_*` |
 //! | N23 | TLS that is not to be trusted | `elsewhere::n23_*`; real certificates in the program's tests, `registry::n23_*` |
 //! | N24 | layouts with links, folders and torn files | `layout::tests::n24_*` |
-//! | N25 | endless lists of referrers | none: nobody reads referrers yet |
+//! | N25 | endless lists of referrers, and such as lead to themselves | `referrers::n25_*` |
 
 mod documents;
 mod elsewhere;
 mod pulls;
 mod pushes;
+mod referrers;
 
 use super::*;
 

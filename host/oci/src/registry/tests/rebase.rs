@@ -3,8 +3,13 @@
 use serde_json::Value;
 use stave_lifecycle::{port::bases::Base, rebase::rebase};
 
+use super::attach::{listed, publish};
 use super::*;
-use crate::{index::Swaps, testing::app_on, validate};
+use crate::{
+    index::Swaps,
+    testing::{app_on, billed_app_on},
+    validate,
+};
 
 /// A base of two layers in the registry, the lower one the same for all.
 fn put_base(world: &World, name: &str, arch: &str) -> Base {
@@ -82,6 +87,42 @@ fn layers_of_a_base_in_another_repository_are_mounted() {
     PUT /v2/team/app/manifests/1
     ");
     validate(&fresh.pull("team/app:1").unwrap()).unwrap();
+}
+
+#[test]
+fn a_rebased_image_has_its_bills_hung_on_it_again() {
+    const BILLS: [(&str, &str); 2] =
+        [("layers/sbom/launch/sbom.cdx.json", "{\"c\":1}"), ("layers/sbom/launch/sbom.spdx.json", "{\"s\":1}")];
+    let lists_itself = |asked: &Asked| {
+        let is_artifact = asked.method == "PUT" && String::from_utf8_lossy(&asked.body).contains("\"subject\"");
+        is_artifact.then(|| Reply::new(201, "").header("oci-subject", "sha256:x"))
+    };
+    for hook in [None, Some(Box::new(lists_itself) as Hook)] {
+        let lists_itself = hook.is_some();
+        let world = world(Guard::Bearer(ME), Some(ME), hook);
+        let old = put_base(&world, "run:1", "amd64");
+        let app = billed_app_on(&old, &[("workspace/app", "1")], &BILLS);
+        publish(&world, &app);
+        let new = put_base(&world, "run:2", "amd64");
+        // Somebody else's machine, where nothing is kept.
+        let fresh = World { temp: tempfile::tempdir().unwrap(), ..world };
+        let held = fresh.source("app:1").every().unwrap();
+        let image = rebase(&held.images[0], &new, false).unwrap().image;
+        let tag = RegistryTag::new(fresh.registries.clone(), fresh.reference("app:1")).unwrap().with_bills();
+        let before = fresh.registry.lines().len();
+        tag.replace(std::slice::from_ref(&image), None, &Silent, &Cancel::new()).unwrap();
+        let asked = fresh.registry.asked().split_off(before);
+        let about: Vec<Value> = asked.iter().filter_map(|asked| serde_json::from_slice(&asked.body).ok()).collect();
+        let about: Vec<&Value> = about.iter().filter(|document| document.get("subject").is_some()).collect();
+        assert_eq!(about.len(), 2);
+        for (artifact, (_, bill)) in about.iter().zip(BILLS) {
+            assert_eq!(artifact["subject"]["digest"], json!(image.digest()));
+            assert_eq!(artifact["layers"][0]["digest"], json!(Digest::of(bill.as_bytes())), "the app's own, as it was");
+        }
+        let (before, after) = (listed(&fresh, &app), listed(&fresh, &image));
+        assert_eq!((before.len(), after.len()), if lists_itself { (0, 0) } else { (2, 2) });
+        assert!(before.is_empty() || before != after, "each names its own image");
+    }
 }
 
 #[test]
