@@ -109,7 +109,12 @@ fn pack_reads_and_rebases_our_image() {
     for path in ["sbom.cdx.json", "stave_java/jre/sbom.spdx.json"] {
         assert!(found.contains_key(&format!("layers/sbom/launch/{path}")), "{found:?}");
     }
-    assert_eq!(listing(&by_stave), found);
+    // Beside what the image carries, Stave says what its base has, and everything together; this base lists no packages.
+    let mut ours = listing(&by_stave);
+    for format in ["cdx", "spdx"] {
+        assert!(ours.remove(&format!("layers/sbom/sbom.{format}.json")).is_some(), "{ours:?}");
+    }
+    assert_eq!(ours, found);
     for path in found.keys() {
         assert!(fs::read(by_pack.join(path)).unwrap() == fs::read(by_stave.join(path)).unwrap(), "{path} differs");
     }

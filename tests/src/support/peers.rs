@@ -1,9 +1,10 @@
-//! The lifecycle, pack and crane, where they can be built (`tests/peers`), and what they need around them.
+//! The lifecycle, pack and crane, where they can be built (`tests/peers`), and what they need around them; and what checks
+//! SBOMs by the rules of their formats, where it can be installed.
 
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
     thread,
@@ -41,6 +42,26 @@ impl Peers {
     pub(crate) fn command(&self, env: &TestEnv, name: &str) -> Command {
         env.command(self.path(name))
     }
+}
+
+/// Checks SBOMs by the rules of their formats, each by its file's name. No where that cannot be, which is said loudly.
+pub(crate) fn check_bills(test: &str, bills: &[PathBuf]) -> bool {
+    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| {
+        let installed = run(cargo().args(["xtask", "bills"])).succeeds();
+        Some(PathBuf::from(installed.result())).filter(|folder| folder.is_absolute())
+    });
+    let Some(folder) = installed else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: `cargo xtask bills` says why");
+        return false;
+    };
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/sbom/check.py");
+    let mut python = Command::new("python3");
+    // Nothing is written beside the script.
+    python.env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1").arg(check).args(bills);
+    let checked = run(&mut python).succeeds();
+    assert_eq!(checked.stdout, "");
+    true
 }
 
 /// A daemon that has no images: pack asks one even about images in a registry, and takes only this answer for a no.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
 
+mod bills;
 mod container;
 mod demo;
 mod peers;
@@ -19,7 +20,8 @@ usage: cargo xtask TASK
   demo     build stave, an example app and its image, and run it (alias: cargo demo)
   verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
   setup    only install what the two need
-  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder";
+  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder
+  bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         "verify" => verify::run(),
         "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
         "peers" => peers::run(),
+        "bills" => bills::run(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(3);

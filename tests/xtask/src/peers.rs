@@ -30,12 +30,17 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn here() -> Result<Option<PathBuf>> {
     match build() {
         Ok(folder) => Ok(Some(folder)),
-        Err(error) if std::env::var_os("STAVE_PEERS").is_some_and(|value| value == "required") => Err(error),
+        Err(error) if is_required() => Err(error),
         Err(error) => {
             eprintln!("SKIPPED: what compares with the lifecycle, pack and crane, because: {error:#}");
             Ok(None)
         }
     }
+}
+
+/// Whether somebody wants a failure where something would be skipped.
+pub(crate) fn is_required() -> bool {
+    std::env::var_os("STAVE_PEERS").is_some_and(|value| value == "required")
 }
 
 fn build() -> Result<PathBuf> {
@@ -60,7 +65,7 @@ fn build() -> Result<PathBuf> {
 }
 
 /// The folder in the user's cache (XDG base directory specification).
-fn cache_folder() -> Result<PathBuf> {
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
     Ok(cache.context("neither XDG_CACHE_HOME nor HOME names a folder")?.join("stave-peers"))

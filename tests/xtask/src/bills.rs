@@ -1,0 +1,45 @@
+//! Installs what checks SBOMs against the rules of their formats, where Python's pip is on the machine: the schemas and the
+//! validator that their publishers give out, which are not ours to copy into the repository. `tests/peers/README.md` says more.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    peers::{cache_folder, is_required},
+    shell::{self, has, root},
+};
+
+/// Installs what is not there yet, and prints the folder of modules: the last line, for whoever runs this.
+pub(crate) fn run() -> Result<()> {
+    match install() {
+        Ok(folder) => println!("{}", folder.display()),
+        Err(error) if is_required() => return Err(error),
+        Err(error) => eprintln!("SKIPPED: what checks SBOMs by their formats' own rules, because: {error:#}"),
+    }
+    Ok(())
+}
+
+fn install() -> Result<PathBuf> {
+    anyhow::ensure!(has("python3"), "Python is not on this machine");
+    let lock = root().join("tests/peers/sbom/requirements.txt");
+    let mut hasher = DefaultHasher::new();
+    fs::read(&lock).with_context(|| format!("read {}", lock.display()))?.hash(&mut hasher);
+    let folder = cache_folder()?.join(format!("sbom-{:016x}", hasher.finish()));
+    // One file says that all modules are whole.
+    let stamp = folder.join(".whole");
+    if !stamp.exists() {
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--upgrade"]);
+        pip.args(["--root-user-action=ignore", "--no-deps", "--only-binary=:all:", "--target"]).arg(&folder);
+        shell::run(pip.arg("--requirement").arg(&lock).current_dir("/")).context("install the modules with pip")?;
+        fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
+    }
+    Ok(folder)
+}
