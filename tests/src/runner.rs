@@ -13,6 +13,7 @@ mod image;
 mod inputs;
 mod interop;
 mod interrupt;
+mod java;
 mod killed;
 mod memory;
 mod peers;
