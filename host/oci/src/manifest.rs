@@ -139,6 +139,16 @@ struct RawEntry {
     descriptor: Descriptor,
     platform: Option<RawPlatform>,
     annotations: Option<RawAnnotations>,
+    #[serde(rename = "artifactType")]
+    artifact_type: Option<String>,
+}
+
+impl RawEntry {
+    /// Whether it leads to something else than an image or an index: a bill of materials or a signature, which name an image
+    /// as their subject.
+    fn is_artifact(&self) -> bool {
+        self.artifact_type.as_deref().is_some_and(|kind| !matches!(kind, "" | CONFIG | DOCKER_CONFIG))
+    }
 }
 
 #[derive(Deserialize)]
@@ -226,7 +236,8 @@ impl Index {
         let malformed = |error| ManifestError::Json(JsonError::Malformed(error));
         check_count("entries", value.get("manifests"), MAX_ENTRIES)?;
         let raw = RawIndex::deserialize(value).map_err(malformed)?;
-        let entries = raw.manifests.into_iter().map(|entry| {
+        let images = raw.manifests.into_iter().filter(|entry| !entry.is_artifact());
+        let entries = images.map(|entry| {
             check_size("the manifest", &entry.descriptor, MAX_DOCUMENT)?;
             Ok(Entry {
                 descriptor: entry.descriptor,

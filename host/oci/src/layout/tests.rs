@@ -391,6 +391,7 @@ fn bills_that_hang_on_an_image_follow_a_rebase() {
         outer["manifests"].as_array_mut().unwrap().push(entry);
     }
     fs::write(folder.join("index.json"), outer.to_string()).unwrap();
+    assert_eq!(get(&folder, None, "linux/amd64").unwrap().digest(), second.digest(), "artefacts are no images");
     let others = hung().split_off(1);
     let third = turn(&second, "3");
     let (kept, new) = (hung()[..2].to_vec(), hung().split_off(2));
