@@ -20,6 +20,8 @@ use crate::{
 };
 
 const RUNS: usize = 3;
+/// How often the lifecycle packs more than a gigabyte, which takes it minutes.
+const LONG_RUNS: usize = 1;
 const LARGE: usize = 1_000_000_000;
 const TINY: usize = 200_000;
 
@@ -87,29 +89,34 @@ impl<'a> Scene<'a> {
 
     fn rows(&self) {
         let app = self.env.work().join("app");
-        let limit = Some(machine::looking(&app) + machine::packing(size_of(&app), &[&app]));
+        let limit = Some(machine::looking(&app) + machine::packing(self.bytes(), &[&app]));
         let row = |how: &str, ours, peers| {
             Row { what: format!("B6 {}, {how}", self.what), ours: Ok(ours), peers, limit }.print();
         };
-        row("gzip, published", self.published("gzip:1"), vec![self.exporter(), self.crane()]);
+        row("gzip, published", self.published("gzip:1"), vec![self.exporter(RUNS), self.crane()]);
         row("gzip, as a layout", self.in_layout("gzip:1"), vec![self.umoci()]);
         row("zstd, published", self.published("zstd:1"), vec![]);
     }
 
+    fn bytes(&self) -> u64 {
+        size_of(&self.env.work().join("app"))
+    }
+
     fn memory(&self) {
         let what = format!("B9 {}, published", self.what);
-        Row { what, ours: Ok(self.published("gzip:1")), peers: vec![self.exporter()], limit: None }.print();
+        let runs = if self.bytes() > LARGE as u64 { LONG_RUNS } else { RUNS };
+        Row { what, ours: Ok(self.published("gzip:1")), peers: vec![self.exporter(runs)], limit: None }.print();
     }
 
     /// As the phase that comes after the build.
-    fn exporter(&self) -> Beside {
+    fn exporter(&self, runs: usize) -> Beside {
         let Some(peers) = self.world.peers else {
             return ("exporter".to_owned(), Err(loudly("exporter", "see `cargo xtask peers`")));
         };
         let creator = Creator::new(&self.env, peers, "exporter", &self.base);
         let app = self.env.work().join("app");
         let mut number = 0;
-        let sample = Sample::of(self.world.runs(RUNS), || {
+        let sample = Sample::of(self.world.runs(runs), || {
             number += 1;
             creator.fresh(&app);
             measure(&mut creator.export(&self.env, &self.registry.reference(&format!("exporter-{number}/app:1"))))

@@ -76,7 +76,7 @@ fn rebase(world: &World) {
         if stack.turn == 1 {
             stack.patch();
         }
-        let sample = Sample::of(world.size(RUNS, 2), || {
+        let sample = Sample::of(world.runs(RUNS), || {
             let names = stack.patch();
             let before = (requests(&env, &registry), wire.sent());
             let figures = measure(&mut command(names));

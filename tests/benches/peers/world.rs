@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) peers: Option<&'static Peers>,
     /// Small inputs and few runs: to see that it works, and for nothing else.
     pub(crate) is_small: bool,
+    /// The most runs of anything.
+    most_runs: usize,
     /// What is said below the table.
     notes: RefCell<Vec<String>>,
 }
@@ -41,9 +43,10 @@ impl World {
     /// Builds the program and the peers, so that no compiler runs beside what is measured.
     pub(crate) fn new() -> Self {
         let is_small = std::env::var_os("STAVE_BENCH_SMALL").is_some_and(|value| value != "0");
+        let most_runs = std::env::var("STAVE_BENCH_RUNS").map_or(usize::MAX, |number| number.parse().unwrap());
         let stave = std::env::var_os("STAVE_BENCH_PROGRAM").map_or_else(release, PathBuf::from);
         let peers = Peers::here("rows with the lifecycle and crane");
-        Self { stave, peers, is_small, notes: RefCell::default() }
+        Self { stave, peers, is_small, most_runs, notes: RefCell::default() }
     }
 
     /// A number, or the one for small inputs.
@@ -53,7 +56,7 @@ impl World {
 
     /// How often something is run that takes so long in the full benchmark.
     pub(crate) fn runs(&self, usual: usize) -> usize {
-        self.size(usual, 2)
+        self.size(usual, 2).min(self.most_runs).max(1)
     }
 
     /// Keeps a sentence for below the table.
