@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use stave_lifecycle::{port::bases::Base, rebase::rebase};
+use stave_model::sbom::Format;
 
 use super::attach::{listed, publish};
 use super::*;
@@ -10,6 +11,10 @@ use crate::{
     testing::{app_on, billed_app_on},
     validate,
 };
+
+/// An app's own bills.
+const BILLS: [(&str, &str); 2] =
+    [("layers/sbom/launch/sbom.cdx.json", "{\"c\":1}"), ("layers/sbom/launch/sbom.spdx.json", "{\"s\":1}")];
 
 /// A base of two layers in the registry, the lower one the same for all.
 fn put_base(world: &World, name: &str, arch: &str) -> Base {
@@ -91,8 +96,6 @@ fn layers_of_a_base_in_another_repository_are_mounted() {
 
 #[test]
 fn a_rebased_image_has_its_bills_hung_on_it_again() {
-    const BILLS: [(&str, &str); 2] =
-        [("layers/sbom/launch/sbom.cdx.json", "{\"c\":1}"), ("layers/sbom/launch/sbom.spdx.json", "{\"s\":1}")];
     let lists_itself = |asked: &Asked| {
         let is_artifact = asked.method == "PUT" && String::from_utf8_lossy(&asked.body).contains("\"subject\"");
         is_artifact.then(|| Reply::new(201, "").header("oci-subject", "sha256:x"))
@@ -149,7 +152,7 @@ fn an_index_is_rebased_whole() {
     let mut entries = Vec::new();
     for arch in ["amd64", "arm64"] {
         let base = put_base(&world, &format!("run:{arch}-1"), arch);
-        let app = app_on(&base, &[("workspace/app", arch)]);
+        let app = billed_app_on(&base, &[("workspace/app", arch)], &BILLS);
         world.push(&format!("app:{arch}"), &app).unwrap();
         entries.push(json!({ "mediaType": MANIFEST, "digest": app.digest(), "size": app.manifest.len(),
             "platform": { "architecture": arch, "os": "linux" } }));
@@ -172,7 +175,7 @@ fn an_index_is_rebased_whole() {
         new.push(rebased);
     }
     let rewritten = every.rewritten(&swaps).unwrap().unwrap();
-    let tag = RegistryTag::new(world.registries.clone(), world.reference("app:all")).unwrap();
+    let tag = RegistryTag::new(world.registries.clone(), world.reference("app:all")).unwrap().with_bills();
     let stored = tag.replace(&new, Some((INDEX, &rewritten)), &Silent, &Cancel::new()).unwrap();
     let there = world.registry.manifest("app", "all").unwrap();
     assert_eq!(Digest::of(&there), stored.digest);
@@ -182,5 +185,7 @@ fn an_index_is_rebased_whole() {
         let pulled = world.source("app:all").image(&image.platform).unwrap();
         assert_eq!(pulled.digest(), image.digest());
         validate(&pulled).unwrap();
+        let about: Vec<Value> = listed(&world, image).iter().map(|entry| entry["artifactType"].clone()).collect();
+        assert_eq!(about, Format::ALL.map(Format::media_type), "each platform has its own bills again");
     }
 }
