@@ -14,6 +14,7 @@ mod inputs;
 mod interop;
 mod interrupt;
 mod java;
+mod keeping;
 mod killed;
 mod memory;
 mod peers;

@@ -16,6 +16,17 @@ pub fn create(name: &str, usage: Usage) -> Result<Layer, Error> {
     layers::create(name, usage)
 }
 
+/// Keeps this buildpack's layer `name` of the previous build of the same image as it is, with its environment and notes. Where
+/// that is not possible the error is [`Fault::NotFound`](crate::Fault::NotFound), and the layer can be made anew.
+pub fn reuse(name: &str, usage: Usage) -> Result<(), Error> {
+    layers::reuse(name, usage)
+}
+
+/// Begins the layer `name` with the files that it had in the previous build, if it was for [`Usage::CACHE`] and they are kept.
+pub fn restore(name: &str, usage: Usage) -> Result<Layer, Error> {
+    layers::restore(name, usage)
+}
+
 impl Layer {
     /// Sets a variable where it is unset or empty.
     pub fn default_env(&self, scope: &EnvScope, name: &str, value: &str) -> Result<(), Error> {

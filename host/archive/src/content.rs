@@ -27,6 +27,12 @@ pub trait Content: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// A text that stays as it is as long as the bytes stand in the same file and nobody writes to it: what was read once need not
+    /// be read again. None where they are in no file at hand.
+    fn mark(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Reads everything, refusing more than `limit` bytes before allocating.
     fn bytes(&self, limit: u64) -> io::Result<Vec<u8>> {
         if self.size() > limit {
@@ -106,6 +112,10 @@ impl Content for Known {
 
     fn span(&self) -> io::Result<Option<Span>> {
         self.content.span()
+    }
+
+    fn mark(&self) -> io::Result<Option<String>> {
+        self.content.mark()
     }
 }
 
@@ -197,6 +207,10 @@ impl Content for Span {
 
     fn span(&self) -> io::Result<Option<Span>> {
         Ok(Some(self.clone()))
+    }
+
+    fn mark(&self) -> io::Result<Option<String>> {
+        Ok(Some(format!("{}-{}+{}", self.stat()?.mark(), self.offset, self.len)))
     }
 }
 

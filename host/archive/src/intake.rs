@@ -67,6 +67,7 @@ pub(crate) struct Intake<'a> {
     format: &'static str,
     limits: &'a Limits,
     links: Links,
+    rooted: bool,
     tree: Tree,
     named_folders: HashSet<TreePath>,
     entries: usize,
@@ -76,7 +77,12 @@ pub(crate) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(crate) fn new(format: &'static str, limits: &'a Limits, links: Links) -> Self {
         let (tree, named_folders) = (Tree::new(), HashSet::new());
-        Self { format, limits, links, tree, named_folders, entries: 0, bytes: 0 }
+        Self { format, limits, links, rooted: false, tree, named_folders, entries: 0, bytes: 0 }
+    }
+
+    /// The same, where names may begin with one `/`, which is the root of the tree.
+    pub(crate) fn rooted(self) -> Self {
+        Self { rooted: true, ..self }
     }
 
     /// An error that names an entry.
@@ -96,7 +102,7 @@ impl<'a> Intake<'a> {
             return Err(self.refuse_all(format!("it holds more than {} entries", self.limits.entries)));
         }
         let text = str::from_utf8(raw).map_err(|_| self.refuse(raw, "its name is not UTF-8"))?;
-        let mut rest = text;
+        let mut rest = text.strip_prefix('/').filter(|below| self.rooted && !below.is_empty()).unwrap_or(text);
         while let Some(below) = rest.strip_prefix("./") {
             rest = below;
         }

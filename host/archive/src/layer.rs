@@ -9,6 +9,7 @@ mod block;
 mod pack;
 mod packing;
 mod press;
+mod reading;
 mod tarring;
 
 use std::{
@@ -22,6 +23,7 @@ use stave_model::digest::Digest;
 pub use self::{
     packing::{InvalidPacking, LAYER_FORMAT, Level, Packing},
     press::Press,
+    reading::read,
 };
 use crate::{
     member::Member,

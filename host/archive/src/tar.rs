@@ -30,7 +30,16 @@ const MAX_ID: u64 = i32::MAX as u64;
 /// Modes, owners and groups are kept in [`Access`], setuid bits among them: who writes a layer decides what becomes of them.
 /// A hard link becomes a file of its own that shares the other's bytes.
 pub fn read(reader: impl Read, limits: &Limits, spool: &mut Spool, links: Links) -> Result<Tree, ArchiveError> {
-    let intake = Intake::new("tar", limits, links);
+    take_in(reader, Intake::new("tar", limits, links), spool)
+}
+
+/// Reads the tar of a layer as [`crate::layer`] and the lifecycle write it: names begin with a `/`, which is the image's root,
+/// and links may have any text.
+pub(crate) fn read_layer(reader: impl Read, limits: &Limits, spool: &mut Spool) -> Result<Tree, ArchiveError> {
+    take_in(reader, Intake::new("layer", limits, Links::AnyText).rooted(), spool)
+}
+
+fn take_in(reader: impl Read, intake: Intake<'_>, spool: &mut Spool) -> Result<Tree, ArchiveError> {
     let mut tar = Tar { input: BufReader::with_capacity(BUFFER, reader), intake, spool };
     let mut ahead = Extensions::default();
     while let Some(header) = tar.header()? {

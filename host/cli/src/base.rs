@@ -5,7 +5,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::Value;
 use stave_distro::{
     compose::{self, Stack},
     definition::{Definition, oci_architecture},
@@ -20,6 +19,7 @@ use stave_lifecycle::port::{
 use stave_model::{
     builder::StackReference,
     digest::Digest,
+    image,
     target::{Distro, Platform},
 };
 use stave_oci::{
@@ -176,12 +176,7 @@ fn told(workshop: &Workshop, base: Base) -> Result<Base, Exit> {
 
 /// The distribution that the base's labels name (platform specification, "Run Image").
 pub(crate) fn distro(base: &Base) -> Option<Distro> {
-    let config: Value = serde_json::from_slice(&base.image.config).ok()?;
-    let label = |name: &str| config.get("config")?.get("Labels")?.get(name)?.as_str().map(str::to_owned);
-    Some(Distro {
-        name: label("io.buildpacks.base.distro.name")?,
-        version: label("io.buildpacks.base.distro.version").unwrap_or_default(),
-    })
+    image::stack(&base.image.config).ok()?.distro
 }
 
 #[cfg(test)]

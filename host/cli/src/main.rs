@@ -13,6 +13,7 @@ mod exit;
 mod found;
 mod interrupt;
 mod prepare;
+mod previous;
 mod project;
 mod settings;
 mod ui;

@@ -208,6 +208,7 @@ impl Observer for Ui {
                 let how = match how {
                     Made::Written => "written",
                     Made::Kept => "kept from before",
+                    Made::Reused => "reused as it was",
                 };
                 self.say(&format!("layer {} {how} ({})", printable(&what), bytes(size)));
             }

@@ -38,6 +38,7 @@ use crate::{
         failure::PortError,
         observer::{Event, Observer, Phase},
     },
+    previous::kept::{Kept, KeptContents},
     workbench::DraftLayer,
 };
 
@@ -170,9 +171,18 @@ pub enum EnvironmentError {
     Tree(#[from] TreeError),
 }
 
+/// What came of a build.
+#[derive(Debug)]
+pub struct Exported {
+    /// The image.
+    pub image: Image,
+    /// The layers that are for the next build of the image.
+    pub kept: Kept,
+}
+
 /// Assembles the image on its base, as the buildpacks say.
 pub fn export(ports: &Ports<'_>, base: &Base, built: &Built) -> Result<Image, ExportError> {
-    export_as(ports, base, built, &Choices::default())
+    export_as(ports, base, built, &Choices::default()).map(|exported| exported.image)
 }
 
 /// The process types there are, if the chosen one is not among them.
@@ -187,12 +197,12 @@ fn check_process(built: &Built, choices: &Choices) -> Result<(), ExportError> {
 }
 
 /// Assembles the image on its base, as somebody chose.
-pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choices) -> Result<Image, ExportError> {
+pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choices) -> Result<Exported, ExportError> {
     check_process(built, choices)?;
     ports.observer.observe(Event::Phase(Phase::Export));
     let owner = image::owner(&base.image.config).map_err(ExportError::Base)?;
     let metadata = Metadata { buildpacks: built.parts.iter().map(participant).collect(), launch: built.launch.clone() };
-    let mut drafts = drafts::buildpack_drafts(&built.parts, owner)?;
+    let mut drafts = drafts::buildpack_drafts(&built.parts, owner, is_launch)?;
     let sbom = bill::draft(ports, built, owner)?.map(|bill| drafts.push(bill)).map(|()| drafts.len() - 1);
     let app_start = drafts.len();
     drafts.extend(drafts::app_drafts(ports, built, owner)?);
@@ -202,8 +212,12 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     if !metadata.launch.processes.is_empty() {
         drafts.push(drafts::process_draft(&metadata)?);
     }
-    let ready = layers::make_all(ports, &drafts)?;
+    let image_end = drafts.len();
+    drafts.extend(drafts::buildpack_drafts(&built.parts, owner, is_cache_alone)?);
+    let mut ready = layers::make_all(ports, &drafts)?;
+    let beside = ready.split_off(image_end);
     stop_if_asked(ports)?;
+    let kept = kept(&base.image.config, &built.parts, &ready, &beside)?;
     let sha = |index: usize| ready.get(index).map_or(LayerSha { sha: String::new() }, |r| r.layer.diff_id.into());
     let lifecycle = LifecycleMetadata {
         app: (app_start..app_end).map(sha).collect(),
@@ -231,7 +245,7 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     let config = image::assemble(&base.image.config, &addition).map_err(ExportError::Base)?;
     let layers =
         base.image.layers.iter().map(ImageLayer::in_oci_words).chain(ready.into_iter().map(|r| r.layer)).collect();
-    Ok(Image::new(base.image.platform.clone(), config, layers))
+    Ok(Exported { image: Image::new(base.image.platform.clone(), config, layers), kept })
 }
 
 fn stop_if_asked(ports: &Ports<'_>) -> Result<(), ExportError> {
@@ -259,7 +273,40 @@ fn run_image(base: &Base) -> RunImage {
 
 /// Layers of the image, not those that only serve later builds.
 fn launch_layers(part: &Part) -> impl Iterator<Item = &DraftLayer> {
-    part.layers.iter().filter(|layer| layer.usage.launch)
+    part.layers.iter().filter(|layer| is_launch(layer))
+}
+
+fn is_launch(layer: &DraftLayer) -> bool {
+    layer.usage.launch
+}
+
+/// Whether a layer is for the next build, and not in the image.
+fn is_cache_alone(layer: &DraftLayer) -> bool {
+    layer.usage.cache && !layer.usage.launch
+}
+
+/// The layers that are for the next build: those of the image that are, and those that are made beside it.
+fn kept(base_config: &[u8], parts: &[Part], image: &[Ready], beside: &[Ready]) -> Result<Kept, ExportError> {
+    let (mut image, mut beside) = (image.iter(), beside.iter());
+    let mut kept = Kept::default();
+    for part in parts {
+        for layer in part.layers.iter().filter(|layer| is_launch(layer) || is_cache_alone(layer)) {
+            let made = if is_launch(layer) { image.next() } else { beside.next() };
+            let Some(Ready { layer: made, .. }) = made.filter(|_| layer.usage.cache) else { continue };
+            let contents = KeptContents {
+                usage: layer.usage,
+                metadata: layer.metadata.clone(),
+                contents: layer.contents.clone(),
+                diff_id: made.diff_id,
+                descriptor: made.descriptor.clone(),
+            };
+            kept.layers.entry(part.manifest.buildpack.id.clone()).or_default().insert(layer.name.clone(), contents);
+        }
+    }
+    if !kept.layers.is_empty() {
+        kept.stack = Some(image::stack(base_config).map_err(ExportError::Base)?);
+    }
+    Ok(kept)
 }
 
 fn buildpack_labels(parts: &[Part], ready: &[Ready]) -> Vec<BuildpackLayers> {

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The form of what is kept, and what the bench does: another one forgets everything.
-const FORMAT: &str = "memory 1";
+const FORMAT: &str = "memory 2";
 /// Most answers that are kept of one buildpack under the same rules: for an app that goes back and forth.
 const MAX_KEPT: usize = 4;
 /// Most bytes that they take together.

@@ -1,21 +1,48 @@
-//! What the previous build of an image left for the next one: the notes and layers that the image's label tells of.
+//! What the previous build of an image left for the next one: the notes and layers that the image's label tells of, the layers
+//! themselves, and the contents that were kept beside it.
+
+mod bill;
+pub mod kept;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use stave_archive::content::{Content, Span};
 use stave_model::{
-    digest::Digest,
+    digest::{Digest, Key},
     id::{BuildpackId, LayerName},
-    image::{BuildpackLayers, LIFECYCLE_LABEL, LifecycleMetadata},
+    image::{self, BuildpackLayers, LIFECYCLE_LABEL, LifecycleMetadata},
     layer::Usage,
-    restore::{Reason, Restored, restore},
+    restore::{Former, Reason, Restored, Source, Stack, contents, restore, reuse},
+    sbom::Component,
 };
 
-use crate::image::Image;
+use self::{
+    bill::Bill,
+    kept::{Kept, KeptContents, Shelf},
+};
+use crate::{
+    image::{Image, ImageLayer},
+    port::blobs::Results,
+};
 
 /// The previous build, by buildpack.
 #[derive(Debug, Clone, Default)]
-pub struct Previous(BTreeMap<BuildpackId, BuildpackLayers>);
+pub struct Previous {
+    parts: BTreeMap<BuildpackId, BuildpackLayers>,
+    /// The image's layers by diffID.
+    layers: BTreeMap<Digest, ImageLayer>,
+    bill: Bill,
+    /// The kind of base that the image stands on.
+    stack: Option<Stack>,
+    kept: Kept,
+    shelf: Option<Shelf>,
+    /// The kind of base that this build is for.
+    target: Option<Stack>,
+    cleared: bool,
+}
 
 /// A layer of the previous build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,97 +53,181 @@ pub struct PreviousLayer {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// A layer that is taken over as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Reused {
+    /// Its bytes, of which none is read.
+    pub(crate) layer: ImageLayer,
+    /// The notes that were kept with it.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Whence it comes.
+    pub(crate) source: Source,
+}
+
+/// What is known of a layer, from the image and from what was kept.
+struct Known<'a> {
+    usage: Usage,
+    metadata: &'a BTreeMap<String, String>,
+    image: Option<Digest>,
+    kept: Option<(&'a KeptContents, Span)>,
+    same_stack: bool,
+}
+
+impl Known<'_> {
+    fn former(&self) -> Former<'_> {
+        let kept = self.kept.as_ref().map(|(kept, _)| &kept.diff_id);
+        Former { usage: self.usage, image: self.image.as_ref(), kept, same_stack: self.same_stack }
+    }
+}
+
 impl Previous {
-    /// What an image's configuration tells; nothing if it is not one that was built.
+    /// What an image tells of its build; nothing if it is not one that was built.
     pub fn of_image(image: &Image) -> Self {
         let label = |config: Value| config.pointer("/config/Labels")?.get(LIFECYCLE_LABEL)?.as_str().map(str::to_owned);
         let text = serde_json::from_slice(&image.config).ok().and_then(label).unwrap_or_default();
-        let metadata = serde_json::from_str::<LifecycleMetadata>(&text).ok();
-        let parts = metadata.map(|metadata| metadata.buildpacks).unwrap_or_default();
-        Self(parts.into_iter().map(|part| (part.key.clone(), part)).collect())
+        let Ok(metadata) = serde_json::from_str::<LifecycleMetadata>(&text) else { return Self::default() };
+        let layers: BTreeMap<_, _> = image.layers.iter().map(|layer| (layer.diff_id, layer.clone())).collect();
+        let bill = metadata.sbom.and_then(|sbom| sbom.sha.parse().ok()).and_then(|sha: Digest| layers.get(&sha));
+        Self {
+            parts: metadata.buildpacks.into_iter().map(|part| (part.key.clone(), part)).collect(),
+            bill: bill.cloned().map(Bill::of).unwrap_or_default(),
+            layers,
+            stack: image::stack(&image.config).ok(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with the contents that an earlier build of the image kept at `place`.
+    #[must_use]
+    pub fn with_kept(self, kept: Kept, place: Shelf) -> Self {
+        Self { kept, shelf: Some(place), ..self }
+    }
+
+    /// The same for a build on the base `base`.
+    #[must_use]
+    pub fn for_base(self, base: &Image) -> Self {
+        Self { target: image::stack(&base.config).ok(), ..self }
     }
 
     /// The same as if no layer came back. Notes stay: a cache is not what they are in.
     #[must_use]
     pub fn without_layers(mut self) -> Self {
-        self.0.values_mut().for_each(|part| part.layers.clear());
-        self
+        self.parts.values_mut().for_each(|part| part.layers.clear());
+        Self { kept: Kept::default(), cleared: true, ..self }
     }
 
     /// The notes of a buildpack, whatever became of its layers.
     pub fn notes(&self, buildpack: &BuildpackId) -> BTreeMap<String, String> {
-        let store = self.0.get(buildpack).and_then(|part| part.store.clone());
+        let store = self.parts.get(buildpack).and_then(|part| part.store.clone());
         store.map(|store| store.metadata).unwrap_or_default()
     }
 
-    /// What a buildpack gets back of one of its layers, or why it gets nothing. No contents are kept between builds: they are
-    /// known by their recipe when a layer is described again.
+    /// What a buildpack is told of one of its layers, or why it is told nothing.
     pub fn layer(&self, buildpack: &BuildpackId, name: &LayerName) -> Result<PreviousLayer, Reason> {
-        let entry = self.0.get(buildpack).and_then(|part| part.layers.get(name));
-        let entry = entry.ok_or(Reason::NotInImage)?;
-        let in_image: Option<Digest> = entry.sha.parse().ok();
-        match restore(entry.usage, in_image.as_ref(), None) {
+        let missing = if self.cleared { Reason::Cleared } else { Reason::NotInImage };
+        let known = self.known(buildpack, name).ok_or(missing)?;
+        let Former { usage, image, kept, .. } = known.former();
+        match restore(usage, image, kept) {
             (Restored::Nothing, reason) => Err(reason),
             (Restored::Metadata | Restored::Contents, _) => {
-                Ok(PreviousLayer { usage: entry.usage, metadata: entry.data.clone() })
+                Ok(PreviousLayer { usage, metadata: known.metadata.clone() })
             }
         }
     }
+
+    /// A layer of a buildpack as it is, for the same uses, or why it is not to be had.
+    pub(crate) fn reuse(&self, buildpack: &BuildpackId, name: &LayerName, asked: Usage) -> Result<Reused, Reason> {
+        let known = self.known(buildpack, name);
+        let source = reuse(asked, known.as_ref().map(Known::former), self.cleared)?;
+        let known = known.ok_or(Reason::NoneThere)?;
+        let layer = match source {
+            Source::Kept => known.kept.map(|(kept, span)| kept.layer(span)).ok_or(Reason::NotKept)?,
+            Source::Image => {
+                let layer = known.image.and_then(|sha| self.layers.get(&sha)).ok_or(Reason::NotInImage)?;
+                if !self.is_whole(&layer.descriptor.digest, layer.content.as_ref()) {
+                    return Err(Reason::Damaged);
+                }
+                layer.clone()
+            }
+        };
+        Ok(Reused { layer, metadata: known.metadata.clone(), source })
+    }
+
+    /// The kept contents of a layer of a buildpack, or why there are none.
+    pub(crate) fn contents(&self, buildpack: &BuildpackId, name: &LayerName) -> Result<ImageLayer, Reason> {
+        let known = self.known(buildpack, name);
+        contents(known.as_ref().map(Known::former), self.cleared)?;
+        known.and_then(|known| known.kept).map(|(kept, span)| kept.layer(span)).ok_or(Reason::NotKept)
+    }
+
+    /// What is known to be in a layer that is taken over.
+    pub(crate) fn components(
+        &self,
+        buildpack: &BuildpackId,
+        name: &LayerName,
+        source: Source,
+        scratch: &std::path::Path,
+    ) -> Result<Vec<Component>, bill::Unreadable> {
+        match source {
+            Source::Kept => Ok(self.kept.of(buildpack, name).map(|kept| kept.contents.clone()).unwrap_or_default()),
+            Source::Image => self.bill.components(buildpack, name, scratch),
+        }
+    }
+
+    fn known(&self, buildpack: &BuildpackId, name: &LayerName) -> Option<Known<'_>> {
+        let entry = self.parts.get(buildpack).and_then(|part| part.layers.get(name));
+        let kept = self.kept.of(buildpack, name);
+        let (usage, metadata) = match (entry, kept) {
+            (Some(entry), _) => (entry.usage, &entry.data),
+            (None, Some(kept)) => (kept.usage, &kept.metadata),
+            (None, None) => return None,
+        };
+        let span = |kept: &KeptContents| {
+            let blobs = &self.shelf.as_ref()?.blobs;
+            let digest = &kept.descriptor.digest;
+            let span = blobs.get(digest).ok()??;
+            if span.size() == kept.descriptor.size && self.is_whole(digest, &span) {
+                return Some(span);
+            }
+            // The right bytes can take its place now.
+            let _ = blobs.discard(digest);
+            None
+        };
+        let stack = if entry.is_some() { self.stack.as_ref() } else { self.kept.stack.as_ref() };
+        Some(Known {
+            usage,
+            metadata,
+            image: entry.and_then(|entry| entry.sha.parse().ok()),
+            kept: kept.and_then(|kept| Some((kept, span(kept)?))),
+            same_stack: stack.is_some() && stack == self.target.as_ref(),
+        })
+    }
+
+    /// Whether a content has its digest. One in a file is read once, and again only if it is another file or was written since;
+    /// what comes from elsewhere is compared when it is fetched.
+    fn is_whole(&self, digest: &Digest, content: &dyn Content) -> bool {
+        let Ok(mark) = content.mark() else { return false };
+        let Some(mark) = mark else { return true };
+        let results = self.shelf.as_ref().map(|place| place.results.as_ref());
+        if results.is_some_and(|results| results.get(&whole(digest)).is_some_and(|kept| kept == mark.as_bytes())) {
+            return true;
+        }
+        let is_whole = content.digest().is_ok_and(|found| found == *digest);
+        if let Some(results) = results.filter(|_| is_whole) {
+            results.put(&whole(digest), mark.as_bytes());
+        }
+        is_whole
+    }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use serde_json::json;
-    use stave_model::target::Platform;
+/// Under what it is kept which file of a digest was compared with it.
+fn whole(digest: &Digest) -> Digest {
+    Key::new("whole blob 1").field(digest.hex()).finish()
+}
 
-    use super::*;
-
-    /// An image in which `acme/tool` left notes and a layer for each kind of use.
-    pub(crate) fn image(seen: &str) -> Image {
-        let layer = |build: bool, launch: bool, cache: bool| {
-            let sha = Digest::of(b"layer");
-            json!({ "sha": sha, "data": { "version": seen }, "build": build, "launch": launch, "cache": cache })
-        };
-        let label = json!({
-            "app": [], "config": { "sha": "" }, "launcher": { "sha": "" }, "process-types": { "sha": "" },
-            "runImage": { "topLayer": "", "reference": "" }, "stack": { "runImage": { "image": "" } },
-            "buildpacks": [
-                { "key": "acme/tool", "version": "1.0.0", "store": { "metadata": { "seen": seen } }, "layers": {
-                    "jre": layer(false, true, false), "jdk": layer(true, true, false), "kept": layer(false, true, true) } },
-                { "key": "acme/other", "version": "1.0.0", "layers": {} }
-            ]
-        });
-        let config = json!({ "config": { "Labels": { LIFECYCLE_LABEL: label.to_string() } } });
-        Image::new(Platform::linux("amd64"), config.to_string().into_bytes(), Vec::new())
-    }
-
-    #[test]
-    fn an_image_tells_of_its_build() {
-        let previous = Previous::of_image(&image("yes"));
-        let (tool, other) = ("acme/tool".parse().unwrap(), "acme/other".parse().unwrap());
-        assert_eq!(previous.notes(&tool), [("seen".to_owned(), "yes".to_owned())].into());
-        assert_eq!(previous.notes(&other), BTreeMap::new());
-        let layer = |name: &str| match previous.layer(&tool, &name.parse().unwrap()) {
-            Ok(layer) => format!("{name}: {:?}", layer.metadata),
-            Err(reason) => format!("{name}: {reason}"),
-        };
-        insta::assert_snapshot!(["jre", "jdk", "kept", "none"].map(layer).join("\n"), @r#"
-        jre: {"version": "yes"}
-        jdk: it was for later buildpacks and not to be kept
-        kept: its contents are not kept any more
-        none: the previous image does not have it
-        "#);
-        assert!(previous.layer(&other, &"jre".parse().unwrap()).is_err());
-        let cleared = previous.clone().without_layers();
-        assert_eq!(cleared.notes(&tool), previous.notes(&tool));
-        assert_eq!(cleared.layer(&tool, &"jre".parse().unwrap()), Err(Reason::NotInImage));
-    }
-
-    #[test]
-    fn an_image_that_tells_nothing_is_none() {
-        for config in ["", "{}", r#"{"config":{"Labels":{"io.buildpacks.lifecycle.metadata":"[]"}}}"#] {
-            let image = Image::new(Platform::linux("amd64"), config.as_bytes().to_vec(), Vec::new());
-            assert!(Previous::of_image(&image).0.is_empty(), "{config}");
-        }
+/// Keeps that `content` was written with this digest just now, so that nobody reads it to know.
+pub(crate) fn learn(results: &dyn Results, digest: &Digest, content: &dyn Content) {
+    if let Ok(Some(mark)) = content.mark() {
+        results.put(&whole(digest), mark.as_bytes());
     }
 }

@@ -13,6 +13,8 @@ use crate::{
     id::{BuildpackId, LayerName, ProcessType},
     launch::DEFAULT_EXEC_ENV,
     layer::Usage,
+    restore::Stack,
+    target::Distro,
     time,
 };
 
@@ -195,6 +197,16 @@ pub fn owner(base_config: &[u8]) -> Result<(u32, u32), ImageError> {
     Ok((number("CNB_USER_ID"), number("CNB_GROUP_ID")))
 }
 
+/// The kind of a base, or of the base that an image stands on: an image keeps its base's labels and environment.
+pub fn stack(config: &[u8]) -> Result<Stack, ImageError> {
+    let owner = owner(config)?;
+    let config = parse(config)?;
+    let label = |name: &str| config.get("config")?.get("Labels")?.get(name)?.as_str().map(str::to_owned);
+    let distro = label("io.buildpacks.base.distro.name")
+        .map(|name| Distro { name, version: label("io.buildpacks.base.distro.version").unwrap_or_default() });
+    Ok(Stack { distro, owner })
+}
+
 /// The new image's configuration as JSON: the base's, with `addition` on top.
 pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, ImageError> {
     let mut config = parse(base_config)?;
@@ -364,6 +376,17 @@ mod tests {
         assert_eq!(config["config"]["Env"][0], "CNB_LAYERS_DIR=/layers");
         assert_eq!(config["config"]["Env"][4], "PATH=/cnb/process:/cnb/lifecycle");
         assert_eq!(owner(b"{}").unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn a_base_and_an_image_upon_it_are_of_one_kind() {
+        let base = json!({ "config": { "Env": ["CNB_USER_ID=1001", "CNB_GROUP_ID=1000"], "Labels": {
+            "io.buildpacks.base.distro.name": "debian", "io.buildpacks.base.distro.version": "12" } } });
+        let image = assemble(base.to_string().as_bytes(), &addition()).unwrap();
+        let distro = Some(Distro { name: "debian".to_owned(), version: "12".to_owned() });
+        assert_eq!(stack(&image).unwrap(), Stack { distro, owner: (1001, 1000) });
+        assert_eq!(stack(base.to_string().as_bytes()).unwrap(), stack(&image).unwrap());
+        assert_eq!(stack(b"{}").unwrap(), Stack::default());
     }
 
     #[test]

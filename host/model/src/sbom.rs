@@ -152,7 +152,7 @@ pub fn read(cyclonedx: &[u8]) -> Result<Vec<Component>, serde_json::Error> {
     }
     let document: Document = serde_json::from_slice(cyclonedx)?;
     let component = |Listed { group, name, version, purl, licenses, hashes }: Listed| {
-        let expression = |license: &Value| license.get("expression").and_then(Value::as_str).map(str::to_owned);
+        let expression = |license: &Value| license.get("expression").and_then(Value::as_str).map(apart);
         let is_sha = |hash: &&Value| hash.get("alg").is_some_and(|alg| alg == "SHA-256");
         let sha = hashes.iter().find(is_sha).and_then(|hash| hash.get("content")?.as_str());
         Component {
@@ -160,11 +160,18 @@ pub fn read(cyclonedx: &[u8]) -> Result<Vec<Component>, serde_json::Error> {
             name,
             version,
             purl: purl.and_then(|purl| purl.parse().ok()),
-            licenses: licenses.iter().filter_map(expression).collect(),
+            licenses: licenses.iter().filter_map(expression).flatten().collect(),
             sha256: sha.and_then(|hex| format!("sha256:{hex}").parse().ok()),
         }
     };
     Ok(document.components.into_iter().map(component).collect())
+}
+
+/// The licences that [`Component::license`] made one expression of.
+fn apart(expression: &str) -> Vec<String> {
+    let inner = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let parts: Vec<&str> = inner.map(|inner| inner.split(") AND (").collect()).unwrap_or_default();
+    if parts.len() > 1 { parts.into_iter().map(str::to_owned).collect() } else { vec![expression.to_owned()] }
 }
 
 fn cyclonedx(what: &str, components: &[Component]) -> Value {
@@ -399,6 +406,18 @@ mod tests {
             assert_ne!(format.write("y", &all), one);
             assert_ne!(format.write("x", &all[..1]), one);
             assert!(!format.write("x", &[]).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_bill_is_read_back_as_what_it_was_written_from() {
+        let [jre, core, _] = &components()[..] else { panic!("there are three") };
+        // What is no SPDX expression was never in the bill.
+        let core = Component { licenses: Vec::new(), ..core.clone() };
+        let one = Component { licenses: vec!["(MIT) OR (Apache-2.0)".to_owned()], ..core.clone() };
+        for known in [vec![], vec![jre.clone()], vec![core, one, jre.clone()]] {
+            let back = read(&Format::CycloneDx.write("x", &known)).unwrap();
+            assert_eq!(back, sorted(known));
         }
     }
 }

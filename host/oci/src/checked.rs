@@ -43,6 +43,10 @@ impl Content for Checked {
             promised: &self.promised,
         }))
     }
+
+    fn mark(&self) -> io::Result<Option<String>> {
+        self.content.mark()
+    }
 }
 
 /// Hashes what passes. Whoever reads exactly the promised number of bytes, and does not look for the end, is told too.

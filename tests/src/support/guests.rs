@@ -1,4 +1,4 @@
-//! Buildpacks that misbehave, from `tests/guests`, and builders that name them.
+//! Buildpacks that misbehave, or try something out, from `tests/guests`, and builders that name them.
 
 use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
 
@@ -22,8 +22,8 @@ pub(crate) fn bare(name: &str) -> Vec<u8> {
         cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
         succeeds(
             cargo
-                .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-planter"])
-                .args(["-p", "stave-sockets"])
+                .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-keeper"])
+                .args(["-p", "stave-planter", "-p", "stave-sockets"])
                 .arg("--target-dir")
                 .arg(&folder),
         );

@@ -13,7 +13,7 @@ use stave_archive::layer::Packing;
 use stave_lifecycle::{
     build::{self, BuildError},
     detect::Detection,
-    export::{self, Choices, ExportError},
+    export::{self, Choices, ExportError, Exported},
     image::{Image, Index},
     port::{
         bases::Base,
@@ -22,7 +22,7 @@ use stave_lifecycle::{
         observer::{Event, Level, Observer},
         sink::Sink,
     },
-    previous::Previous,
+    previous::{Previous, kept::Kept},
 };
 use stave_model::{digest::Digest, id::ProcessType, target::Platform};
 use stave_oci::reference::{InvalidReference, Reference};
@@ -32,6 +32,7 @@ use crate::{
     destination, embedded,
     exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
+    previous,
     ui::{bytes, seconds},
     workshop::Workshop,
 };
@@ -79,6 +80,7 @@ pub(crate) struct How {
 /// What was built for one platform.
 pub(crate) struct Finished {
     pub(crate) image: Image,
+    kept: Kept,
     base: Base,
     detection: Detection,
 }
@@ -104,14 +106,16 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        let previous = previous(workshop, &names[0], platform);
-        let previous = if arguments.clear_cache { previous.without_layers() } else { previous };
+        let previous = previous::of(workshop, &names[0], platform, arguments.clear_cache);
         let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
         finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
     }
     prepared.app.keep(&workshop.results);
     let images: Vec<Image> = finished.iter().map(|one| one.image.clone()).collect();
     send_all(workshop, &images, &sinks)?;
+    for Finished { image, kept, .. } in &finished {
+        kept.keep(&workshop.results, &names[0].to_string(), &image.platform);
+    }
     if let Some(file) = &arguments.report {
         write_report(file, &names, &images)?;
     }
@@ -156,17 +160,6 @@ fn created(arguments: &Build, epoch: Option<&str>) -> Result<Option<u64>, Exit> 
     }))
 }
 
-/// What the image store has of an earlier build under this name. An image that cannot be read tells nothing: this build makes
-/// it anew.
-fn previous(workshop: &Workshop, name: &Reference, platform: &Platform) -> Previous {
-    let found = workshop.images.get(&name.to_string(), platform).unwrap_or_else(|error| {
-        let text = format!("buildpacks are told nothing of the previous image {name}: {error}");
-        workshop.ui.observe(Event::Note(Level::Warning, text));
-        None
-    });
-    found.map(|image| Previous::of_image(&image)).unwrap_or_default()
-}
-
 /// Builds for one platform.
 pub(crate) fn build_for(
     workshop: &Workshop,
@@ -176,7 +169,7 @@ pub(crate) fn build_for(
     choices: &Choices,
 ) -> Result<Finished, Exit> {
     let (base, mut shop) = prepared.open_shop(workshop, platform.clone())?;
-    shop.previous = Arc::new(previous);
+    shop.previous = Arc::new(previous.for_base(&base.image));
     let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;
     let built = build::build(&shop, &detection, prepared.app.tree.clone()).map_err(build_failed)?;
     let forgetful = Forgetful(&workshop.results);
@@ -189,8 +182,8 @@ pub(crate) fn build_for(
         launcher_version: env!("CARGO_PKG_VERSION"),
         packing,
     };
-    let image = export::export_as(&ports, &base, &built, choices).map_err(export_failed)?;
-    Ok(Finished { image, base, detection })
+    let Exported { image, kept } = export::export_as(&ports, &base, &built, choices).map_err(export_failed)?;
+    Ok(Finished { image, kept, base, detection })
 }
 
 /// Results that remember nothing of earlier runs, and keep what this one makes.

@@ -88,6 +88,15 @@ impl Host for Guest {
         let layer = self.ask(|bench| bench.create_layer(&name, usage.into()))?;
         self.hand_out(Layer(layer))
     }
+
+    fn reuse(&mut self, name: String, usage: Usage) -> Result<(), CallError> {
+        self.ask(|bench| bench.reuse_layer(&name, usage.into()))
+    }
+
+    fn restore(&mut self, name: String, usage: Usage) -> Result<Resource<Layer>, CallError> {
+        let layer = self.ask(|bench| bench.restore_layer(&name, usage.into()))?;
+        self.hand_out(Layer(layer))
+    }
 }
 
 impl HostLayer for Guest {

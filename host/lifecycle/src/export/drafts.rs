@@ -14,10 +14,11 @@ use stave_model::{
     launch::metadata::Metadata,
 };
 
-use super::{EnvironmentError, ExportError, Ports, launch_layers, stop_if_asked};
+use super::{EnvironmentError, ExportError, Ports, stop_if_asked};
 use crate::{
     app::identity,
     build::{Built, Part},
+    image::ImageLayer,
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
@@ -41,6 +42,8 @@ pub(super) enum DraftTree<'a> {
     Made(Tree),
     /// A buildpack's files, which may not be made yet, and those that carry its environment.
     Described(&'a DraftLayer, Vec<(TreePath, Node)>),
+    /// It is there, packed.
+    Packed(&'a ImageLayer),
 }
 
 impl Draft<'_> {
@@ -48,6 +51,8 @@ impl Draft<'_> {
     pub(super) fn tree(&self) -> Result<Cow<'_, Tree>, ExportError> {
         let (layer, environment) = match &self.tree {
             DraftTree::Made(tree) => return Ok(Cow::Borrowed(tree)),
+            // Whoever has it packed needs no files.
+            DraftTree::Packed(_) => return Ok(Cow::Owned(Tree::new())),
             DraftTree::Described(layer, environment) => (layer, environment),
         };
         let again = |source: PortError| match source.fault {
@@ -81,11 +86,15 @@ pub(super) fn owned_place(folder: &str, owner: (u32, u32)) -> Result<Place, Expo
     Ok(place)
 }
 
-pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<Draft<'_>>, ExportError> {
+pub(super) fn buildpack_drafts(
+    parts: &[Part],
+    owner: (u32, u32),
+    wanted: fn(&DraftLayer) -> bool,
+) -> Result<Vec<Draft<'_>>, ExportError> {
     let mut drafts = Vec::new();
     for part in parts {
         let title = part.manifest.title();
-        for layer in launch_layers(part) {
+        for layer in part.layers.iter().filter(|layer| wanted(layer)) {
             let what = format!("{}:{}", part.manifest.buildpack.id, layer.name);
             let folder = format!("{LAYERS_DIR}/{}/{}", part.manifest.buildpack.id.escaped(), layer.name);
             let (environment, content) =
@@ -94,7 +103,10 @@ pub(super) fn buildpack_drafts(parts: &[Part], owner: (u32, u32)) -> Result<Vec<
                 created_by: format!("Layer: '{}', Created by buildpack: {title}", layer.name),
                 place: owned_place(&folder, owner)?,
                 key: blob_key(&folder, owner, &content),
-                tree: DraftTree::Described(layer, environment),
+                tree: match &layer.reused {
+                    Some(packed) => DraftTree::Packed(packed),
+                    None => DraftTree::Described(layer, environment),
+                },
                 what,
             });
         }

@@ -14,13 +14,18 @@ use stave_archive::{
 };
 use stave_model::digest::{Digest, Key};
 
-use super::{ExportError, Ports, drafts::Draft, json, stop_if_asked};
+use super::{
+    ExportError, Ports,
+    drafts::{Draft, DraftTree},
+    json, stop_if_asked,
+};
 use crate::{
     image::{Descriptor, ImageLayer},
     port::{
         failure::{Fault, PortError},
         observer::{Event, Made, Observer},
     },
+    previous,
 };
 
 /// A layer with fewer bytes in its files is written before anybody wonders.
@@ -71,6 +76,9 @@ pub(super) fn make_all(ports: &Ports<'_>, drafts: &[Draft<'_>]) -> Result<Vec<Re
 /// The layer from the store if its description was met before, else written now.
 fn make(ports: &Ports<'_>, press: &OnceLock<Press>, draft: &Draft<'_>) -> Result<Ready, ExportError> {
     stop_if_asked(ports)?;
+    if let DraftTree::Packed(layer) = draft.tree {
+        return Ok(ready(ports, draft, layer.clone(), Made::Reused));
+    }
     let keep = |source: PortError| match source.fault {
         Fault::Cancelled => ExportError::Cancelled,
         _ => ExportError::Keep { what: draft.what.clone(), source },
@@ -97,6 +105,10 @@ fn make(ports: &Ports<'_>, press: &OnceLock<Press>, draft: &Draft<'_>) -> Result
     let checked = span.stat().map(|stat| stat.mark()).unwrap_or_default();
     let kept = KeptLayer { diff_id, descriptor, checked };
     ports.results.put(&key, json(&kept).as_bytes());
+    if matches!(draft.tree, DraftTree::Described(..)) {
+        // The next build may keep it as it is.
+        previous::learn(ports.results, &digest, &span);
+    }
     Ok(ready(ports, draft, kept.with(span), Made::Written))
 }
 

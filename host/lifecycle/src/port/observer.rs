@@ -134,6 +134,8 @@ pub enum Made {
     Written,
     /// The same description was met before: its blob is kept.
     Kept,
+    /// Its buildpack keeps the previous build's as it is.
+    Reused,
 }
 
 /// Takes in what happens. Called from several threads.

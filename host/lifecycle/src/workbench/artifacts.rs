@@ -244,6 +244,20 @@ impl Workbench {
 
     /// The tree of an archive, whatever its format is.
     pub(super) fn unpack(&self, state: &mut State, content: &dyn Content, name: &str, attempt: &str) -> Answer<Tree> {
+        self.spooled(state, attempt, |spool| {
+            let span = spool.span_of(content)?;
+            let format = Format::of(name, &span)?;
+            Ok(format::unpack(span, format, &self.shop.limits.archive, spool)?)
+        })
+    }
+
+    /// What `work` unpacks to the bench's temporary file.
+    pub(super) fn spooled<T>(
+        &self,
+        state: &mut State,
+        attempt: &str,
+        work: impl FnOnce(&mut Spool) -> Result<T, Unreadable>,
+    ) -> Answer<T> {
         let limit = self.shop.limits.spool_bytes;
         if state.spool.as_ref().is_some_and(|spool| spool.size() > limit) {
             let attempt = format!("{attempt}: what a buildpack has unpacked takes at most {limit} bytes of disk");
@@ -253,17 +267,14 @@ impl Workbench {
             Some(spool) => spool,
             None => Spool::new_in(&self.shop.scratch).map_err(|e| PortError::of_io(attempt, Fault::Io, e))?,
         };
-        let unpacked = spool.span_of(content).map_err(Unreadable::from).and_then(|span| {
-            let format = Format::of(name, &span)?;
-            Ok(format::unpack(span, format, &self.shop.limits.archive, &mut spool)?)
-        });
+        let unpacked = work(&mut spool);
         state.spool = Some(spool);
         unpacked.map_err(|error| error.because(attempt))
     }
 }
 
 /// An archive that could not be read: by itself, or where it had to be copied first.
-enum Unreadable {
+pub(super) enum Unreadable {
     Archive(ArchiveError),
     Copy(SpoolError),
 }

@@ -8,7 +8,7 @@
 //! pins) follows from the rest and is not noted. Neither are the texts that it is told, only their digests: a journal holds
 //! what the component itself chose and nothing of what it read.
 
-use std::{error::Error as _, sync::Arc};
+use std::{collections::BTreeMap, error::Error as _, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stave_model::{
@@ -114,6 +114,12 @@ impl Said {
         Self::is(metadata.iter().fold(key, |key, (name, value)| key.field(name).field(value)).finish())
     }
 
+    /// A layer of an earlier build that is taken over with its notes.
+    pub(super) fn reused(diff_id: &Digest, metadata: &BTreeMap<String, String>) -> Self {
+        let key = Key::new("reused layer 1").field(diff_id.hex());
+        Self::is(metadata.iter().fold(key, |key, (name, value)| key.field(name).field(value)).finish())
+    }
+
     /// What stands somewhere.
     pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let (mut key, mut presence) = (Key::new("entries 1"), Presence::Missing);
@@ -192,6 +198,8 @@ pub(crate) enum Call {
     Target { said: Said },
     Notes { said: Said },
     PreviousLayer { name: String, said: Said },
+    ReuseLayer { name: String, usage: Usage, said: Said },
+    RestoreLayer { name: String, usage: Usage, said: Said },
     Bindings { kind: String, said: Said },
     Binding { name: String, key: String, said: Said },
     Available { id: String, said: Said },
@@ -226,6 +234,8 @@ impl Call {
             | Self::Target { said }
             | Self::Notes { said }
             | Self::PreviousLayer { said, .. }
+            | Self::ReuseLayer { said, .. }
+            | Self::RestoreLayer { said, .. }
             | Self::Bindings { said, .. }
             | Self::Binding { said, .. }
             | Self::Available { said, .. }
@@ -267,13 +277,15 @@ impl Call {
             | Self::Save { path, .. } => path.len(),
             Self::Link { path, destination, .. } => path.len() + destination.len(),
             Self::OverlayUnpack { archive, into, .. } => archive.len() + into.len(),
-            Self::Setting { name, .. } | Self::Settings { prefix: name, .. } | Self::CreateLayer { name, .. } => {
-                name.len()
-            }
+            Self::Setting { name, .. }
+            | Self::Settings { prefix: name, .. }
+            | Self::CreateLayer { name, .. }
+            | Self::PreviousLayer { name, .. }
+            | Self::ReuseLayer { name, .. }
+            | Self::RestoreLayer { name, .. } => name.len(),
             Self::Available { id, .. } | Self::Fetch { id, .. } => id.len(),
             Self::Bindings { kind, .. } => kind.len(),
             Self::Binding { name, key, .. } => name.len() + key.len(),
-            Self::PreviousLayer { name, .. } => name.len(),
             Self::Target { .. } | Self::Notes { .. } => 0,
         }
     }

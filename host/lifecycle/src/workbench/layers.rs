@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     app::{graft, identity},
+    image::ImageLayer,
     port::failure::{Fault, PortError},
 };
 
@@ -35,6 +36,8 @@ pub struct DraftLayer {
     pub name: LayerName,
     /// What it is for.
     pub usage: Usage,
+    /// The layer of the previous build that it is, files and environment and all; the draft has neither then.
+    pub(crate) reused: Option<ImageLayer>,
     /// Its files, as far as they are made: see [`DraftLayer::tree`].
     pub(super) tree: Tree,
     /// How to make its files, where they are remembered.
@@ -50,6 +53,21 @@ pub struct DraftLayer {
 }
 
 impl DraftLayer {
+    /// One in which nothing is yet.
+    pub(super) fn empty(name: LayerName, usage: Usage) -> Self {
+        Self {
+            name,
+            usage,
+            reused: None,
+            tree: Tree::new(),
+            again: None,
+            env: Vec::new(),
+            metadata: BTreeMap::new(),
+            contents: Vec::new(),
+            recipe: Key::new("layer 1").finish(),
+        }
+    }
+
     /// Its files, without those that carry its environment. Where a layer is remembered they are made now, which may fetch
     /// and unpack: whoever has a layer of the same recipe does not ask.
     pub fn tree(&self) -> Answer<Cow<'_, Tree>> {
@@ -72,7 +90,7 @@ impl DraftLayer {
     }
 
     /// The folder of the layer in the image.
-    fn folder(&self, buildpack: &str) -> String {
+    pub(super) fn folder(&self, buildpack: &str) -> String {
         format!("{LAYERS_DIR}/{buildpack}/{}", self.name)
     }
 }
@@ -86,8 +104,14 @@ impl Workbench {
     fn begin_layer(&self, name: &str, usage: Usage) -> Answer<usize> {
         self.begin(Interface::Layers, Phase::Build)?;
         let attempt = format!("could not begin the layer `{}`", short(name));
-        let name: LayerName = name.parse().map_err(|error| invalid(&attempt, error))?;
-        let mut state = self.state();
+        let name = self.free_name(name, &attempt)?;
+        Ok(self.state().begins(DraftLayer::empty(name, usage)))
+    }
+
+    /// The name of a layer, if one more can be begun and this was not.
+    pub(super) fn free_name(&self, name: &str, attempt: &str) -> Answer<LayerName> {
+        let name: LayerName = name.parse().map_err(|error| invalid(attempt, error))?;
+        let state = self.state();
         if state.layers.len() >= self.shop.limits.layers {
             let attempt = format!("{attempt}: a buildpack has at most {} layers", self.shop.limits.layers);
             return Err(PortError::new(Fault::TooLarge, attempt));
@@ -95,17 +119,7 @@ impl Workbench {
         if state.layers.iter().any(|layer| layer.name == name) {
             return Err(PortError::new(Fault::InvalidInput, format!("{attempt}: it was begun before")));
         }
-        state.layers.push(DraftLayer {
-            name,
-            usage,
-            tree: Tree::new(),
-            again: None,
-            env: Vec::new(),
-            metadata: BTreeMap::new(),
-            contents: Vec::new(),
-            recipe: Key::new("layer 1").finish(),
-        });
-        Ok(state.layers.len() - 1)
+        Ok(name)
     }
 
     /// Where a layer stands in the image.
@@ -273,7 +287,7 @@ impl Workbench {
 
 /// The folders at a layer's root whose files change the environment. They are written from what a buildpack sets, which was
 /// checked ([`env::refusal`]), and from nothing else.
-const ENV_FOLDERS: [&str; 3] = ["env", "env.build", "env.launch"];
+pub(super) const ENV_FOLDERS: [&str; 3] = ["env", "env.build", "env.launch"];
 
 /// Puts one file or link into a layer, as one step.
 fn replace(state: &mut State, layer: usize, at: TreePath, node: Node, attempt: &str, step: &Digest) -> Answer<()> {
@@ -292,6 +306,6 @@ fn environment(attempt: &str, folder: &str) -> PortError {
     PortError::new(Fault::InvalidInput, attempt).hint("set variables by `set-env`")
 }
 
-fn invalid(attempt: &str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
+pub(super) fn invalid(attempt: &str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
     PortError::new(Fault::InvalidInput, attempt).caused_by(cause)
 }

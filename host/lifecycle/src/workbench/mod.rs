@@ -124,6 +124,12 @@ struct State {
 }
 
 impl State {
+    /// Puts a layer on the bench; the answer stands for it.
+    fn begins(&mut self, layer: DraftLayer) -> usize {
+        self.layers.push(layer);
+        self.layers.len() - 1
+    }
+
     /// How many files, folders and links all trees hold that this buildpack had read or made.
     fn nodes(&self) -> usize {
         let opened = self.archives.iter().chain(self.artifacts.iter().filter_map(artifacts::Fetched::tree));

@@ -21,10 +21,13 @@ use super::{
     Answer, DraftLayer, Phase, Shop, Work, Workbench,
     journal::{Call, Presence, Said},
 };
-use crate::port::{
-    failure::{Fault, PortError},
-    observer::Event,
-    recall::{Change, How, Subject},
+use crate::{
+    image::ImageLayer,
+    port::{
+        failure::{Fault, PortError},
+        observer::Event,
+        recall::{Change, How, Subject},
+    },
 };
 
 /// What is kept of one call of detect or build: its journal, and its layers without their files.
@@ -43,6 +46,8 @@ struct RememberedLayer {
     metadata: BTreeMap<String, String>,
     contents: Vec<Component>,
     recipe: Digest,
+    /// Whether it is a layer of the build before, as it was there.
+    reused: bool,
 }
 
 impl Remembered {
@@ -55,6 +60,7 @@ impl Remembered {
             metadata: layer.metadata.clone(),
             contents: layer.contents.clone(),
             recipe: layer.recipe,
+            reused: layer.reused.is_some(),
         };
         Self { calls, layers: layers.iter().map(layer).collect() }
     }
@@ -70,7 +76,7 @@ impl Remembered {
     /// said then is said again, after `found` was called.
     pub(crate) fn recall(self, bench: &Workbench, found: impl FnOnce()) -> Result<Work, Change> {
         let app = Arc::clone(&bench.state().app);
-        bench.ask_again(&self.calls)?;
+        let mut reused = bench.ask_again(&self.calls)?;
         found();
         bench.say_again(&self.calls);
         let needs_app = self.calls.iter().any(|call| matches!(call, Call::CopyApp { .. }));
@@ -84,6 +90,8 @@ impl Remembered {
             made: Mutex::new(None),
         });
         let layer = |layer: RememberedLayer| DraftLayer {
+            // The one of today, of which it is known that it is the same.
+            reused: if layer.reused { reused.remove(&layer.name) } else { None },
             name: layer.name,
             usage: layer.usage,
             tree: Tree::new(),
@@ -98,6 +106,15 @@ impl Remembered {
     }
 }
 
+/// What a replay has met so far.
+#[derive(Default)]
+struct Met<'a> {
+    /// The archives that the component opened, in order.
+    opened: Vec<Opened<'a>>,
+    /// Layers of the previous build that are taken over.
+    reused: BTreeMap<LayerName, ImageLayer>,
+}
+
 /// An archive that the component opened, as the replay knows it.
 struct Opened<'a> {
     path: &'a str,
@@ -106,21 +123,22 @@ struct Opened<'a> {
 }
 
 impl Workbench {
-    /// Whether every question would be answered as it was.
-    fn ask_again(&self, calls: &[Call]) -> Result<(), Change> {
-        let mut opened: Vec<Opened<'_>> = Vec::new();
+    /// Whether every question would be answered as it was; gives the layers that are taken over.
+    fn ask_again(&self, calls: &[Call]) -> Result<BTreeMap<LayerName, ImageLayer>, Change> {
+        let mut met = Met::default();
         for call in calls {
             let Some(then) = call.said() else { continue };
-            let now = self.answer_now(call, then, &mut opened);
+            let now = self.answer_now(call, then, &mut met);
             if now != Some(then) {
-                return Err(change(call, then, now, &opened));
+                return Err(change(call, then, now, &met.opened));
             }
         }
-        Ok(())
+        Ok(met.reused)
     }
 
     /// What a question is answered now; none where that says nothing, such as when a disk fails.
-    fn answer_now<'a>(&self, call: &'a Call, then: Said, opened: &mut Vec<Opened<'a>>) -> Option<Said> {
+    fn answer_now<'a>(&self, call: &'a Call, then: Said, met: &mut Met<'a>) -> Option<Said> {
+        let Met { opened, reused } = met;
         match call {
             Call::Read { path, limit, .. } if then.is_there() && self.has_content(path, *limit, &then.what) => {
                 return Some(then);
@@ -150,6 +168,13 @@ impl Workbench {
             Call::Binding { name, key, .. } => drop(self.read_binding(name, key)),
             Call::Notes { .. } => drop(self.notes()),
             Call::PreviousLayer { name, .. } => drop(self.previous_layer(name)),
+            Call::ReuseLayer { name, usage, .. } => {
+                let name: LayerName = name.parse().ok()?;
+                if let Ok(found) = self.ask_reuse(&name, *usage) {
+                    reused.insert(name, found.layer);
+                }
+            }
+            Call::RestoreLayer { name, usage, .. } => drop(self.ask_contents(&name.parse().ok()?, *usage)),
             Call::Target { .. } => {
                 self.target();
             }
@@ -213,13 +238,11 @@ impl Workbench {
         match call {
             Call::Fetch { id, version, said } if said.is_there() => self.fetch(id, version).map(drop),
             Call::CopyApp { layer, patterns, into, said } if said.is_there() => {
-                match self.layer_copy_app(*layer, patterns, into) {
-                    // As then: what was copied is noted before it is known whether the layer takes it.
-                    Err(error) if matches!(error.fault, Fault::InvalidInput | Fault::TooLarge) => Ok(()),
-                    answer => answer.map(drop),
-                }
+                or_as_then(self.layer_copy_app(*layer, patterns, into))
             }
             Call::CreateLayer { name, usage } => self.create_layer(name, *usage).map(drop),
+            Call::ReuseLayer { name, usage, said } if said.is_there() => self.reuse_layer(name, *usage),
+            Call::RestoreLayer { name, usage, said } if said.is_there() => or_as_then(self.restore_layer(name, *usage)),
             Call::WriteFile { layer, path, contents, executable } => self.write(*layer, path, &contents.0, *executable),
             Call::Link { layer, path, destination } => self.layer_link(*layer, path, destination),
             Call::Remove { layer, patterns } => self.layer_remove(*layer, patterns).map(drop),
@@ -229,6 +252,14 @@ impl Workbench {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// An answer to something that is noted before it is known whether there is room for it: if not now, then neither then.
+fn or_as_then<T>(answer: Answer<T>) -> Answer<()> {
+    match answer {
+        Err(error) if matches!(error.fault, Fault::InvalidInput | Fault::TooLarge) => Ok(()),
+        answer => answer.map(drop),
     }
 }
 
@@ -245,7 +276,9 @@ fn change(call: &Call, then: Said, now: Option<Said>, opened: &[Opened<'_>]) -> 
         Call::Bindings { kind, .. } => Subject::Bindings(kind.clone()),
         Call::Binding { name, .. } => Subject::Binding(name.clone()),
         Call::Notes { .. } => Subject::Notes,
-        Call::PreviousLayer { name, .. } => Subject::PreviousLayer(name.clone()),
+        Call::PreviousLayer { name, .. } | Call::ReuseLayer { name, .. } | Call::RestoreLayer { name, .. } => {
+            Subject::PreviousLayer(name.clone())
+        }
         Call::Setting { name, .. } => Subject::Setting(name.clone()),
         Call::Settings { prefix, .. } => Subject::Settings(prefix.clone()),
         Call::Available { id, .. } | Call::Fetch { id, .. } => Subject::Dependency(id.clone()),

@@ -13,7 +13,10 @@ use crate::{
     build::{self, Built},
     detect::Detection,
     port::{artifacts::ArtifactSource, failure::PortError},
-    previous::{Previous, tests::image},
+    previous::{
+        Previous,
+        tests::{Yard, all_layers, image},
+    },
     testing::{everything, shown, tar_gz},
     workbench::Unpacking,
 };
@@ -357,6 +360,58 @@ fn what_the_previous_build_left() {
         runs.build(&group, &World::of(&[]));
         assert_eq!(runs.recalls(), [expected]);
     }
+}
+
+/// Keeps one layer as it is and adds to what another held, or makes them.
+fn keeps() -> Fake {
+    builds("acme/tool@1.2.3", |bench| {
+        if bench.reuse_layer("jre", LAUNCH).is_err() {
+            bench.create_layer("jre", LAUNCH).unwrap();
+        }
+        let cache = Usage { cache: true, ..Usage::default() };
+        let list = bench.restore_layer("list", cache).or_else(|_| bench.create_layer("list", cache)).unwrap();
+        bench.layer_write(list, "more", b"1".to_vec(), false).unwrap();
+    })
+}
+
+#[test]
+fn layers_that_are_kept_are_remembered_with_what_they_are() {
+    let yard = Yard::new();
+    let first = yard.export(all_layers(&yard.shop));
+    let mut runs = Runs::new(Artifacts::default());
+    let group = group(vec![keeps()], &[]);
+    let mut build = |previous: &Previous, expected: &str| {
+        runs.shop.previous = Arc::new(previous.clone());
+        let built = runs.build(&group, &World::of(&[]));
+        assert_eq!(runs.recalls(), [expected]);
+        let [jre, list] = &built.parts[0].layers[..] else { panic!("there are two") };
+        let contents: Vec<&str> = jre.contents.iter().map(|component| component.name.as_str()).collect();
+        let sha = jre.reused.as_ref().map(|layer| layer.diff_id);
+        (sha, contents.join(" "), jre.metadata.len(), shown(&list.tree().unwrap()))
+    };
+    let none = (None, String::new(), 0, "more = 1".to_owned());
+    assert_eq!(build(&Previous::default(), "ran: first time"), none);
+    assert_eq!(build(&Previous::default(), "remembered"), none);
+    let there = yard.previous(&first);
+    let kept = build(&there, "ran: the layer `jre` of the previous build was added");
+    let jre = first.image.layers[0].diff_id;
+    let files = "bin/run* = #!list\ncerts -> /etc/ssl/certs\nmore = 1";
+    assert_eq!(kept, (Some(jre), "in-jre".to_owned(), 1, files.to_owned()));
+    assert_eq!(build(&there, "remembered"), kept);
+
+    // Another layer of the same name, another note, or contents that are gone.
+    let mut other = all_layers(&yard.shop);
+    let jre = other.iter_mut().find(|layer| layer.name.as_str() == "jre").unwrap();
+    jre.metadata = [("of".to_owned(), "other".to_owned())].into();
+    let other = yard.previous(&yard.export(other));
+    assert_eq!(build(&other, "ran: the layer `jre` of the previous build changed"), kept);
+    assert_eq!(build(&there, "remembered"), kept);
+    let id = "acme/tool".parse().unwrap();
+    yard.memory.lose(&first.kept.of(&id, &"list".parse().unwrap()).unwrap().descriptor.digest);
+    // The last that ran had the other note.
+    let lost = build(&there, "ran: the layer `jre` of the previous build changed");
+    assert_eq!((lost.0, lost.3), (kept.0, "more = 1".to_owned()));
+    assert_eq!(build(&Previous::default(), "remembered"), none);
 }
 
 #[test]

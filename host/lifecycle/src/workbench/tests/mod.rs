@@ -6,10 +6,15 @@ mod bindings;
 mod layers;
 mod overlay;
 
+use std::sync::OnceLock;
+
 use stave_model::layer::Usage;
 
 use super::*;
-use crate::testing::{Artifacts, bench, everything, manifest, refused, shop, tar_gz, tree};
+use crate::{
+    previous::tests::{Yard, all_kinds},
+    testing::{Artifacts, bench, everything, manifest, refused, shop, tar_gz, tree},
+};
 
 /// An interface, a function of it, and a call.
 type Call = (&'static str, &'static str, fn(&Workbench) -> Result<(), PortError>);
@@ -32,6 +37,8 @@ fn calls() -> Vec<Call> {
         ("context", "notes", |b| b.notes().map(drop)),
         ("layers", "previous_layer", |b| b.previous_layer("l").map(drop)),
         ("layers", "create_layer", |b| b.create_layer("l", Usage::default()).map(drop)),
+        ("layers", "reuse_layer", |b| b.reuse_layer("jre", Usage { launch: true, ..Usage::default() })),
+        ("layers", "restore_layer", |b| b.restore_layer("list", Usage::default()).map(drop)),
         ("layers", "layer_write", |b| b.layer_write(0, "a", Vec::new(), false)),
         ("layers", "layer_link", |b| b.layer_link(0, "b", "a")),
         ("layers", "layer_copy_app", |b| b.layer_copy_app(0, &none(), "").map(drop)),
@@ -54,12 +61,23 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-/// A shop whose buildpack has everything: an app with an archive, and an artefact.
+/// What an earlier build left: layers for every use.
+fn earlier() -> Arc<Previous> {
+    static EARLIER: OnceLock<Arc<Previous>> = OnceLock::new();
+    let build = || {
+        let yard = Yard::new();
+        Arc::new(yard.previous(&yard.build(all_kinds)))
+    };
+    Arc::clone(EARLIER.get_or_init(build))
+}
+
+/// A shop whose buildpack has everything: an app with an archive, an artefact, and a build before.
 fn bench_with(grants: &Capabilities, phase: Phase) -> Workbench {
     let file = tar_gz(&[("x", "1")]);
     let mut manifest = artifacts::declaring(&[("21.0.1", &file)]);
     manifest.asks = everything();
-    let (shop, _) = shop(Artifacts::of(&[&file]));
+    let (mut shop, _) = shop(Artifacts::of(&[&file]));
+    shop.previous = earlier();
     let zip = crate::testing::zip(&[("x", "1")]);
     let mut app = tree(&[("a", "1")]);
     let node = Node::file(Arc::new(crate::testing::span(&zip)), false);
