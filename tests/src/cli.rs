@@ -129,6 +129,9 @@ fn the_help_says_what_there_is() {
               `SOURCE_DATE_EPOCH`, else a fixed one]
           --clear-cache
               Use no result of earlier builds, and keep those of this one instead
+          --previous-image <NAME|REF|oci:DIR>
+              The image whose layers and notes buildpacks get back [default: the one that this build
+              replaces]
           --report <FILE>
               Write a report.toml with names and digest of the image
           --to <WHERE>

@@ -89,7 +89,7 @@ fn a_damaged_image_is_built_again() {
     let again = env.run(&["build", "app", "--tag", "app"]).succeeds();
     let _filters = filters::bind(&env);
     let said: Vec<&str> = again.stderr.lines().filter(|line| line.starts_with("warning")).collect();
-    insta::assert_snapshot!(said.join("\n"), @"warning: buildpacks are told nothing of the previous image app:latest: could not read sha256:[HEX] from the image store");
+    insta::assert_snapshot!(said.join("\n"), @"warning: buildpacks are told nothing of the previous image app:latest in the image store: could not read sha256:[HEX] from the image store");
     assert_eq!(again.result(), first);
     env.run(&["inspect", "app"]).succeeds();
 }

@@ -18,6 +18,7 @@ mod keeping;
 mod killed;
 mod memory;
 mod peers;
+mod previous;
 mod readme;
 mod rebase;
 mod refusals;

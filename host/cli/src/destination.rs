@@ -79,6 +79,19 @@ pub(crate) fn sinks(
     Ok(sinks)
 }
 
+/// The places among `--to` where an image may be that this one replaces: layouts, and whether the image store is one.
+pub(crate) fn kept_places(destination: &Destination) -> (Vec<layout::Place>, bool) {
+    let (mut layouts, mut is_in_store) = (Vec::new(), false);
+    for place in destination.to.iter().filter_map(|text| Place::parse(text)) {
+        match place {
+            Place::Layout(place) => layouts.push(place),
+            Place::Store => is_in_store = true,
+            Place::DockerArchive(_) | Place::Docker => {}
+        }
+    }
+    (layouts, is_in_store)
+}
+
 /// An error that names a place which cannot hold images of several platforms, if there are several. Before any work is done.
 pub(crate) fn check_platforms(sinks: &[Arc<dyn Sink>], platforms: &[Platform]) -> Result<(), Exit> {
     let Some(sink) = sinks.iter().find(|sink| platforms.len() > 1 && !sink.holds_platforms()) else { return Ok(()) };

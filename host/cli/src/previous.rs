@@ -1,33 +1,151 @@
-//! The previous build of an image: what buildpacks are told of it, and what is kept of it.
+//! The previous build of an image: where its image is, what buildpacks are told of it, and what is kept of it.
 
 use std::sync::Arc;
 
 use stave_lifecycle::{
-    port::observer::{Event, Level, Observer},
+    image::Image,
+    port::{
+        failure::{Fault, PortError},
+        observer::{Event, Level, Observer},
+    },
     previous::{
         Previous,
         kept::{Kept, Shelf},
     },
 };
 use stave_model::target::Platform;
-use stave_oci::reference::Reference;
+use stave_oci::{
+    layout::{self, Layout},
+    reference::{InvalidReference, Reference},
+    registry::pull::RegistryImage,
+};
 
-use crate::workshop::Workshop;
+use crate::{
+    args::Build,
+    destination,
+    exit::{ANALYZE, Exit, USAGE},
+    workshop::Workshop,
+};
 
-/// What the image store has of an earlier build under this name, with what that build kept beside it; if it is to be `cleared`,
-/// its notes alone, and what it kept is forgotten. An image that cannot be read tells nothing: this build makes it anew.
-pub(crate) fn of(workshop: &Workshop, name: &Reference, platform: &Platform, cleared: bool) -> Previous {
-    let found = workshop.images.get(&name.to_string(), platform).unwrap_or_else(|error| {
-        let text = format!("buildpacks are told nothing of the previous image {name}: {error}");
-        workshop.ui.observe(Event::Note(Level::Warning, text));
-        None
-    });
-    let previous = found.map(|image| Previous::of_image(&image)).unwrap_or_default();
-    let name = name.to_string();
-    if cleared {
-        Kept::default().keep(&workshop.results, &name, platform);
-        return previous.without_layers();
+/// A place where the previous image may be.
+enum Place {
+    Store(Reference),
+    Layout(layout::Place),
+    Registry(Box<RegistryImage>, Reference),
+}
+
+impl Place {
+    fn in_registry(workshop: &Workshop, name: &Reference) -> Self {
+        let (blobs, ui, cancel) = (workshop.blobs.clone(), workshop.ui.clone(), workshop.cancel.clone());
+        let image = RegistryImage::new(workshop.registries(), name.clone(), blobs, ui, cancel);
+        Self::Registry(Box::new(image), name.clone())
     }
-    let shelf = Shelf { blobs: workshop.blobs.clone(), results: Arc::new(workshop.results.clone()) };
-    previous.with_kept(Kept::find(&workshop.results, &name, platform), shelf)
+
+    /// The image for a platform.
+    fn image(&self, workshop: &Workshop, platform: &Platform) -> Result<Image, PortError> {
+        match self {
+            Self::Store(name) => {
+                let found = workshop.images.get(&name.to_string(), platform)?;
+                found.ok_or_else(|| PortError::new(Fault::NotFound, format!("it has none for {platform}")))
+            }
+            Self::Layout(place) => Layout::open(place.clone())?.image(platform),
+            Self::Registry(image, _) => image.image(platform),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Store(name) => format!("{name} in the image store"),
+            Self::Layout(place) => place.to_string(),
+            Self::Registry(_, name) => format!("{name} in its registry"),
+        }
+    }
+}
+
+/// Where the previous image is looked for.
+pub(crate) struct Search {
+    places: Vec<Place>,
+    /// Whether the person who builds named the place, who should be told then that nothing is there.
+    is_named: bool,
+}
+
+impl Search {
+    /// For the image that is named as the previous one: `oci:DIR`, a name that the image store has, or else a reference that a
+    /// registry is asked for. Without one it is the image that the build replaces, in the first place that has it: the registry,
+    /// a layout, the image store. The store is looked at too where none of the three is a destination.
+    pub(crate) fn new(workshop: &Workshop, arguments: &Build, name: &Reference) -> Result<Self, Exit> {
+        if let Some(text) = &arguments.previous_image {
+            return Ok(Self { places: vec![named(workshop, text)?], is_named: true });
+        }
+        let mut places = Vec::new();
+        if arguments.destination.publish {
+            places.push(Place::in_registry(workshop, name));
+        }
+        let (layouts, is_in_store) = destination::kept_places(&arguments.destination);
+        places.extend(layouts.into_iter().map(Place::Layout));
+        if is_in_store || places.is_empty() {
+            places.push(Place::Store(name.clone()));
+        }
+        Ok(Self { places, is_named: false })
+    }
+
+    /// What the previous image tells, with what the last build of the image `name` kept beside it; if it is to be `cleared`, its
+    /// notes alone, and what was kept is forgotten. An image that cannot be read tells nothing: this build makes it anew.
+    pub(crate) fn previous(
+        &self,
+        workshop: &Workshop,
+        name: &Reference,
+        platform: &Platform,
+        cleared: bool,
+    ) -> Result<Previous, Exit> {
+        let previous = self.image(workshop, platform)?.map(|image| Previous::of_image(&image)).unwrap_or_default();
+        let name = name.to_string();
+        if cleared {
+            Kept::default().keep(&workshop.results, &name, platform);
+            return Ok(previous.without_layers());
+        }
+        let place = Shelf { blobs: workshop.blobs.clone(), results: Arc::new(workshop.results.clone()) };
+        Ok(previous.with_kept(Kept::find(&workshop.results, &name, platform), place))
+    }
+
+    fn image(&self, workshop: &Workshop, platform: &Platform) -> Result<Option<Image>, Exit> {
+        let note = |level, text| workshop.ui.observe(Event::Note(level, text));
+        for place in &self.places {
+            let what = place.describe();
+            match place.image(workshop, platform) {
+                Ok(image) => {
+                    note(Level::Debug, format!("the previous image is {what} ({})", image.digest().short()));
+                    return Ok(Some(image));
+                }
+                Err(error) if error.fault == Fault::Cancelled => return Err(error.into()),
+                // Whoever may not read a repository is often told that it is not there, and the other way round.
+                Err(error) if matches!(error.fault, Fault::NotFound | Fault::Denied) => {
+                    if self.is_named {
+                        let context = format!("could not find the previous image {what}");
+                        let exit = Exit::new(ANALYZE, anyhow::Error::new(error).context(context));
+                        return Err(exit.hint("name an image that is there, or leave --previous-image out"));
+                    }
+                    note(Level::Debug, format!("there is no previous image {what}: {error}"));
+                }
+                Err(error) => {
+                    note(Level::Warning, format!("buildpacks are told nothing of the previous image {what}: {error}"));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The place of an image that a person names.
+fn named(workshop: &Workshop, text: &str) -> Result<Place, Exit> {
+    if let Some(place) = text.strip_prefix("oci:") {
+        return Ok(Place::Layout(layout::Place::parse(place)));
+    }
+    let name: Reference = text.parse().map_err(|error: InvalidReference| Exit::new(USAGE, error))?;
+    let entries = workshop.images.list().map_err(|error| Exit::new(ANALYZE, error))?;
+    let is_stored = entries.iter().any(|entry| entry.name == name.to_string());
+    if is_stored || name.registry.is_none() {
+        return Ok(Place::Store(name));
+    }
+    Ok(Place::in_registry(workshop, &name))
 }

@@ -32,7 +32,7 @@ use crate::{
     destination, embedded,
     exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
-    previous,
+    previous::Search,
     ui::{bytes, seconds},
     workshop::Workshop,
 };
@@ -98,6 +98,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     let source = Source { no_memory, paranoid, ..arguments.source.clone() };
     let created = created(arguments, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
 
+    let search = Search::new(workshop, arguments, &names[0])?;
     let prepared = prepare(workshop, &source)?;
     let choices =
         Choices { default_process: arguments.default_process.clone(), created, project: prepared.label.clone() };
@@ -106,7 +107,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        let previous = previous::of(workshop, &names[0], platform, arguments.clear_cache);
+        let previous = search.previous(workshop, &names[0], platform, arguments.clear_cache)?;
         let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
         finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
     }
