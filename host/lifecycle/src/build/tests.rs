@@ -60,23 +60,73 @@ fn failing(fake: Fake, plan: &[(&str, &[usize])]) -> String {
     told(&build(&shop, &group(vec![fake], plan), tree(&[])).unwrap_err())
 }
 
-#[test]
-fn what_is_left_unmet_goes_to_the_next_provider() {
+/// What each member is given, where it leaves these unmet; or the error that ends the build.
+fn given(plan: &[(&str, &[usize])], unmet: &[&'static [&'static str]]) -> String {
     let given: Arc<Mutex<Vec<String>>> = Arc::default();
-    let provider = |title: &str, unmet: &'static [&'static str]| {
-        let given = Arc::clone(&given);
-        let title_ = title.to_owned();
-        Fake::new(title).builds(move |_, requirements| {
+    let member = |(index, unmet): (usize, &&'static [&'static str])| {
+        let (given, unmet) = (Arc::clone(&given), *unmet);
+        Fake::new(&format!("t/m{index}@1.0.0")).builds(move |_, requirements| {
             let names: Vec<&str> = requirements.iter().map(|requirement| requirement.name.as_str()).collect();
-            given.lock().unwrap().push(format!("{title_}: {}", names.join(" ")));
+            given.lock().unwrap().push(names.join(" "));
             Ok(Report { unmet: unmet.iter().map(|name| (*name).to_owned()).collect(), ..Report::default() })
         })
     };
-    let members = vec![provider("t/a@1.0.0", &["jre"]), provider("t/b@1.0.0", &[]), provider("t/c@1.0.0", &["none"])];
+    let members = unmet.iter().enumerate().map(member).collect();
     let (shop, _) = shop(Artifacts::default());
-    let detection = group(members, &[("jdk", &[0, 1, 2]), ("jre", &[0, 1, 2]), ("none", &[2])]);
-    build(&shop, &detection, tree(&[])).unwrap();
-    assert_eq!(*given.lock().unwrap(), ["t/a@1.0.0: jdk jre", "t/b@1.0.0: jre", "t/c@1.0.0: none"]);
+    let built = build(&shop, &group(members, plan), tree(&[]));
+    let mut said = given.lock().unwrap().join(" | ");
+    if let Err(error) = built {
+        said.push_str(" ! ");
+        said.push_str(&error.to_string());
+    }
+    said
+}
+
+/// Entries with the places of their providers, what each member leaves unmet, and what each is given (buildpack specification,
+/// "Unmet Buildpack Plan Entries").
+#[test]
+fn what_is_left_unmet_goes_to_the_next_provider() {
+    type Case = (&'static [(&'static str, &'static [usize])], &'static [&'static [&'static str]], &'static str);
+    const CASES: &[Case] = &[
+        (&[], &[&[], &[]], " | "),
+        (&[("jre", &[0])], &[&[], &[]], "jre | "),
+        (&[("jre", &[1])], &[&[], &[]], " | jre"),
+        // Whoever comes first meets it, and the next is not asked.
+        (&[("jre", &[0, 1])], &[&[], &[]], "jre | "),
+        (&[("jre", &[0, 1])], &[&["jre"], &[]], "jre | jre"),
+        (&[("jre", &[0, 2])], &[&["jre"], &[], &[]], "jre |  | jre"),
+        (&[("jre", &[0, 1, 2])], &[&["jre"], &["jre"], &[]], "jre | jre | jre"),
+        (&[("jre", &[0, 1, 2])], &[&["jre"], &[], &[]], "jre | jre | "),
+        // The last one may leave it to nobody.
+        (&[("jre", &[0])], &[&["jre"]], "jre"),
+        // Some are left and others are met.
+        (
+            &[("jdk", &[0, 1, 2]), ("jre", &[0, 1, 2]), ("none", &[2])],
+            &[&["jre"], &[], &["none"]],
+            "jdk jre | jre | none",
+        ),
+        (&[("jdk", &[0, 1]), ("jre", &[0, 1])], &[&["jre", "jdk"], &[]], "jdk jre | jdk jre"),
+        (&[("jre", &[0, 1])], &[&["jre", "jre"], &[]], "jre | jre"),
+        // Nobody leaves what it was not asked for: another's, one that is met, one that there is not.
+        (
+            &[("jre", &[1])],
+            &[&["jre"], &[]],
+            " ! t/m0@1.0.0 says that it leaves `jre` unmet, which nobody required of it",
+        ),
+        (
+            &[("jre", &[0, 1])],
+            &[&[], &["jre"]],
+            "jre |  ! t/m1@1.0.0 says that it leaves `jre` unmet, which nobody required of it",
+        ),
+        (
+            &[("jre", &[0])],
+            &[&["JRE"]],
+            "jre ! t/m0@1.0.0 says that it leaves `JRE` unmet, which nobody required of it",
+        ),
+    ];
+    for (plan, unmet, expected) in CASES {
+        assert_eq!(given(plan, unmet), *expected, "{plan:?} {unmet:?}");
+    }
 }
 
 #[test]

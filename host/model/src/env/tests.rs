@@ -111,6 +111,79 @@ fn changes_become_files_and_back() {
     assert_eq!(directories(Phase::Build, Some(&kind)), ["env", "env.build"]);
 }
 
+/// What the files of one layer make of `V`, which is `old`, and of `W`, which is unset (`-`): at build, and in a process of the
+/// types `web` and `task` and of none.
+fn made(files: &str) -> String {
+    let files: Vec<(&str, &str)> = files.split_whitespace().map(|file| file.split_once('=').unwrap()).collect();
+    let within = |directory: &str| {
+        let plain = |(path, content): &(&str, &str)| {
+            let name = path.strip_prefix(directory)?.strip_prefix('/').filter(|name| !name.contains('/'))?;
+            Some((name.to_owned(), content.as_bytes().to_vec()))
+        };
+        files.iter().filter_map(plain).collect::<BTreeMap<_, _>>()
+    };
+    let (web, task) = ("web".parse().unwrap(), "task".parse().unwrap());
+    let phases =
+        [(Phase::Build, None), (Phase::Launch, Some(&web)), (Phase::Launch, Some(&task)), (Phase::Launch, None)];
+    let outcomes = phases.map(|(phase, process)| {
+        let mut environment = variables(&[("V", "old")]);
+        for directory in directories(phase, process) {
+            apply(&within(&directory), &mut environment).unwrap();
+        }
+        let value = |name: &str| environment.get(name.as_bytes()).map_or("-", |value| str::from_utf8(value).unwrap());
+        if files.iter().any(|(path, _)| path.contains("/W")) { value("W") } else { value("V") }.to_owned()
+    });
+    outcomes.join(" ")
+}
+
+/// Buildpack specification, "Environment Variable Modification Rules"; the lifecycle's `env` and `layers` tests.
+#[test]
+fn the_folders_of_a_layer_count_in_their_turn() {
+    for (files, expected) in [
+        // Where each folder counts.
+        ("env/V=a", "a a a a"),
+        ("env.build/V=a", "a old old old"),
+        ("env.launch/V=a", "old a a a"),
+        ("env.launch/web/V=a", "old a old old"),
+        ("env.launch/other/V=a", "old old old old"),
+        ("env.other/V=a V=b env/web/V=c env.build/web/V=d", "old old old old"),
+        // Every suffix in every folder.
+        ("env/V.override=a", "a a a a"),
+        ("env/V.append=a", "olda olda olda olda"),
+        ("env/V.prepend=a", "aold aold aold aold"),
+        ("env/V.default=a", "old old old old"),
+        ("env/W.default=a", "a a a a"),
+        ("env/W.append=a env/W.delim=:", "a a a a"),
+        ("env/V.unknown=a env/V.append.bak=b", "old old old old"),
+        ("env.build/V.override=a", "a old old old"),
+        ("env.build/V.append=a env.build/V.delim=:", "old:a old old old"),
+        ("env.build/V.prepend=a env.build/V.delim=:", "a:old old old old"),
+        ("env.build/W.default=a", "a - - -"),
+        ("env.launch/V.override=a", "old a a a"),
+        ("env.launch/V.append=a env.launch/V.delim=:", "old old:a old:a old:a"),
+        ("env.launch/V.prepend=a env.launch/V.delim=:", "old a:old a:old a:old"),
+        ("env.launch/W.default=a", "- a a a"),
+        ("env.launch/web/V.override=a", "old a old old"),
+        ("env.launch/web/V.append=a env.launch/web/V.delim=:", "old old:a old old"),
+        ("env.launch/web/V.prepend=a env.launch/web/V.delim=:", "old a:old old old"),
+        ("env.launch/web/W.default=a", "- a - -"),
+        // A delimiter is its folder's own.
+        ("env/V.delim=: env.build/V.append=a env.launch/V.append=b", "olda oldb oldb oldb"),
+        ("env.launch/V.delim=: env.launch/web/V.append=a", "old olda old old"),
+        ("env/V.append=a env/V.delim=: env.launch/V.append=b env.launch/V.delim=;", "old:a old:a;b old:a;b old:a;b"),
+        // The more particular comes later.
+        ("env/V=a env.build/V=b env.launch/V=c env.launch/web/V=d", "b d c c"),
+        ("env/V.prepend=1 env.launch/V.prepend=2 env.launch/web/V.prepend=3", "1old 321old 21old 21old"),
+        ("env/V.append=1 env.build/V.append=2 env.launch/task/V.append=3", "old12 old1 old13 old1"),
+        ("env/W.default=a env.build/W.default=b env.launch/W.default=c env.launch/web/W.default=d", "a a a a"),
+        ("env.build/W.default=b env.launch/W.default=c env.launch/web/W.default=d", "b c c c"),
+        ("env.launch/web/W.default=d env.launch/task/W.prepend=e", "- d e -"),
+        ("env/W= env.launch/W.default=c env.launch/web/W.append=d env.launch/web/W.delim=:", " c:d c c"),
+    ] {
+        assert_eq!(made(files), expected, "{files}");
+    }
+}
+
 #[test]
 fn wishes_that_contradict_each_other_are_refused() {
     let launch = || EnvScope::Launch;
