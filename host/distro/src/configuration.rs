@@ -11,6 +11,7 @@ use stave_archive::{
     content::Bytes,
     tree::{Access, Node, Tree, TreeError, TreePath},
 };
+use stave_model::target::os_release;
 
 use crate::{definition::User, rootfs::RootfsError};
 
@@ -117,10 +118,6 @@ fn read(root: &Tree, path: &str) -> Result<Option<String>, RootfsError> {
 /// The distribution's name and version as `/usr/lib/os-release` has them (`ID`, `VERSION_ID`).
 pub fn distro(root: &Tree) -> Result<Option<(String, String)>, RootfsError> {
     let Some(text) = read(root, "usr/lib/os-release")? else { return Ok(None) };
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-        let plain = line.trim().trim_matches(['"', '\'']);
-        (!plain.is_empty() && plain.len() <= 64 && !plain.chars().any(char::is_control)).then(|| plain.to_owned())
-    };
-    Ok(value("ID").zip(value("VERSION_ID")))
+    let distro = os_release::parse(&text).filter(|distro| !distro.version.is_empty());
+    Ok(distro.map(|distro| (distro.name, distro.version)))
 }

@@ -1,5 +1,6 @@
 //! What an image is for: operating system, architecture, variant, and the distribution of its base.
 
+pub mod os_release;
 pub mod pattern;
 
 use std::{fmt, str::FromStr};

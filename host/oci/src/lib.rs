@@ -13,6 +13,7 @@
 //! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`index`] | indexes in which images are replaced |
 //! | [`layout`] | OCI image layouts: folders |
+//! | [`distribution`] | which distribution an image is of, by its files |
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
 //! | [`registry`] | registries: pull, push, credentials |
@@ -27,6 +28,7 @@ pub mod checked;
 pub mod compare;
 pub mod config;
 pub mod daemon;
+pub mod distribution;
 pub mod docker_archive;
 pub mod image;
 pub mod index;
