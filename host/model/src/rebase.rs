@@ -5,8 +5,7 @@
 //!
 //! Two rules differ from the lifecycle's rebaser. A tag or digest of the repository that the base came from is taken
 //! without force, because a patch is a new tag as often as a moved one. And a variant of the architecture is kept.
-//! What is the same: the environment stays the app's. Which part of it came from the old base cannot be told from the
-//! image, so what the new base sets otherwise is said, and not guessed at.
+//! What is the same: the environment stays the app's, and where a build would give another one is said ([`Kept`]).
 
 use serde_json::{Map, Value, json};
 
@@ -14,6 +13,10 @@ use crate::{
     image::{CREATED, ImageError, LIFECYCLE_LABEL, LifecycleMetadata, env_of, object_in, parse},
     target::Platform,
 };
+
+mod env;
+
+pub use env::{Build, Kept};
 
 /// The base that an image shall stand on.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +40,8 @@ pub struct Rebase {
     pub rule: Rule,
     /// What stood against it and was overruled by force.
     pub overruled: Vec<Refusal>,
-    /// Variables that the new base sets otherwise than the image, which keeps its own. A build would take them up.
-    pub env_differs: Vec<String>,
+    /// The variables of the image, which keeps them as they are, that a build on the new base would give otherwise.
+    pub env_kept: Vec<Kept>,
 }
 
 /// Why a base was accepted by its name.
@@ -167,9 +170,9 @@ pub fn decide(app: &[u8], base: &NewBase<'_>, force: bool) -> Result<Rebase, Ref
     let top = base_ids.last().ok_or(Refusal::Base(ImageError::Member("diff_ids")))?;
     let metadata =
         rewrite(&metadata, label(&config, LIFECYCLE_LABEL).unwrap_or_default(), top, base.reference, names.as_deref());
-    let env_differs = env_differs(&config, &base_config)?;
+    let env_kept = env::kept(&env_of(&config).map_err(Refusal::App)?, &env_of(&base_config).map_err(Refusal::Base)?);
     let new = assemble(config, &base_config, (old_layers, old.len()), &platform, &metadata, is_new)?;
-    Ok(Rebase { config: Value::Object(new).to_string().into_bytes(), old_layers, rule, overruled, env_differs })
+    Ok(Rebase { config: Value::Object(new).to_string().into_bytes(), old_layers, rule, overruled, env_kept })
 }
 
 /// The names under which the base of an image is looked for when none is given: of its mirrors the one in the image's own
@@ -186,10 +189,20 @@ pub fn candidates(app: &[u8], registry: Option<&str>) -> Result<Vec<String>, Ref
     Ok(names)
 }
 
-/// Where exactly an image's base was found, if it says so.
-pub fn base_reference(app: &[u8]) -> Option<String> {
+/// The base of an image as its label has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBase {
+    /// The name that people use for it; empty where there is none.
+    pub name: String,
+    /// Where exactly it was found.
+    pub reference: String,
+}
+
+/// The base that an image stands on, if it says so.
+pub fn named_base(app: &[u8]) -> Option<NamedBase> {
     let metadata = metadata(&parse(app).ok()?).ok()?;
-    metadata.pointer("/runImage/reference").and_then(Value::as_str).map(str::to_owned)
+    let text = |name: &str| Some(metadata.get("runImage")?.get(name)?.as_str()?.to_owned());
+    Some(NamedBase { name: text("image").unwrap_or_default(), reference: text("reference")? })
 }
 
 /// A name as labels hold it: `repository[:tag][@digest]`, or `oci:folder[:name]`.
@@ -410,18 +423,6 @@ fn check_stack(app: &Map<String, Value>, base: &Map<String, Value>) -> Result<()
     let mut missing: Vec<String> = mixins(app).iter().map(plain).filter(|mixin| !there.contains(mixin)).collect();
     missing.truncate(20);
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Mixins(missing)) }
-}
-
-/// Names of variables that the base sets and the image has otherwise. The image's `PATH` ends with its base's.
-fn env_differs(app: &Map<String, Value>, base: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
-    let (app, base) = (env_of(app).map_err(Refusal::App)?, env_of(base).map_err(Refusal::Base)?);
-    let pairs = base.iter().filter_map(|entry| entry.split_once('='));
-    let differs = pairs.filter(|(name, value)| {
-        let has = app.iter().filter_map(|entry| entry.split_once('=')).find(|(other, _)| other == name);
-        let is_same = |has: &str| has == *value || (*name == "PATH" && has.ends_with(&format!(":{value}")));
-        !name.starts_with("CNB_") && !has.is_some_and(|(_, has)| is_same(has))
-    });
-    Ok(differs.map(|(name, _)| cut(name)).collect())
 }
 
 fn cut(text: &str) -> String {

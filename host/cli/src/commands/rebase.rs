@@ -10,7 +10,11 @@ use stave_lifecycle::{
     },
     rebase::{Rebased, rebase},
 };
-use stave_model::{digest::Digest, rebase::candidates, target::Platform};
+use stave_model::{
+    digest::Digest,
+    rebase::{Build, candidates, named_base},
+    target::Platform,
+};
 use stave_oci::{
     index::Swaps,
     layout::LayoutFolder,
@@ -31,8 +35,9 @@ use crate::{
 pub(crate) const HELP: &str = "\
 The layers of the old base are exchanged for those of the new one; the app's stay. A base is accepted if the image names
 it as its base, or if it is another tag or digest of the same repository; --force takes others. A base for another
-platform is never taken. The environment stays the image's: what the new base sets otherwise is said, and a build takes
-it up. SBOMs within the image stay; in a registry they are attached to the rebased image too.";
+platform is never taken. The environment stays the image's, as the platform specification has it, the PATH of the old base
+among it: what a build on the new base would set otherwise, add or not set is said, and only a build does it. SBOMs within
+the image stay; in a registry they are attached to the rebased image too.";
 
 /// One platform of the image, for programs.
 #[derive(Serialize)]
@@ -187,9 +192,13 @@ fn tell(workshop: &Workshop, turn: &Turn) {
     for refusal in &new.decision.overruled {
         note(Level::Warning, format!("{platform}: by force, although {refusal}"));
     }
-    if !new.decision.env_differs.is_empty() {
-        let names = new.decision.env_differs.join(", ");
-        note(Level::Info, format!("{platform}: the image keeps its own {names}, which the new base sets otherwise"));
+    for build in [Build::Change, Build::Add, Build::Drop] {
+        let names = new.decision.env_kept.iter().filter(|kept| kept.build == build).map(|kept| kept.name.as_str());
+        let names: Vec<&str> = names.collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            note(Level::Info, format!("{platform}: the environment stays the image's, where a build {build} {names}"));
+        }
     }
 }
 
@@ -295,10 +304,10 @@ fn report(workshop: &Workshop, arguments: &Rebase, turns: &[Turn], digest: Diges
         changed: old.digest() != new.image.digest(),
         base: base.name.clone(),
         base_reference: base.reference.clone(),
-        previous_base_reference: stave_model::rebase::base_reference(&old.config),
+        previous_base_reference: named_base(&old.config).map(|base| base.reference),
         accepted_because: new.decision.rule.to_string(),
         overruled: new.decision.overruled.iter().map(ToString::to_string).collect(),
-        env_kept: new.decision.env_differs.clone(),
+        env_kept: new.decision.env_kept.iter().map(|kept| kept.name.clone()).collect(),
     });
     let report = Report {
         image: &arguments.image,

@@ -248,7 +248,7 @@ fn where_a_base_is_looked_for() {
 #[test]
 fn the_base_is_exchanged_and_nothing_else() {
     let done = onto(&app(), &base("two"), NAME, false).unwrap();
-    assert_eq!((done.old_layers, done.env_differs.len()), (2, 0));
+    assert_eq!((done.old_layers, done.env_kept.len()), (2, 0));
     let config: Value = serde_json::from_slice(&done.config).unwrap();
     assert_eq!(config["rootfs"]["diff_ids"], json!([id("root"), id("two"), id("app")]));
     let by: Vec<&Value> = config["history"].as_array().unwrap().iter().map(|entry| &entry["created_by"]).collect();
@@ -293,7 +293,11 @@ fn what_a_lifecycle_wrote_into_the_label_stays() {
 fn what_the_base_sets_otherwise_is_said() {
     let mut new = base("two");
     new["config"]["Env"] = json!(["PATH=/usr/local/bin:/usr/bin", "TZ=UTC", "LANG=C", "CNB_STACK_ID=x"]);
-    assert_eq!(onto(&app(), &new, NAME, false).unwrap().env_differs, ["PATH", "LANG"]);
+    let done = onto(&app(), &new, NAME, false).unwrap();
+    let kept: Vec<String> = done.env_kept.iter().map(|kept| format!("{} {}", kept.build, kept.name)).collect();
+    assert_eq!(kept, ["would set otherwise PATH", "would add LANG"]);
+    let config: Value = serde_json::from_slice(&done.config).unwrap();
+    assert_eq!(config["config"]["Env"], app()["config"]["Env"]);
 }
 
 #[test]
