@@ -142,6 +142,7 @@ impl ArtifactSource for Nowhere {
 fn shop(env: &TestEnv, memory: Memory) -> Shop {
     Shop {
         target: Target { platform: Platform::of_this_machine(), distro: None },
+        exec_env: ExecEnv::default(),
         settings: Arc::new(BTreeMap::new()),
         bindings: Arc::default(),
         artifacts: Arc::new(Nowhere),

@@ -4,7 +4,12 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use stave_lifecycle::port::{cancel::Cancel, observer::Silent, sink::Sink as _};
 use stave_model::{component::embed, target::Platform};
+use stave_oci::{
+    layout::{LayoutFolder, Place},
+    testing,
+};
 
 use crate::support::{env::TestEnv, filters, guests, images::small_base, process::Outcome};
 
@@ -221,7 +226,7 @@ fn targets_and_execution_environments_decide() {
     let here = Platform::of_this_machine().to_string();
     insta::assert_snapshot!(said.failure().replace(&here, "[HERE]"), @"
     error: no buildpack takes this app
-      t/a@1.0.0: on [HERE] it builds for debian 12, and the base does not say which distribution it is
+      t/a@1.0.0: on [HERE] it builds for debian 12, and the base is none
       t/b@1.0.0: it builds for linux/s390x, not for [HERE]
     hint: `stave detect --explain` says all that was tried in each group
     ");
@@ -281,4 +286,42 @@ fn fifty_buildpacks_are_asked() {
     let outcome = detect(&env, &["-o", "json"], &[]).succeeds();
     let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(found["group"].as_array().unwrap().len(), 50);
+}
+
+#[test]
+fn the_distribution_of_a_base_without_labels_is_in_its_files() {
+    let targets = "[[targets]]\nos = \"linux\"\n[[targets.distros]]\nname = \"toy\"\nversion = \"1.2\"\n";
+    let env = world(&[("a", targets)], "");
+    let arch = Platform::of_this_machine().arch;
+    let layers = vec![
+        testing::layer(&[("usr/lib/os-release", "NAME=\"Toy\"\nID=toy\nVERSION_ID=\"1.2\"\n")]),
+        testing::layer(&[("etc/motd", "welcome")]),
+    ];
+    let sink = LayoutFolder::new(Place { folder: env.work().join("toy"), name: None });
+    sink.put(&testing::image(&arch, layers), &Silent, &Cancel::new()).unwrap();
+    let _filters = filters::bind(&env);
+    let refused = detect(&env, &["--verbose"], &[]).ends_with(20);
+    let taken = detect(&env, &["--verbose", "--run-image", "oci:toy"], &[]).succeeds();
+    let again = detect(&env, &["--verbose", "--run-image", "oci:toy"], &[]).succeeds();
+    let about = |line: &&str| line.contains("files") || line.contains("t/a") || line.contains("toy 1.2");
+    let said = [refused.stderr, taken.stderr, again.stderr];
+    let said = said.map(|stderr| {
+        stderr.lines().filter(about).filter(|line| !line.starts_with("base ")).collect::<Vec<_>>().join("\n")
+    });
+    let here = Platform::of_this_machine().to_string();
+    insta::assert_snapshot!(said.join("\n---\n").replace(&here, "[HERE]"), @"
+    the base's files say that it is none
+    t/a@1.0.0: on [HERE] it builds for toy 1.2, and the base is none
+    group 1: t/a@1.0.0 is needed, and did not pass
+      t/a@1.0.0: on [HERE] it builds for toy 1.2, and the base is none
+    ---
+    the base's files say that it is toy 1.2
+    t/a@1.0.0 detect: ran: first time
+    t/a@1.0.0: passed
+    t/a@1.0.0
+    ---
+    t/a@1.0.0 detect: remembered
+    t/a@1.0.0: passed
+    t/a@1.0.0
+    ");
 }

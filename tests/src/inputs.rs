@@ -1,7 +1,13 @@
 //! What goes into a build beside the buildpacks: which files are the app's, settings, what the app says of itself; and what is
 //! chosen for the image.
 
-use std::{fmt::Write as _, io::Read as _};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::Read as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+};
 
 use serde_json::Value;
 use stave_model::target::Platform;
@@ -11,6 +17,7 @@ use crate::support::{
     filters,
     guests::{self, guest},
     images::{checked_here, config},
+    process::run,
 };
 
 /// An app that the hostile guest, which behaves when it is told nothing, builds in the wink of an eye.
@@ -18,10 +25,10 @@ fn app(env: &TestEnv) -> Vec<&'static str> {
     guests::builder(env, &guest("hostile")).to_vec()
 }
 
-/// The files of the app in the image in `layout`.
-fn files(env: &TestEnv, layout: &str) -> Vec<String> {
+/// The files and links in the image in `layout`, by absolute path; of a path that is there twice the uppermost.
+fn contents(env: &TestEnv, layout: &str) -> BTreeMap<String, Vec<u8>> {
     let image = checked_here(&env.work().join(layout));
-    let mut files = Vec::new();
+    let mut contents = BTreeMap::new();
     for layer in &image.layers {
         let mut bytes = Vec::new();
         flate2::read::MultiGzDecoder::new(layer.content.open().unwrap()).read_to_end(&mut bytes).unwrap();
@@ -33,13 +40,17 @@ fn files(env: &TestEnv, layout: &str) -> Vec<String> {
             let (name, kind) = (text(&rest[..100]), rest[156]);
             let size = usize::from_str_radix(text(&rest[124..136]).trim(), 8).unwrap();
             if matches!(kind, b'0' | b'2') {
-                files.extend(name.strip_prefix("/workspace/").map(str::to_owned));
+                contents.insert(name, rest[512..512 + size].to_vec());
             }
             rest = &rest[512 + size.div_ceil(512) * 512..];
         }
     }
-    files.sort();
-    files
+    contents
+}
+
+/// The files of the app in the image in `layout`.
+fn files(env: &TestEnv, layout: &str) -> Vec<String> {
+    contents(env, layout).into_keys().filter_map(|name| name.strip_prefix("/workspace/").map(str::to_owned)).collect()
 }
 
 #[test]
@@ -190,14 +201,14 @@ fn time_process_names_and_report_are_chosen() {
     env.run(&[&build[..], &to("oci:a")].concat()).succeeds();
     env.run(&[&build[..], &to("oci:b"), &["--creation-time", "1735689599"]].concat()).succeeds();
     let mut by_epoch = env.stave(&[&build[..], &to("oci:c")].concat());
-    crate::support::process::run(by_epoch.env("SOURCE_DATE_EPOCH", "1735689599")).succeeds();
+    run(by_epoch.env("SOURCE_DATE_EPOCH", "1735689599")).succeeds();
     let all = [created("a"), created("b"), created("c")];
     assert_eq!(all, ["1980-01-01T00:00:01Z", "2024-12-31T23:59:59Z", "2024-12-31T23:59:59Z"]);
 
     let names = ["--tag", "one", "--tag", "two:v2", "--report", "report.toml", "--clear-cache"];
     let outcome = env.run(&[&build[..], &names].concat()).succeeds();
     assert!(outcome.stderr.contains("layer app written"), "nothing is taken from earlier builds: {}", outcome.stderr);
-    let report = std::fs::read_to_string(env.work().join("report.toml")).unwrap();
+    let report = fs::read_to_string(env.work().join("report.toml")).unwrap();
     let images = env.run(&["images"]).succeeds().stdout;
     let digests: Vec<&str> = images.lines().filter_map(|line| line.split("sha256:").nth(1)).collect();
     assert!(digests.len() == 2 && digests[0] == digests[1] && report.contains(digests[0]), "{images}{report}");
@@ -214,7 +225,7 @@ fn time_process_names_and_report_are_chosen() {
         writeln!(said, "--- {}: {}\n{}", flags[0], outcome.code.unwrap(), outcome.failure()).unwrap();
     }
     let mut epoch = env.stave(&build);
-    let outcome = crate::support::process::run(epoch.env("SOURCE_DATE_EPOCH", "now"));
+    let outcome = run(epoch.env("SOURCE_DATE_EPOCH", "now"));
     writeln!(said, "--- epoch: {}\n{}", outcome.code.unwrap(), outcome.failure()).unwrap();
     insta::assert_snapshot!(said, @r#"
     [image]
@@ -275,13 +286,143 @@ fn both_platforms_are_built_in_one_run() {
         assert!(inspected.contains(digest) || inspected.contains(name), "{inspected}");
     }
     // The layout leads to an index, and that has the digest that the build answers.
-    let index: Value = serde_json::from_slice(&std::fs::read(env.work().join("out/index.json")).unwrap()).unwrap();
+    let index: Value = serde_json::from_slice(&fs::read(env.work().join("out/index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
     assert_eq!(index["manifests"][0]["digest"], report["digest"]);
     assert_eq!(index["manifests"][0]["mediaType"], "application/vnd.oci.image.index.v1+json");
     // Again, and it is the same, in place of the one before.
     let again = env.run(&build).succeeds();
     assert_eq!(Value::from(again.result()), report["digest"]);
-    let index: Value = serde_json::from_slice(&std::fs::read(env.work().join("out/index.json")).unwrap()).unwrap();
+    let index: Value = serde_json::from_slice(&fs::read(env.work().join("out/index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
+}
+
+/// What the image's launcher says when it is called `kind`, in the image's environment, or with the execution environment
+/// `named` if that is one: the process's output, or the launcher's error.
+fn launched(env: &TestEnv, layout: &str, kind: &str, named: &str) -> String {
+    let files = contents(env, layout);
+    let launcher = env.write(&format!("{layout}.d/launcher"), &files["/cnb/lifecycle/launcher"]);
+    fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).unwrap();
+    env.write(&format!("{layout}.d/layers/config/metadata.toml"), &files["/layers/config/metadata.toml"]);
+    let mut command = env.command(&launcher);
+    let config = config(&checked_here(&env.work().join(layout)));
+    for entry in config["config"]["Env"].as_array().unwrap() {
+        let (name, value) = entry.as_str().unwrap().split_once('=').unwrap();
+        if name != "PATH" {
+            command.env(name, value);
+        }
+    }
+    let layers = env.work().join(format!("{layout}.d/layers"));
+    command.arg0(kind).env("CNB_LAYERS_DIR", layers).env("CNB_APP_DIR", env.work());
+    if !named.is_empty() {
+        command.env("CNB_EXEC_ENV", named);
+    }
+    let outcome = run(&mut command);
+    if outcome.code == Some(0) { outcome.stdout } else { outcome.failure().to_owned() }
+}
+
+#[test]
+fn an_image_says_for_which_execution_environment_it_is() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    let build = app(&env);
+    let mut said = String::new();
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("usual", "", &[]),
+        ("production", "exec-env", &[]),
+        ("test", "exec-env", &["--exec-env", "test"]),
+        ("plain", "", &["--exec-env", "test"]),
+    ];
+    for (name, word, flags) in cases {
+        let (setting, to) = (format!("BP_HOSTILE={word}"), format!("oci:{name}"));
+        env.run(&[&build[..], &["--env", &setting, "--to", &to], flags].concat()).succeeds();
+        let config = &config(&checked_here(&env.work().join(name)))["config"];
+        let variables = config["Env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap());
+        let variables = variables.filter(|entry| entry.starts_with("CNB_P") || entry.starts_with("CNB_E"));
+        let labels =
+            ["io.buildpacks.exec-env", "org.example.told"].map(|label| format!("{label}={}", config["Labels"][label]));
+        writeln!(said, "--- {name}: {} {}", variables.collect::<Vec<_>>().join(" "), labels.join(" ")).unwrap();
+        let inspected = env.run(&["inspect", &to]).succeeds().stdout;
+        let about = inspected.lines().filter(|line| line.contains("exec env") || line.contains("printenv"));
+        about.for_each(|line| writeln!(said, "{line}").unwrap());
+    }
+    // Who starts it can name another one.
+    for (image, kind, named) in [
+        ("production", "web", ""),
+        ("production", "check", ""),
+        ("production", "check", "test"),
+        ("test", "web", ""),
+        ("test", "check", ""),
+        ("test", "check", "production"),
+    ] {
+        let told = launched(&env, image, kind, named);
+        writeln!(said, "--- {kind} of {image}, started in `{named}`\n{}", told.trim_end()).unwrap();
+    }
+    insta::assert_snapshot!(said, @r#"
+    --- usual: CNB_PLATFORM_API=0.14 io.buildpacks.exec-env=null org.example.told=null
+    --- production: CNB_PLATFORM_API=0.15 io.buildpacks.exec-env="production" org.example.told="production"
+      exec env  production
+      web (default)  printenv CNB_EXEC_ENV
+      check (only in test)  printenv CNB_EXEC_ENV
+    --- test: CNB_PLATFORM_API=0.15 CNB_EXEC_ENV=test io.buildpacks.exec-env="test" org.example.told="test"
+      exec env  test
+      web (default)  printenv CNB_EXEC_ENV
+      check (only in test)  printenv CNB_EXEC_ENV
+    --- plain: CNB_PLATFORM_API=0.15 CNB_EXEC_ENV=test io.buildpacks.exec-env="test" org.example.told=null
+      exec env  test
+    --- web of production, started in ``
+
+    --- check of production, started in ``
+    error: the process `check` is not for the execution environment `production`
+    hint: set CNB_EXEC_ENV to one that it is for: test
+    --- check of production, started in `test`
+    test
+    --- web of test, started in ``
+    test
+    --- check of test, started in ``
+    test
+    --- check of test, started in `production`
+    error: the process `check` is not for the execution environment `production`
+    hint: set CNB_EXEC_ENV to one that it is for: test
+    "#);
+}
+
+#[test]
+fn a_descriptor_says_what_is_for_some_execution_environments() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    let build = app(&env);
+    let entry = |table: &str, more: &str| format!("[[io.buildpacks.{table}]]\n{more}\n");
+    let descriptor = [
+        "[_]\nschema-version = \"0.3\"\n".to_owned(),
+        entry("build.env", "name = \"BP_HOSTILE\"\nvalue = \"refuse\"\nexec-env = [\"development\"]"),
+        entry("build.env", "name = \"BP_HOSTILE\"\nvalue = \"exec-env\"\nexec-env = [\"test\"]"),
+        entry("group", "id = \"stave-tests/hostile\"\nexec-env = [\"*\"]"),
+        entry("pre.group", "uri = \"lint.wasm\"\nexec-env = [\"staging\"]"),
+    ];
+    env.write("app/project.toml", descriptor.concat());
+    let mut said = String::new();
+    for exec_env in ["production", "test", "development", "staging"] {
+        let outcome = env.run(&[&build[..], &["--verbose", "--to", "oci:out", "--exec-env", exec_env]].concat());
+        writeln!(said, "--- {exec_env}: {}", outcome.code.unwrap()).unwrap();
+        let of_descriptor = |line: &&str| line.starts_with("left out of app/project.toml") || line.starts_with("error");
+        outcome.stderr.lines().filter(of_descriptor).for_each(|line| writeln!(said, "{line}").unwrap());
+    }
+    insta::assert_snapshot!(said, @"
+    --- production: 0
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment development, and this image is for production)
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment test, and this image is for production)
+    left out of app/project.toml: the buildpack lint.wasm (it is for the execution environment staging, and this image is for production)
+    --- test: 0
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment development, and this image is for test)
+    left out of app/project.toml: the buildpack lint.wasm (it is for the execution environment staging, and this image is for test)
+    --- development: 21
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment test, and this image is for development)
+    left out of app/project.toml: the buildpack lint.wasm (it is for the execution environment staging, and this image is for development)
+    error: no buildpack takes this app
+    --- staging: 13
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment development, and this image is for staging)
+    left out of app/project.toml: the setting BP_HOSTILE (it is for the execution environment test, and this image is for staging)
+    error: could not load the buildpack lint.wasm
+    ");
 }

@@ -10,6 +10,11 @@ pub fn target() -> Target {
     context::build_target()
 }
 
+/// The execution environment that the image is for, such as `production` or `test`.
+pub fn exec_env() -> String {
+    context::exec_env()
+}
+
 /// A setting that the user gave; none if it is not given or empty.
 ///
 /// The manifest must ask for it under `asks.settings`.

@@ -1,15 +1,14 @@
 //! What can be typed. Doc comments here are the help texts.
 
-use std::{path::PathBuf, str::FromStr};
+mod recipe;
+
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use stave_archive::layer::Packing;
-use stave_model::{
-    id::{ExecEnv, ProcessType},
-    target::Platform,
-    time,
-};
+use stave_model::target::Platform;
+
+pub(crate) use recipe::{CreationTime, Recipe, Source};
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -97,78 +96,13 @@ pub(crate) enum DocumentFormat {
     Toml,
 }
 
-/// What build and detect begin with.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Source {
-    /// The app: its folder, or a jar (which is built as if it were unpacked)
-    #[arg(value_name = "PATH|JAR")]
-    pub(crate) app: PathBuf,
-    /// The project.toml to follow [default: the app's own, if it has one]
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) descriptor: Option<PathBuf>,
-    /// Only files that this pattern names, as in a .gitignore, are the app's; may be given more than once
-    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
-    pub(crate) include: Vec<String>,
-    /// Files that this pattern names, as in a .gitignore, are not the app's; may be given more than once
-    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
-    pub(crate) exclude: Vec<String>,
-    /// A file of such patterns instead of the app's .dockerignore
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ignore_file: Option<PathBuf>,
-    /// Leave out too what the app's .gitignore files name, which are often the compiled files
-    #[arg(long)]
-    pub(crate) gitignore: bool,
-    /// The builder.toml to build with, or `builtin` [default: the built-in one]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) builder: Option<PathBuf>,
-    /// A base image instead of the builder's stack: a registry reference, or oci:DIR
-    #[arg(long, value_name = "REF|oci:DIR")]
-    pub(crate) run_image: Option<String>,
-    /// Run every buildpack, also where nothing has changed of what it read the last time
-    #[arg(long)]
-    pub(crate) no_memory: bool,
-    /// A setting for the buildpacks; without a value it is taken from the environment
-    #[arg(short, long, value_name = "NAME[=VALUE]", action = ArgAction::Append)]
-    pub(crate) env: Vec<String>,
-    /// A file of such settings, a line each, as docker has them; --env goes before it
-    #[arg(long, value_name = "FILE", action = ArgAction::Append)]
-    pub(crate) env_file: Vec<PathBuf>,
-    /// A service binding for the buildpacks: a folder with a file `type` and a file for each entry
-    #[arg(long, value_name = "DIR", action = ArgAction::Append)]
-    pub(crate) binding: Vec<PathBuf>,
-    /// A folder of service bindings, one in each of its folders
-    #[arg(long, value_name = "DIR", action = ArgAction::Append)]
-    pub(crate) bindings: Vec<PathBuf>,
-    /// The platforms to build for, with commas between them [default: Linux on this machine's architecture]
-    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', action = ArgAction::Append)]
-    pub(crate) platform: Vec<Platform>,
-    /// The execution environment that the image is for: buildpacks that are for others alone are left out
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub(crate) exec_env: ExecEnv,
-    /// Read every file of the app, also where its size, times and inode say that it is the one that was read before
-    #[arg(long)]
-    pub(crate) paranoid: bool,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The image's name [default: the app's name]; given more than once, further names of the same image
     #[arg(short, long, value_name = "NAME", action = ArgAction::Append)]
     pub(crate) tag: Vec<String>,
     #[command(flatten)]
-    pub(crate) source: Source,
-    /// How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one
-    ///
-    /// Everything reads gzip. Zstd is smaller and quicker; Docker reads it from version 23 on. What is in a layer, and by what
-    /// its digest is known in the image's configuration, does not depend on it.
-    #[arg(long, value_name = "gzip|zstd[:LEVEL]", default_value = "gzip")]
-    pub(crate) compression: Packing,
-    /// The process that starts when none is named, instead of the buildpacks' choice
-    #[arg(short = 'D', long, value_name = "TYPE")]
-    pub(crate) default_process: Option<ProcessType>,
-    /// When the image was made: seconds since 1970, or `now` [default: that of `SOURCE_DATE_EPOCH`, else a fixed one]
-    #[arg(long, value_name = "SECONDS|now")]
-    pub(crate) creation_time: Option<CreationTime>,
+    pub(crate) recipe: Recipe,
     /// Use no result of earlier builds, and keep those of this one instead
     #[arg(long)]
     pub(crate) clear_cache: bool,
@@ -197,29 +131,6 @@ pub(crate) struct Detect {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
-}
-
-/// An instant that an image can be made in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CreationTime {
-    /// Seconds since 1970.
-    At(u64),
-    /// When it is built. The same app then gives another image each time.
-    Now,
-}
-
-impl FromStr for CreationTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "now" {
-            return Ok(Self::Now);
-        }
-        match text.parse() {
-            Ok(seconds) if seconds <= time::LAST => Ok(Self::At(seconds)),
-            _ => Err("expected seconds since 1970, up to the year 9999, or `now`".to_owned()),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -357,10 +268,7 @@ pub(crate) struct Verify {
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
     #[command(flatten)]
-    pub(crate) source: Source,
-    /// How the image's layers were compressed, as for `stave build`
-    #[arg(long, value_name = "gzip|zstd[:LEVEL]", default_value = "gzip")]
-    pub(crate) compression: Packing,
+    pub(crate) recipe: Recipe,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
@@ -390,15 +298,5 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn an_instant_has_four_digits_of_a_year() {
-        assert_eq!("0".parse(), Ok(CreationTime::At(0)));
-        assert_eq!("now".parse(), Ok(CreationTime::Now));
-        assert_eq!("253402300799".parse(), Ok(CreationTime::At(253_402_300_799)));
-        for text in ["", "253402300800", "-1", "2026-01-01", "Now"] {
-            assert!(text.parse::<CreationTime>().is_err(), "{text}");
-        }
     }
 }

@@ -13,16 +13,18 @@ use stave_distro::{
 };
 use stave_lifecycle::port::{
     bases::{Base, Bases},
+    blobs::Results as _,
     failure::PortError,
     observer::{Event, Level, Observer},
 };
 use stave_model::{
     builder::StackReference,
-    digest::Digest,
+    digest::{Digest, Key},
     image,
     target::{Distro, Platform},
 };
 use stave_oci::{
+    distribution,
     layout::{self, Layout},
     reference::Reference,
     registry::pull::RegistryImage,
@@ -174,9 +176,32 @@ fn told(workshop: &Workshop, base: Base) -> Result<Base, Exit> {
     Ok(base)
 }
 
-/// The distribution that the base's labels name (platform specification, "Run Image").
-pub(crate) fn distro(base: &Base) -> Option<Distro> {
-    image::stack(&base.image.config).ok()?.distro
+/// The distribution that the base's labels name (platform specification, "Run Image"); where they name none, the one that a
+/// file of the base names. What was found in files is kept, because a registry's layers are fetched for it.
+pub(crate) fn distro(workshop: &Workshop, base: &Base) -> Result<Option<Distro>, Exit> {
+    let labelled = image::stack(&base.image.config).ok().and_then(|stack| stack.distro);
+    if let Some(distro) = labelled.filter(|distro| !distro.name.is_empty()) {
+        return Ok(Some(distro));
+    }
+    let key = Key::new("distribution of a base 1").field(base.image.digest().hex()).finish();
+    if let Some(kept) = workshop.results.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok()) {
+        return Ok(kept);
+    }
+    let distro = distribution::of(&base.image, &workshop.cancel).map_err(|error| {
+        let attempt =
+            format!("could not find out the distribution of the base {}, which has no label of it", base.name);
+        Exit::new(ANALYZE, anyhow::Error::new(error).context(attempt))
+    })?;
+    let note = match &distro {
+        Some(Distro { name, version }) if version.is_empty() => format!("the base's files say that it is {name}"),
+        Some(Distro { name, version }) => format!("the base's files say that it is {name} {version}"),
+        None => "neither labels nor files of the base name its distribution".to_owned(),
+    };
+    workshop.ui.observe(Event::Note(Level::Debug, note));
+    if let Ok(text) = serde_json::to_vec(&distro) {
+        workshop.results.put(&key, &text);
+    }
+    Ok(distro)
 }
 
 #[cfg(test)]

@@ -129,6 +129,11 @@ impl Exit {
         text
     }
 
+    /// What went wrong and why, as one line of something else that is told.
+    pub(crate) fn summary(&self) -> String {
+        self.causes().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
     fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
         let mut next: Option<&(dyn Error + 'static)> = Some(self.error.as_ref());
         std::iter::from_fn(move || {

@@ -6,7 +6,7 @@ use stave_lifecycle::{
     image::Image,
     port::bases::{Base, Bases},
 };
-use stave_model::target::Platform;
+use stave_model::{digest::Digest, target::Platform};
 use stave_oci::{
     layout::{Layout, Place},
     reference::Reference,
@@ -46,6 +46,18 @@ impl Found {
             return Ok(Self::in_registry(workshop, reference));
         }
         Ok(Self::Store(NamedImage::new(workshop.images.clone(), name.clone()), name, platforms))
+    }
+
+    /// The image that was found as `reference`, which ends with its digest: where it was, if it is still there.
+    pub(crate) fn exactly(workshop: &Workshop, reference: &str, platform: &Platform) -> Result<Image, Exit> {
+        let named = reference.rsplit_once('@').and_then(|(name, digest)| Some((name, digest.parse::<Digest>().ok()?)));
+        let (name, digest) = named.ok_or_else(|| Exit::new(ANALYZE, "it is not named by a digest"))?;
+        let found = Self::locate(workshop, name)?;
+        if let Self::Registry(_, reference) = &found {
+            return Self::in_registry(workshop, reference.pinned(digest)).image(platform);
+        }
+        let image = found.image(platform)?;
+        if image.digest() == digest { Ok(image) } else { Err(Exit::new(ANALYZE, "another image has its name now")) }
     }
 
     /// The image of a registry, whatever the image store has of the same name.

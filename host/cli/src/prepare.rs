@@ -35,6 +35,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) app: App,
     /// Where the source comes from, for the image's label.
     pub(crate) label: String,
+    /// The base, where it is not to be looked for as the source and the builder say.
+    pub(crate) base: Option<Base>,
     source: &'a Source,
     settings: Arc<BTreeMap<String, String>>,
     bindings: Arc<Bindings>,
@@ -45,8 +47,8 @@ pub(crate) struct Prepared<'a> {
 /// Follows the descriptor, reads the settings, opens the app, and loads the buildpacks.
 pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Prepared<'a>, Exit> {
     let descriptor = project::read(source, workshop.ui.as_ref())?;
-    let given = &descriptor.project.settings;
-    let settings = settings(given, &source.env_file, &source.env, |name| std::env::var(name).ok())?;
+    let settings =
+        settings(&descriptor.project.settings, &source.env_file, &source.env, |name| std::env::var(name).ok())?;
     let bindings = Arc::new(bindings::read(&source.binding, &source.bindings)?);
     let selection = project::selection(source, &descriptor)?;
     workshop.ui.observe(Event::Phase(Phase::Analyze));
@@ -63,7 +65,7 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
     let mut equipment = buildpacks::equip(&engine, builder.as_deref())?;
     descriptor.apply(&engine, &mut equipment)?;
     let label = descriptor.project.label();
-    Ok(Prepared { app, label, source, settings: Arc::new(settings), bindings, equipment, limits })
+    Ok(Prepared { app, label, base: None, source, settings: Arc::new(settings), bindings, equipment, limits })
 }
 
 /// What was left out of the app, and what in it nobody should see.
@@ -101,9 +103,14 @@ fn tell_of_files(app: &App, observer: &dyn Observer) {
 impl Prepared<'_> {
     /// The base for `platform`, and the shop in which buildpacks work for it.
     pub(crate) fn open_shop(&self, workshop: &Workshop, platform: Platform) -> Result<(Base, Shop), Exit> {
-        let base = base::find(workshop, &self.equipment, self.source.run_image.as_deref(), &platform)?;
+        let base = match &self.base {
+            Some(base) => base.clone(),
+            None => base::find(workshop, &self.equipment, self.source.run_image.as_deref(), &platform)?,
+        };
+        let distro = base::distro(workshop, &base)?;
         let shop = Shop {
-            target: Target { platform, distro: base::distro(&base) },
+            target: Target { platform, distro },
+            exec_env: self.source.exec_env(),
             settings: self.settings.clone(),
             bindings: self.bindings.clone(),
             artifacts: workshop.packages(),
@@ -120,7 +127,7 @@ impl Prepared<'_> {
     /// Finds the buildpacks that take the app.
     pub(crate) fn detect(&self, shop: &Shop) -> Result<Detection, DetectError> {
         let Equipment { buildpacks, selection, .. } = &self.equipment;
-        detect::detect(shop, &Lineup { buildpacks, selection, exec_env: &self.source.exec_env }, &self.app.tree)
+        detect::detect(shop, &Lineup { buildpacks, selection, exec_env: &shop.exec_env }, &self.app.tree)
     }
 }
 

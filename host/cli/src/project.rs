@@ -15,7 +15,7 @@ use stave_lifecycle::{
 use stave_model::{
     capability::Capabilities,
     order::{Group, Member},
-    project::{Project, Reference},
+    project::{LeftOut, Project, Reference},
 };
 
 use crate::{
@@ -39,8 +39,8 @@ pub(crate) struct Descriptor {
     shown: String,
 }
 
-/// The descriptor that was named, else the app's own; one that says nothing where there is none. Keys that mean nothing are
-/// warned of.
+/// The descriptor that was named, else the app's own, as far as it is for the execution environment; one that says nothing
+/// where there is none. Keys that mean nothing are warned of.
 pub(crate) fn read(source: &Source, observer: &dyn Observer) -> Result<Descriptor, Exit> {
     let own = source.app.join(DESCRIPTOR);
     let Some(path) = source.descriptor.clone().or_else(|| is_file(&own).then_some(own)) else {
@@ -55,6 +55,11 @@ pub(crate) fn read(source: &Source, observer: &dyn Observer) -> Result<Descripto
         observer.observe(Event::Note(Level::Warning, format!("{shown} has keys that mean nothing here: {keys}")));
     }
     observer.observe(Event::Note(Level::Debug, format!("{shown} is followed (schema {})", project.schema)));
+    let (project, left_out) = project.within(&source.exec_env());
+    for LeftOut { what, reason } in left_out {
+        let text = format!("left out of {shown}: {} ({reason})", printable(&what));
+        observer.observe(Event::Note(Level::Debug, text));
+    }
     Ok(Descriptor { project, folder: path.parent().unwrap_or(Path::new("")).to_owned(), shown })
 }
 
@@ -140,7 +145,7 @@ impl Descriptor {
     fn member(&self, engine: &Engine, equipment: &mut Equipment, reference: &Reference) -> Result<Member, Exit> {
         let cannot =
             |what: &str, why: &str| Exit::new(USAGE, format!("{} names {}, which {why}", self.shown, printable(what)));
-        let Reference { id, version, uri, script } = reference;
+        let Reference { id, version, uri, script, exec_env: _ } = reference;
         if script.is_some() {
             let name = id.as_deref().unwrap_or("a buildpack");
             let exit = cannot(name, "is a script: buildpacks are WebAssembly components here");

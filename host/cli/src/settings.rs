@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stave_model::id::{InvalidName, VariableName};
+use stave_model::{
+    id::{InvalidName, VariableName},
+    project::Setting,
+};
 
 use crate::{
     config::read_capped,
@@ -14,12 +17,13 @@ use crate::{
 
 /// All settings by name. `variable` looks into the environment.
 pub(crate) fn settings(
-    project: &[(String, String)],
+    project: &[Setting],
     files: &[PathBuf],
     texts: &[String],
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, String>, Exit> {
-    let mut settings: BTreeMap<String, String> = project.iter().cloned().collect();
+    let mut settings: BTreeMap<String, String> =
+        project.iter().map(|one| (one.name.clone(), one.value.clone())).collect();
     for file in files {
         settings.extend(of_file(file, &variable)?);
     }
@@ -124,7 +128,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings.env");
         std::fs::write(&file, "BP_B=file\nBP_C=file\n").unwrap();
-        let project = owned(&[("BP_A", "project"), ("BP_B", "project"), ("BP_C", "project")]);
+        let of_project =
+            |name: &str| Setting { name: name.to_owned(), value: "project".to_owned(), exec_env: Vec::new() };
+        let project = ["BP_A", "BP_B", "BP_C"].map(of_project);
         let all = settings(&project, &[file], &["BP_C=flag".to_owned()], environment).unwrap();
         assert_eq!(all, owned(&[("BP_A", "project"), ("BP_B", "file"), ("BP_C", "flag")]).into_iter().collect());
     }

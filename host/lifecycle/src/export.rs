@@ -19,7 +19,7 @@ use stave_archive::{
 };
 use stave_model::{
     env::InvalidChange,
-    id::ProcessType,
+    id::{ExecEnv, ProcessType},
     image::{
         self, Addition, BUILD_LABEL, BuildpackLayers, ImageError, LIFECYCLE_LABEL, LayerEntry, LayerSha,
         LifecycleMetadata, NewLayer, PROJECT_LABEL, RunImage, RunImageNames, StackMetadata, Store,
@@ -73,6 +73,8 @@ pub struct Choices {
     pub created: Option<u64>,
     /// Where the source comes from, as JSON for [`PROJECT_LABEL`]; nothing when empty.
     pub project: String,
+    /// The execution environment that it is for.
+    pub exec_env: ExecEnv,
 }
 
 /// Why no image came of it.
@@ -219,6 +221,7 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     stop_if_asked(ports)?;
     let kept = kept(&base.image.config, &built.parts, &ready, &beside)?;
     let sha = |index: usize| ready.get(index).map_or(LayerSha { sha: String::new() }, |r| r.layer.diff_id.into());
+    let exec_env = image::exec_env::to_say(&choices.exec_env, &metadata.launch.processes);
     let lifecycle = LifecycleMetadata {
         app: (app_start..app_end).map(sha).collect(),
         sbom: sbom.map(sha),
@@ -228,6 +231,7 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
         process_types: sha(app_end + 2),
         run_image: run_image(base),
         stack: StackMetadata { run_image: RunImageNames { image: base.name.clone(), mirrors: Vec::new() } },
+        exec_env: exec_env.clone(),
     };
     let mut labels = vec![
         (LIFECYCLE_LABEL.to_owned(), json(&lifecycle)),
@@ -240,7 +244,7 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
         labels,
         default_process: choices.default_process.clone().or_else(|| metadata.launch.default.clone()),
         created: choices.created,
-        by_exec_env: metadata.launch.processes.iter().any(|process| !process.exec_env.is_empty()),
+        exec_env,
     };
     let config = image::assemble(&base.image.config, &addition).map_err(ExportError::Base)?;
     let layers =

@@ -12,7 +12,7 @@ use serde_json::Value;
 use stave_archive::content::{Content, Span};
 use stave_model::{
     digest::{Digest, Key},
-    id::{BuildpackId, LayerName},
+    id::{BuildpackId, ExecEnv, LayerName},
     image::{self, BuildpackLayers, LIFECYCLE_LABEL, LifecycleMetadata},
     layer::Usage,
     restore::{Former, Reason, Restored, Source, Stack, contents, restore, reuse},
@@ -42,6 +42,8 @@ pub struct Previous {
     /// The kind of base that this build is for.
     target: Option<Stack>,
     cleared: bool,
+    /// The execution environment that the image is for; none where there is no image.
+    exec_env: Option<ExecEnv>,
 }
 
 /// A layer of the previous build.
@@ -93,6 +95,7 @@ impl Previous {
             bill: bill.cloned().map(Bill::of).unwrap_or_default(),
             layers,
             stack: image::stack(&image.config).ok(),
+            exec_env: Some(image::exec_env::said_by(&image.config).unwrap_or_default()),
             ..Self::default()
         }
     }
@@ -114,6 +117,13 @@ impl Previous {
     pub fn without_layers(mut self) -> Self {
         self.parts.values_mut().for_each(|part| part.layers.clear());
         Self { kept: Kept::default(), cleared: true, ..self }
+    }
+
+    /// The same for a build in `exec_env`: no layer comes back of a build in another one (platform specification, "Layer
+    /// Restoration"), because what was right for a test need not be right in production.
+    #[must_use]
+    pub fn within(self, exec_env: &ExecEnv) -> Self {
+        if self.exec_env.as_ref().is_none_or(|before| before == exec_env) { self } else { self.without_layers() }
     }
 
     /// The notes of a buildpack, whatever became of its layers.

@@ -20,6 +20,7 @@ use stave_model::{
     capability::{Capabilities, Interface},
     dependency::{Artifact, Dependency},
     digest::Digest,
+    id::ExecEnv,
     manifest::Manifest,
     plan::Requirement,
     target::{Platform, Target},
@@ -174,6 +175,7 @@ pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
     let settings = [("BP_VERSION", "21"), ("BP_OTHER", "x"), ("SECRET", "y")];
     let shop = Shop {
         target: Target { platform: Platform::linux("amd64"), distro: None },
+        exec_env: ExecEnv::default(),
         settings: Arc::new(settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
         bindings: Arc::new(bindings()),
         artifacts: Arc::new(artifacts),

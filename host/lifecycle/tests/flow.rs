@@ -208,6 +208,7 @@ fn base() -> Base {
 fn make(folder: &std::path::Path, store: &Store) -> Image {
     let shop = Shop {
         target: Target { platform: Platform::linux("arm64"), distro: None },
+        exec_env: ExecEnv::default(),
         settings: Arc::new([("BP_RUN_VERSION".to_owned(), "21".to_owned())].into()),
         bindings: Arc::default(),
         artifacts: Arc::new(store.clone()),

@@ -158,6 +158,19 @@ impl Default for ExecEnv {
     }
 }
 
+impl ExecEnv {
+    /// Why something that is for `only` these execution environments is not for this one; none where it is. A list without
+    /// entries, or with `*`, is for every one.
+    pub fn unfit(&self, only: &[Self]) -> Option<String> {
+        if only.is_empty() || only.iter().any(|name| name == self || name.as_str() == "*") {
+            return None;
+        }
+        let names = only.iter().map(Self::as_str).collect::<Vec<_>>().join(", ");
+        let shown: String = names.chars().take(200).collect();
+        Some(format!("it is for the execution environment {shown}, and this image is for {self}"))
+    }
+}
+
 /// Letters, digits and `extra`, not empty, and never only dots, so that it cannot climb out of a folder.
 fn plain(text: &str, extra: &[u8]) -> bool {
     !text.is_empty()
@@ -178,6 +191,19 @@ mod tests {
         assert!("jre".parse::<LayerName>().is_ok() && "web".parse::<ProcessType>().is_ok());
         assert!("BP_JVM_VERSION".parse::<VariableName>().is_ok());
         assert_eq!("production".parse::<ExecEnv>().unwrap(), ExecEnv::default());
+    }
+
+    #[test]
+    fn a_list_of_execution_environments_says_for_which_something_is() {
+        let list = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<ExecEnv>>();
+        let test: ExecEnv = "test".parse().unwrap();
+        for fits in [&[][..], &["*"], &["test"], &["production", "test"], &["development", "*"]] {
+            assert_eq!(test.unfit(&list(fits)), None, "{fits:?}");
+        }
+        assert_eq!(
+            test.unfit(&list(&["production", "Test"])).unwrap(),
+            "it is for the execution environment production, Test, and this image is for test"
+        );
     }
 
     #[test]

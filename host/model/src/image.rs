@@ -10,22 +10,22 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     digest::Digest,
-    id::{BuildpackId, LayerName, ProcessType},
-    launch::DEFAULT_EXEC_ENV,
+    id::{BuildpackId, ExecEnv, LayerName, ProcessType},
     layer::Usage,
     restore::Stack,
     target::Distro,
     time,
 };
 
+pub mod exec_env;
+
+pub use exec_env::{EXEC_ENV_LABEL, EXEC_ENV_VARIABLE, PLATFORM_API_EXEC_ENV};
+
 /// When everything in an image was made, where nobody says: the same instant for all, so that it says nothing (lifecycle's
 /// constant).
 pub const CREATED: &str = "1980-01-01T00:00:01Z";
 /// The platform API whose image shape this is; the launcher and rebasers read it from the environment.
 pub const PLATFORM_API: &str = "0.14";
-/// The platform API of an image with a process that only some execution environments have. Other images keep the older
-/// one, which more tools know.
-pub const PLATFORM_API_EXEC_ENV: &str = "0.15";
 /// Where layers stand in the image.
 pub const LAYERS_DIR: &str = "/layers";
 /// Where bills of materials stand in the image.
@@ -43,9 +43,6 @@ pub const LIFECYCLE_LABEL: &str = "io.buildpacks.lifecycle.metadata";
 pub const BUILD_LABEL: &str = "io.buildpacks.build.metadata";
 /// The label that says where the source came from.
 pub const PROJECT_LABEL: &str = "io.buildpacks.project.metadata";
-
-/// The label that says for which execution environment the image was built (platform API 0.15).
-pub const EXEC_ENV_LABEL: &str = "io.buildpacks.exec-env";
 
 /// A reference to a layer by the digest of its uncompressed tar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +79,9 @@ pub struct LifecycleMetadata {
     pub run_image: RunImage,
     /// The base again, for old readers.
     pub stack: StackMetadata,
+    /// The execution environment, where the image says it.
+    #[serde(rename = "exec-env", default, skip_serializing_if = "Option::is_none")]
+    pub exec_env: Option<ExecEnv>,
 }
 
 /// What one buildpack left in an image.
@@ -169,8 +169,8 @@ pub struct Addition {
     pub labels: Vec<(String, String)>,
     /// The process that starts when none is named.
     pub default_process: Option<ProcessType>,
-    /// Whether a process is in some execution environments only.
-    pub by_exec_env: bool,
+    /// What the image says of its execution environment ([`exec_env::to_say`]).
+    pub exec_env: Option<ExecEnv>,
     /// When the image was made, in seconds since 1970; [`CREATED`] when none.
     pub created: Option<u64>,
 }
@@ -210,8 +210,7 @@ pub fn stack(config: &[u8]) -> Result<Stack, ImageError> {
 /// The new image's configuration as JSON: the base's, with `addition` on top.
 pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, ImageError> {
     let mut config = parse(base_config)?;
-    let api = if addition.by_exec_env { PLATFORM_API_EXEC_ENV } else { PLATFORM_API };
-    let env = extend_env(env_of(&config)?, api);
+    let env = extend_env(env_of(&config)?, addition.exec_env.as_ref());
     let base_layers = add_diff_ids(&mut config, addition)?;
     let created = addition.created.map_or_else(|| CREATED.to_owned(), time::rfc3339);
     rewrite_history(&mut config, base_layers, addition, &created)?;
@@ -222,13 +221,20 @@ pub fn assemble(base_config: &[u8], addition: &Addition) -> Result<Vec<u8>, Imag
     run.insert("Entrypoint".to_owned(), json!([entrypoint(addition.default_process.as_ref())]));
     run.remove("Cmd");
     let labels = object_in(run, "Labels")?;
+    // What the base was built for, if it was, says nothing of the app.
+    labels.remove(EXEC_ENV_LABEL);
     for (name, value) in &addition.labels {
         labels.insert(name.clone(), json!(value));
     }
-    if addition.by_exec_env {
-        labels.insert(EXEC_ENV_LABEL.to_owned(), json!(DEFAULT_EXEC_ENV));
+    if let Some(exec_env) = &addition.exec_env {
+        labels.insert(EXEC_ENV_LABEL.to_owned(), json!(exec_env));
     }
     Ok(Value::Object(config).to_string().into_bytes())
+}
+
+/// When an image was made, in seconds since 1970, if its configuration says so as [`assemble`] does.
+pub fn created(config: &[u8]) -> Option<u64> {
+    time::seconds(parse(config).ok()?.get("created")?.as_str()?)
 }
 
 fn entrypoint(default: Option<&ProcessType>) -> String {
@@ -266,17 +272,24 @@ pub(crate) fn env_of(config: &Map<String, Value>) -> Result<Vec<String>, ImageEr
     }
 }
 
-/// Sets the launcher's variables in place where they are there, at the end where they are not.
-fn extend_env(mut env: Vec<String>, api: &str) -> Vec<String> {
+/// Sets the launcher's variables in place where they are there, at the end where they are not. A base's execution environment
+/// is not the app's.
+fn extend_env(mut env: Vec<String>, said: Option<&ExecEnv>) -> Vec<String> {
+    let api = if said.is_some() { PLATFORM_API_EXEC_ENV } else { PLATFORM_API };
+    let exec_env = exec_env::variable(said);
+    if exec_env.is_none() {
+        env.retain(|entry| entry.split_once('=').is_none_or(|(name, _)| name != EXEC_ENV_VARIABLE));
+    }
     let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("").to_owned();
     let path = [PROCESS_DIR, "/cnb/lifecycle", path.as_str()].join(":");
-    for (name, value) in [
+    let usual = [
         ("CNB_LAYERS_DIR", LAYERS_DIR),
         ("CNB_APP_DIR", APP_DIR),
         ("CNB_PLATFORM_API", api),
         ("CNB_DEPRECATION_MODE", "quiet"),
         ("PATH", path.trim_end_matches(':')),
-    ] {
+    ];
+    for (name, value) in usual.into_iter().chain(exec_env.map(|exec_env| (EXEC_ENV_VARIABLE, exec_env.as_str()))) {
         let entry = format!("{name}={value}");
         match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(old, _)| old == name)) {
             Some(old) => *old = entry,
@@ -326,7 +339,7 @@ mod tests {
             labels: vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
             default_process: Some("web".parse().unwrap()),
             created: None,
-            by_exec_env: false,
+            exec_env: None,
         }
     }
 
@@ -368,6 +381,8 @@ mod tests {
         let config: Value = serde_json::from_slice(&assemble(base.to_string().as_bytes(), &addition).unwrap()).unwrap();
         let all = [&config["created"], &config["history"][0]["created"], &config["history"][1]["created"]];
         assert_eq!(all, ["2024-12-31T23:59:59Z"; 3]);
+        assert_eq!(created(config.to_string().as_bytes()), addition.created);
+        assert_eq!((created(b"{}"), created(br#"{"created":"now"}"#)), (None, None));
     }
 
     #[test]
@@ -391,11 +406,28 @@ mod tests {
 
     #[test]
     fn execution_environments_take_a_newer_platform_api() {
-        for (by_exec_env, api, label) in [(false, "0.14", Value::Null), (true, "0.15", json!("production"))] {
-            let config = assemble(b"{}", &Addition { by_exec_env, ..addition() }).unwrap();
+        let base = json!({ "config": { "Env": ["CNB_EXEC_ENV=base", "A=1"], "Labels": { EXEC_ENV_LABEL: "base" } } });
+        let usual = ["A=1", "CNB_LAYERS_DIR=/layers", "CNB_APP_DIR=/workspace"];
+        for (said, api, label, first) in [
+            (None, "0.14", Value::Null, None),
+            (Some("production"), "0.15", json!("production"), None),
+            (Some("test"), "0.15", json!("test"), Some("CNB_EXEC_ENV=test")),
+        ] {
+            let addition = Addition { exec_env: said.map(|name| name.parse().unwrap()), ..addition() };
+            let config = assemble(base.to_string().as_bytes(), &addition).unwrap();
             let config: Value = serde_json::from_slice(&config).unwrap();
-            assert_eq!(config["config"]["Env"][2], format!("CNB_PLATFORM_API={api}"));
             assert_eq!(config["config"]["Labels"][EXEC_ENV_LABEL], label);
+            let env = config["config"]["Env"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap());
+            let api = format!("CNB_PLATFORM_API={api}");
+            let rest = [&api, "CNB_DEPRECATION_MODE=quiet", "PATH=/cnb/process:/cnb/lifecycle"];
+            let all: Vec<&str> = first.into_iter().chain(usual).chain(rest).collect();
+            assert_eq!(env.collect::<Vec<_>>(), all);
+            // Where the base says nothing of it, it is the last.
+            let config = assemble(b"{}", &addition).unwrap();
+            assert_eq!(
+                first.is_some(),
+                String::from_utf8(config).unwrap().contains(r#"lifecycle","CNB_EXEC_ENV=test"]"#)
+            );
         }
     }
 

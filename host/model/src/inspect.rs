@@ -74,6 +74,9 @@ pub struct Process {
     /// Where it starts.
     #[serde(rename = "working-dir")]
     pub working_dir: String,
+    /// The execution environments that have it, where not every one does. `pack` keeps that to itself.
+    #[serde(rename = "exec-env", skip_serializing_if = "Vec::is_empty")]
+    pub exec_env: Vec<String>,
 }
 
 /// Reads what an image's configuration and labels say.
@@ -168,6 +171,7 @@ fn processes(config: &Map<String, Value>, build: &Value) -> Vec<Process> {
                 command: command.pop().unwrap_or_default(),
                 args: some([rest, texts(one.get("args"))].concat()),
                 working_dir: working_dir.unwrap_or_else(|| folder.clone()),
+                exec_env: texts(one.get("exec-env")),
             }
         })
         .collect();
@@ -203,7 +207,8 @@ mod tests {
     fn says_what_pack_says() {
         let build = json!({
             "processes": [
-                { "type": "task", "command": ["python", "-m", "task"], "args": ["x"], "direct": true, "working-dir": "/w" },
+                { "type": "task", "command": ["python", "-m", "task"], "args": ["x"], "direct": true, "working-dir": "/w",
+                  "exec-env": ["test"] },
                 { "type": "web", "command": "run me", "args": null, "direct": false },
             ],
             "buildpacks": [{ "id": "a/b", "version": "1", "homepage": "https://example.com" }, { "id": "c", "version": "2" }],
@@ -265,7 +270,10 @@ mod tests {
                 "task",
                 "x"
               ],
-              "working-dir": "/w"
+              "working-dir": "/w",
+              "exec-env": [
+                "test"
+              ]
             }
           ]
         }

@@ -6,12 +6,14 @@
 use serde::Deserialize;
 use toml::Table;
 
-use crate::id::{InvalidName, VariableName};
+use crate::id::{ExecEnv, InvalidName, VariableName};
+
+mod within;
+
+pub use within::LeftOut;
 
 /// The largest descriptor that is read, in bytes.
 pub const MAX_PROJECT: usize = 1 << 20;
-/// Where an app's processes run, for settings that are for some surroundings only.
-const EXECUTION: &str = "production";
 
 /// What a descriptor says about a build.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,7 +31,7 @@ pub struct Project {
     /// Patterns of the files that are not. Only one of the two is given.
     pub exclude: Vec<String>,
     /// Settings for the buildpacks, in order.
-    pub settings: Vec<(String, String)>,
+    pub settings: Vec<Setting>,
     /// The buildpacks instead of the builder's order; empty where the builder's count.
     pub group: Vec<Reference>,
     /// Buildpacks before those.
@@ -52,6 +54,21 @@ pub struct Reference {
     pub uri: Option<String>,
     /// A buildpack written into the descriptor itself.
     pub script: Option<toml::Value>,
+    /// The execution environments that it is for; every one where the list is empty.
+    #[serde(rename = "exec-env")]
+    pub exec_env: Vec<ExecEnv>,
+}
+
+/// A setting for the buildpacks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Setting {
+    /// Its name, which is one of a variable.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The execution environments that it is for; every one where the list is empty.
+    #[serde(default, rename = "exec-env")]
+    pub exec_env: Vec<ExecEnv>,
 }
 
 /// Why a descriptor is not followed.
@@ -125,15 +142,6 @@ struct OldSettings {
     build: Vec<Setting>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Setting {
-    name: String,
-    value: String,
-    #[serde(default)]
-    exec_env: Vec<String>,
-}
-
 /// Keys that have a meaning in schema 0.1, with those below them after a dot; `*` stands for whatever is written there.
 const KEYS_1: [&str; 18] = [
     "_.schema-version",
@@ -201,8 +209,8 @@ impl Project {
         if !project.include.is_empty() && !project.exclude.is_empty() {
             return Err(ProjectError::IncludeAndExclude);
         }
-        for (name, _) in &project.settings {
-            name.parse::<VariableName>().map_err(ProjectError::Setting)?;
+        for setting in &project.settings {
+            setting.name.parse::<VariableName>().map_err(ProjectError::Setting)?;
         }
         let known: &[&str] = if schema == "0.1" { &KEYS_1 } else { &KEYS_2 };
         unknown_keys("", &table, known, &mut project.unknown);
@@ -228,14 +236,17 @@ impl Project {
 
     fn first(table: &Table) -> Result<Self, ProjectError> {
         let about: About = part(table, &["project"])?;
-        let build: Build = part(table, &["build"])?;
+        let mut build: Build = part(table, &["build"])?;
+        // This schema does not know execution environments: the key is one of those that mean nothing.
+        build.env.iter_mut().for_each(|setting| setting.exec_env.clear());
+        build.buildpacks.iter_mut().for_each(|reference| reference.exec_env.clear());
         Ok(Self {
             version: about.version,
             source_url: about.source_url,
             builder: build.builder,
             include: build.include,
             exclude: build.exclude,
-            settings: build.env.into_iter().map(|setting| (setting.name, setting.value)).collect(),
+            settings: build.env,
             group: build.buildpacks,
             ..Self::default()
         })
@@ -243,17 +254,13 @@ impl Project {
 
     fn second(table: &Table, about: About) -> Result<Self, ProjectError> {
         let buildpacks: Buildpacks = part(table, &["io", "buildpacks"])?;
-        let is_for_us = |setting: &Setting| {
-            setting.exec_env.is_empty() || setting.exec_env.iter().any(|e| e == "*" || e == EXECUTION)
-        };
-        let settings = buildpacks.env.build.into_iter().chain(buildpacks.build.env).filter(is_for_us);
         Ok(Self {
             version: about.version,
             source_url: about.source_url,
             builder: buildpacks.builder,
             include: buildpacks.include,
             exclude: buildpacks.exclude,
-            settings: settings.map(|setting| (setting.name, setting.value)).collect(),
+            settings: [buildpacks.env.build, buildpacks.build.env].concat(),
             group: buildpacks.group,
             pre: buildpacks.pre.group,
             post: buildpacks.post.group,
@@ -301,137 +308,4 @@ fn unknown_keys(at: &str, table: &Table, known: &[&str], unknown: &mut Vec<Strin
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_schema_1() {
-        let project = Project::parse(
-            r#"
-            [project]
-            id = "io.example.app"
-            name = "App"
-            version = "1.2.3"
-            source-url = "https://git.example.com/app"
-            [[project.licenses]]
-            type = "Apache-2.0"
-            [build]
-            exclude = ["*.md", "/docs/"]
-            builder = "builder.toml"
-            [[build.buildpacks]]
-            id = "acme/tool"
-            version = "1.0.0"
-            [[build.env]]
-            name = "BP_A"
-            value = "1"
-            "#,
-        )
-        .unwrap();
-        assert_eq!((project.schema.as_str(), project.builder.as_deref()), ("0.1", Some("builder.toml")));
-        assert_eq!((project.version.as_deref(), project.exclude.len()), (Some("1.2.3"), 2));
-        assert_eq!(project.settings, [("BP_A".to_owned(), "1".to_owned())]);
-        assert_eq!(project.group[0].id.as_deref(), Some("acme/tool"));
-        assert_eq!(project.unknown, [""; 0]);
-        let label = r#"{"source":{"metadata":{"url":"https://git.example.com/app"},"type":"project","version":{"declared":"1.2.3"}}}"#;
-        assert_eq!((project.label().as_str(), Project::default().label().as_str()), (label, ""));
-    }
-
-    #[test]
-    fn reads_schemas_2_and_3() {
-        let text = r#"
-            [_]
-            schema-version = "0.3"
-            id = "io.example.app"
-            version = "2"
-            [_.metadata]
-            anything = { goes = "here" }
-            [io.buildpacks]
-            include = ["src/"]
-            [[io.buildpacks.group]]
-            uri = "builtin:java"
-            [[io.buildpacks.pre.group]]
-            id = "acme/first"
-            [[io.buildpacks.post.group]]
-            id = "acme/last"
-            [io.buildpacks.post.group.script]
-            api = "0.10"
-            inline = "true"
-            [[io.buildpacks.build.env]]
-            name = "BP_A"
-            value = "1"
-            [[io.buildpacks.build.env]]
-            name = "BP_TEST"
-            value = "1"
-            exec-env = ["test"]
-            [[io.buildpacks.build.env]]
-            name = "BP_BOTH"
-            value = "1"
-            exec-env = ["test", "production"]
-            [[io.buildpacks.env.build]]
-            name = "BP_OLD"
-            value = "1"
-            [com.example.tool]
-            theirs = true
-        "#;
-        let project = Project::parse(text).unwrap();
-        let settings: Vec<&str> = project.settings.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(settings, ["BP_OLD", "BP_A", "BP_BOTH"]);
-        assert_eq!(
-            (project.pre[0].id.as_deref(), project.post[0].id.as_deref()),
-            (Some("acme/first"), Some("acme/last"))
-        );
-        assert!(project.post[0].script.is_some() && project.group[0].uri.as_deref() == Some("builtin:java"));
-        assert_eq!(project.unknown, [""; 0]);
-        assert_eq!(Project::parse(&text.replace("\"0.3\"", "\"0.2\"")).unwrap().include, ["src/"]);
-    }
-
-    #[test]
-    fn names_the_keys_that_it_does_not_know() {
-        let text = r#"
-            other = 1
-            [_]
-            schema-version = "0.2"
-            licence = "x"
-            [io.buildpacks]
-            exlude = ["a"]
-            [[io.buildpacks.build.env]]
-            name = "A"
-            value = "1"
-            suffix = "x"
-            [io.example]
-            a = 1
-        "#;
-        let unknown = Project::parse(text).unwrap().unknown;
-        assert_eq!(
-            unknown,
-            ["_.licence", "io.buildpacks.build.env.suffix", "io.buildpacks.exlude", "io.example", "other"]
-        );
-        assert_eq!(Project::parse("[build]\nexlude = []").unwrap().unknown, ["build.exlude"]);
-    }
-
-    #[test]
-    fn says_why_it_cannot_be_followed() {
-        let refused = |text: &str| {
-            let error = Project::parse(text).unwrap_err();
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            format!("{error}{}", cause.trim_end())
-        };
-        let said = [
-            refused("[_]\nschema-version = \"0.9\""),
-            refused("[_]\nschema-version = \"a\\u001b[2J\""),
-            refused("[build]\ninclude = [\"a\"]\nexclude = [\"b\"]"),
-            refused("[[build.env]]\nname = \"A B\"\nvalue = \"\""),
-            refused("[build]\ninclude = 1"),
-            refused(&"#".repeat(MAX_PROJECT + 1)),
-        ];
-        insta::assert_snapshot!(said.join("\n"), @r"
-        its schema-version is `0.9`; 0.1, 0.2 and 0.3 are known
-        its schema-version is `a\u{1b}[2J`; 0.1, 0.2 and 0.3 are known
-        it has both `include` and `exclude`; only one of them can be followed
-        a setting has no name that can be used: `A B` is not a valid variable name: use letters, digits and `_`, not a digit first, at most 128 characters
-        it does not follow the format of project.toml: invalid type: integer `1`, expected a sequence
-        in `include`
-        it has 1048577 bytes, more than the limit of 1048576
-        ");
-    }
-}
+mod tests;

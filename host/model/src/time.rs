@@ -18,6 +18,23 @@ pub fn rfc3339(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", clock / 3600, clock / 60 % 60, clock % 60)
 }
 
+/// The seconds since 1970 of a time as [`rfc3339`] writes it; none of any other.
+pub fn seconds(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok())?
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    // As above: years begin in March.
+    let shifted = if month > 2 { (year, month.checked_sub(3)?) } else { (year.checked_sub(1)?, month + 9) };
+    let (years, month_from_march) = shifted;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * month_from_march + 2) / 5 + day;
+    let seconds = (days.checked_sub(719_469)? * 24 + hour) * 3600 + minute * 60 + second;
+    // What is not a date, and what is written otherwise, does not come back.
+    (rfc3339(seconds) == text).then_some(seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +51,28 @@ mod tests {
             (LAST, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(seconds), text);
+            assert_eq!(super::seconds(text), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn only_times_that_are_written_so_are_read() {
+        for text in [
+            "",
+            "2024-12-31",
+            "2024-12-31T23:59:59",
+            "2024-12-31T23:59:59.5Z",
+            "2024-12-31T23:59:59+00:00",
+            "2024-02-30T00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+            "2024-12-31T24:00:00Z",
+            "+024-12-31T00:00:00Z",
+            "2024\u{e9}12-31T00:00:00Z",
+        ] {
+            assert_eq!(super::seconds(text), None, "{text}");
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn billed_app_on(base: &Base, files: &[(&str, &str)], bills: &[(&str, &str)]
     let new = |layer: &ImageLayer| NewLayer { diff_id: layer.diff_id, created_by: "test".to_owned() };
     let labels = vec![(LIFECYCLE_LABEL.to_owned(), serde_json::to_string(&metadata).unwrap())];
     let layers = added.iter().map(new).collect();
-    let addition = Addition { layers, labels, default_process: None, by_exec_env: false, created: None };
+    let addition = Addition { layers, labels, default_process: None, exec_env: None, created: None };
     let config = assemble(&base.image.config, &addition).unwrap();
     let layers = base.image.layers.iter().map(ImageLayer::in_oci_words).chain(added);
     Image::new(base.image.platform.clone(), config, layers.collect())

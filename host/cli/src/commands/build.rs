@@ -28,7 +28,7 @@ use stave_model::{digest::Digest, id::ProcessType, target::Platform};
 use stave_oci::reference::{InvalidReference, Reference};
 
 use crate::{
-    args::{Build, CreationTime, Output, Source},
+    args::{Build, CreationTime, Output, Recipe, Source},
     destination, embedded,
     exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
@@ -89,26 +89,26 @@ pub(crate) struct Finished {
 pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     let started = Instant::now();
     let names = names_of(arguments)?;
-    let platforms = platforms(&arguments.source.platform)?;
+    let Recipe { source, compression, default_process, creation_time } = arguments.recipe.clone();
+    let platforms = platforms(&source.platform)?;
     let sinks = destination::sinks(workshop, &names, &arguments.destination)?;
     destination::check_platforms(&sinks, &platforms)?;
     // Results of earlier builds are also what is known of the app's files, and what buildpacks answered.
-    let paranoid = arguments.source.paranoid || arguments.clear_cache;
-    let no_memory = arguments.source.no_memory || arguments.clear_cache;
-    let source = Source { no_memory, paranoid, ..arguments.source.clone() };
-    let created = created(arguments, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
+    let paranoid = source.paranoid || arguments.clear_cache;
+    let no_memory = source.no_memory || arguments.clear_cache;
+    let source = Source { no_memory, paranoid, ..source };
+    let created = created(creation_time, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
 
     let search = Search::new(workshop, arguments, &names[0])?;
     let prepared = prepare(workshop, &source)?;
-    let choices =
-        Choices { default_process: arguments.default_process.clone(), created, project: prepared.label.clone() };
+    let choices = Choices { default_process, created, project: prepared.label.clone(), exec_env: source.exec_env() };
     let mut finished = Vec::new();
     for platform in &platforms {
         if platforms.len() > 1 {
             workshop.ui.say(&format!("for {platform}:"));
         }
-        let previous = search.previous(workshop, &names[0], platform, arguments.clear_cache)?;
-        let how = How { packing: arguments.compression, clear_cache: arguments.clear_cache, previous };
+        let previous = search.previous(workshop, &names[0], platform, arguments.clear_cache)?.within(&choices.exec_env);
+        let how = How { packing: compression.unwrap_or_default(), clear_cache: arguments.clear_cache, previous };
         finished.push(build_for(workshop, how, &prepared, platform, &choices)?);
     }
     prepared.app.keep(&workshop.results);
@@ -144,8 +144,8 @@ fn platforms(asked: &[Platform]) -> Result<Vec<Platform>, Exit> {
 }
 
 /// When the image is made, if somebody says so. The flag goes before `SOURCE_DATE_EPOCH` (reproducible-builds.org).
-fn created(arguments: &Build, epoch: Option<&str>) -> Result<Option<u64>, Exit> {
-    let time = match (arguments.creation_time, epoch.filter(|epoch| !epoch.is_empty())) {
+pub(crate) fn created(time: Option<CreationTime>, epoch: Option<&str>) -> Result<Option<u64>, Exit> {
+    let time = match (time, epoch.filter(|epoch| !epoch.is_empty())) {
         (Some(time), _) => time,
         (None, Some(epoch)) => {
             CreationTime::from_str(epoch).ok().filter(|time| *time != CreationTime::Now).ok_or_else(|| {
@@ -266,7 +266,7 @@ pub(crate) fn send(workshop: &Workshop, image: &Image, sinks: &[Arc<dyn Sink>]) 
 fn names_of(arguments: &Build) -> Result<Vec<Reference>, Exit> {
     let mut texts = arguments.tag.clone();
     if texts.is_empty() {
-        texts.push(name_of_app(&arguments.source.app).ok_or_else(|| {
+        texts.push(name_of_app(&arguments.recipe.source.app).ok_or_else(|| {
             Exit::new(USAGE, "the app's name does not make an image name").hint("give one with --tag NAME")
         })?);
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use stave_lifecycle::{image::Image, port::bases::Bases};
 use stave_model::{
-    image::{BUILD_LABEL, LIFECYCLE_LABEL},
+    id::ExecEnv,
+    image::{BUILD_LABEL, LIFECYCLE_LABEL, exec_env::said_by},
     inspect::{self, Info},
     target::Platform,
 };
@@ -31,6 +32,9 @@ struct About {
     platform: String,
     size: u64,
     layers: usize,
+    /// Where the image says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exec_env: Option<ExecEnv>,
     buildpack_layers: BTreeMap<String, Vec<String>>,
     labels: BTreeMap<String, String>,
 }
@@ -75,6 +79,7 @@ fn about(name: &str, image: &Image, is_remote: bool) -> Result<About, Exit> {
         platform: image.platform.to_string(),
         size: image.layers.iter().map(|layer| layer.descriptor.size).sum(),
         layers: image.layers.len(),
+        exec_env: said_by(&image.config),
         buildpack_layers: inspect::layers(&image.config),
         labels: labels(&image.config),
     })
@@ -95,6 +100,7 @@ fn for_people(about: &About) -> String {
         format!("  platform  {}", about.platform),
         format!("  size      {} in {} layers", bytes(about.size), about.layers),
     ];
+    lines.extend(about.exec_env.iter().map(|exec_env| format!("  exec env  {exec_env}")));
     let Some(info) = about.remote_info.as_ref().or(about.local_info.as_ref()) else { return lines.join("\n") };
     let names = info.run_images.iter().flatten().map(|run| run.name.clone());
     let reference = Some(info.base_image.reference.clone()).filter(|reference| !reference.is_empty());
@@ -119,8 +125,10 @@ fn for_people(about: &About) -> String {
     section("extensions", info.extensions.iter().flatten().map(builder).collect());
     let process = |one: &inspect::Process| {
         let default = if one.default { " (default)" } else { "" };
+        let is_for_all = one.exec_env.is_empty() || one.exec_env.iter().any(|name| name == "*");
+        let only = if is_for_all { String::new() } else { format!(" (only in {})", one.exec_env.join(", ")) };
         let command = [std::slice::from_ref(&one.command), one.args.as_deref().unwrap_or_default()].concat();
-        format!("{}{default}  {}", one.r#type, command.join(" "))
+        format!("{}{default}{only}  {}", one.r#type, command.join(" "))
     };
     section("processes", info.processes.iter().flatten().map(process).collect());
     section("labels", about.labels.iter().map(|(name, value)| format!("{name}={value}")).collect());

@@ -1,4 +1,4 @@
-//! `context`: the target and the settings.
+//! `context`: the target, the execution environment and the settings.
 
 use stave_model::target;
 
@@ -19,6 +19,11 @@ impl Host for Guest {
     fn build_target(&mut self) -> wasmtime::Result<Target> {
         self.last_words.forget();
         Ok(self.bench.target().into())
+    }
+
+    fn exec_env(&mut self) -> wasmtime::Result<String> {
+        self.last_words.forget();
+        Ok(self.bench.exec_env().to_string())
     }
 
     fn setting(&mut self, name: String) -> Result<Option<String>, CallError> {

@@ -32,6 +32,7 @@ use stave_model::{
     capability::Capabilities,
     component::embed,
     dependency::{Artifact, Dependency},
+    id::ExecEnv,
     target::{Platform, Target},
 };
 
@@ -120,6 +121,7 @@ impl Place {
     pub fn bench(&self, loaded: &Loaded, phase: Phase, word: &str) -> Arc<Workbench> {
         let shop = Shop {
             target: Target { platform: Platform::linux("amd64"), distro: None },
+            exec_env: ExecEnv::default(),
             settings: Arc::new(BTreeMap::from([("BP_HOSTILE".to_owned(), word.to_owned())])),
             bindings: Arc::default(),
             artifacts: Arc::new(Nowhere),

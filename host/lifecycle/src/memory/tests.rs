@@ -18,11 +18,12 @@ struct World {
     app: Tree,
     settings: Vec<(&'static str, &'static str)>,
     arch: &'static str,
+    exec_env: &'static str,
 }
 
 impl World {
     fn of(files: &[(&str, &str)]) -> Self {
-        Self { app: testing::tree(files), settings: Vec::new(), arch: "amd64" }
+        Self { app: testing::tree(files), settings: Vec::new(), arch: "amd64", exec_env: "production" }
     }
 
     fn set(mut self, name: &'static str, value: &'static str) -> Self {
@@ -56,6 +57,7 @@ impl Runs {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         self.shop.settings = Arc::new(world.settings.iter().map(own).collect());
         self.shop.target.platform = Platform::linux(world.arch);
+        self.shop.exec_env = world.exec_env.parse().unwrap();
     }
 
     fn detect(&mut self, fake: &Fake, world: &World) -> Result<Verdict, RunError> {
@@ -254,6 +256,15 @@ fn the_target() {
     let arm = World { arch: "arm64", ..World::of(&[]) };
     assert_eq!(then(|bench| drop(bench.target().clone()), &World::of(&[]), &arm), "ran: the target changed");
     assert_eq!(then(|_| {}, &World::of(&[]), &arm), "remembered");
+}
+
+#[test]
+fn the_execution_environment() {
+    let test = World { exec_env: "test", ..World::of(&[]) };
+    let ask: fn(&Workbench) = |bench| drop(bench.exec_env().clone());
+    assert_eq!(then(ask, &World::of(&[]), &test), "ran: the execution environment changed");
+    assert_eq!(then(ask, &test, &test), "remembered");
+    assert_eq!(then(|_| {}, &World::of(&[]), &test), "remembered");
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub enum Subject {
     PreviousLayer(String),
     /// What the image is for.
     Target,
+    /// The execution environment that the image is for.
+    ExecEnv,
     /// A declared dependency, by id.
     Dependency(String),
 }
@@ -126,6 +128,7 @@ impl fmt::Display for Change {
             Subject::Notes => write!(f, "the notes of the previous build changed"),
             Subject::PreviousLayer(name) => write!(f, "the layer {} of the previous build {how}", quoted(name)),
             Subject::Target => write!(f, "the target {how}"),
+            Subject::ExecEnv => write!(f, "the execution environment {how}"),
             Subject::Dependency(id) => write!(f, "the dependency {} {how}", quoted(id)),
         }
     }
@@ -173,6 +176,7 @@ mod tests {
             (Subject::Notes, How::Added),
             (Subject::PreviousLayer("jre".to_owned()), How::Removed),
             (Subject::Target, How::Changed),
+            (Subject::ExecEnv, How::Changed),
             (Subject::Dependency("jre".to_owned()), How::Changed),
         ];
         let mut said: Vec<String> =
@@ -196,6 +200,7 @@ mod tests {
         the notes of the previous build changed
         the layer `jre` of the previous build was removed
         the target changed
+        the execution environment changed
         the dependency `jre` changed
         first time
         --no-memory

@@ -58,6 +58,10 @@ fn an_image_tells_of_its_build() {
     let cleared = previous.clone().without_layers();
     assert_eq!(cleared.notes(&tool), previous.notes(&tool));
     assert_eq!(cleared.layer(&tool, &"jre".parse().unwrap()), Err(Reason::Cleared));
+    assert!(previous.clone().within(&"production".parse().unwrap()).layer(&tool, &"jre".parse().unwrap()).is_ok());
+    let other = previous.clone().within(&"test".parse().unwrap());
+    assert_eq!(other.notes(&tool), previous.notes(&tool));
+    assert_eq!(other.layer(&tool, &"jre".parse().unwrap()), Err(Reason::Cleared));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Said {
     }
 
     /// A text, if there is one.
-    pub(super) fn text(text: Option<&String>) -> Self {
+    pub(super) fn text(text: Option<&str>) -> Self {
         text.map_or_else(Self::nothing, |text| Self::is(Key::new("text 1").field(text).finish()))
     }
 
@@ -197,6 +197,7 @@ pub(crate) enum Call {
     Settings { prefix: String, said: Said },
     Target { said: Said },
     Notes { said: Said },
+    ExecEnv { said: Said },
     PreviousLayer { name: String, said: Said },
     ReuseLayer { name: String, usage: Usage, said: Said },
     RestoreLayer { name: String, usage: Usage, said: Said },
@@ -233,6 +234,7 @@ impl Call {
             | Self::Settings { said, .. }
             | Self::Target { said }
             | Self::Notes { said }
+            | Self::ExecEnv { said }
             | Self::PreviousLayer { said, .. }
             | Self::ReuseLayer { said, .. }
             | Self::RestoreLayer { said, .. }
@@ -286,7 +288,7 @@ impl Call {
             Self::Available { id, .. } | Self::Fetch { id, .. } => id.len(),
             Self::Bindings { kind, .. } => kind.len(),
             Self::Binding { name, key, .. } => name.len() + key.len(),
-            Self::Target { .. } | Self::Notes { .. } => 0,
+            Self::Target { .. } | Self::ExecEnv { .. } | Self::Notes { .. } => 0,
         }
     }
 }

@@ -38,7 +38,7 @@ use stave_archive::{
 use stave_model::{
     binding::{Bindings, Secret},
     capability::{Capabilities, Excess, Interface},
-    id::BuildpackId,
+    id::{BuildpackId, ExecEnv},
     manifest::Manifest,
     target::Target,
 };
@@ -80,6 +80,8 @@ pub enum Phase {
 pub struct Shop {
     /// What the image is for.
     pub target: Target,
+    /// The execution environment that the image is for.
+    pub exec_env: ExecEnv,
     /// What the user chose, by name.
     pub settings: Arc<BTreeMap<String, String>>,
     /// Service bindings that the user handed over, by name.
@@ -222,9 +224,15 @@ impl Workbench {
         &self.shop.target
     }
 
+    /// The execution environment that the image is for.
+    pub fn exec_env(&self) -> &ExecEnv {
+        self.saying(Call::ExecEnv { said: Said::text(Some(self.shop.exec_env.as_str())) });
+        &self.shop.exec_env
+    }
+
     /// A setting that the user gave. The name must be asked for and granted.
     pub fn setting(&self, name: &str) -> Answer<Option<String>> {
-        let said = |value: &Option<String>| Said::text(value.as_ref());
+        let said = |value: &Option<String>| Said::text(value.as_deref());
         self.asking(|| self.value_of(name), said, |said| Call::Setting { name: name.to_owned(), said })
     }
 

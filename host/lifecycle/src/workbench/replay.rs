@@ -178,6 +178,9 @@ impl Workbench {
             Call::Target { .. } => {
                 self.target();
             }
+            Call::ExecEnv { .. } => {
+                self.exec_env();
+            }
             Call::Available { id, .. } => drop(self.available(id)),
             Call::OverlayWrite { .. } | Call::OverlayRemove { .. } | Call::OverlayUnpack { .. } => {
                 drop(self.overlay_again(call));
@@ -287,6 +290,7 @@ fn change(call: &Call, then: Said, now: Option<Said>, opened: &[Opened<'_>]) -> 
         | Call::Read { path, .. }
         | Call::OpenArchive { path, .. }
         | Call::OverlayWrite { path, .. } => Subject::File(path.clone()),
+        Call::ExecEnv { .. } => Subject::ExecEnv,
         _ => Subject::Target,
     };
     let how = match (then.presence, now.map(|now| now.presence)) {

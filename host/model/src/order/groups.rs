@@ -267,14 +267,15 @@ impl Lookup<'_> {
 
     fn slot(&self, member: &Member) -> Result<Slot, OrderError> {
         let what = self.find(member)?;
+        let unfit = self.exec_env.unfit(&member.exec_env);
         let (name, unfit) = match what {
             What::Buildpack(place) => {
                 let manifest = self.manifests[place];
-                (manifest.title(), self.unfit(&member.exec_env).or_else(|| self.unfit(&manifest.buildpack.exec_env)))
+                (manifest.title(), unfit.or_else(|| self.exec_env.unfit(&manifest.buildpack.exec_env)))
             }
-            What::Composite(_) => (member.title(), self.unfit(&member.exec_env)),
+            What::Composite(_) => (member.title(), unfit),
         };
-        Ok(Slot { what, name: name.into(), optional: member.optional, unfit })
+        Ok(Slot { what, name: name.into(), optional: member.optional, unfit: unfit.map(Arc::from) })
     }
 
     fn find(&self, member: &Member) -> Result<What, OrderError> {
@@ -291,17 +292,6 @@ impl Lookup<'_> {
             (Some(_), Some(_)) => Err(OrderError::Ambiguous(member.title())),
             (None, _) => Err(OrderError::Unknown(member.title())),
         }
-    }
-
-    /// Why something for these execution environments is not for this run.
-    fn unfit(&self, only: &[ExecEnv]) -> Option<Arc<str>> {
-        let is_one = |name: &ExecEnv| name == self.exec_env || name.as_str() == "*";
-        if only.is_empty() || only.iter().any(is_one) {
-            return None;
-        }
-        let names = only.iter().map(ExecEnv::as_str).collect::<Vec<_>>().join(", ");
-        let shown: String = names.chars().take(200).collect();
-        Some(format!("it is for the execution environment {shown}, and this image is for {}", self.exec_env).into())
     }
 }
 

@@ -210,6 +210,6 @@ fn labels_name_layers_that_are_there() {
     labels: launcher says sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa, which is no layer of the image
     labels: the app has no layer
     labels: runImage.topLayer says , which is no layer of the image
-    labels: io.buildpacks.lifecycle.metadata cannot be read: invalid length 0, expected struct LifecycleMetadata with 8 elements at line 1 column 2
+    labels: io.buildpacks.lifecycle.metadata cannot be read: invalid length 0, expected struct LifecycleMetadata with 9 elements at line 1 column 2
     ");
 }

@@ -1,6 +1,7 @@
-//! Answers that break the contract, and one that does not but is full of escape sequences.
+//! Answers that break the contract, and some that do not: one is full of escape sequences, one depends on the execution
+//! environment.
 
-use stave_sdk::{Alternative, Failure, Process, Report, Requirement, Verdict};
+use stave_sdk::{Alternative, Failure, Process, Report, Requirement, Verdict, context};
 
 /// What detect answers to a word.
 pub(crate) fn verdict(word: &str) -> Option<Verdict> {
@@ -36,6 +37,14 @@ pub(crate) fn report(word: &str) -> Option<Report> {
         "label" => Report { labels: vec![pair("io.buildpacks.lifecycle.metadata", "{}")], ..Report::default() },
         "slice" => Report { slices: vec![vec!["../*".to_owned()]], ..Report::default() },
         "store" => Report { store: vec![pair("a", &"x".repeat(100_000))], ..Report::default() },
+        "exec-env" => Report {
+            processes: vec![
+                Process::new("web", ["printenv", "CNB_EXEC_ENV"]).default(),
+                Process::new("check", ["printenv", "CNB_EXEC_ENV"]).only_in(["test"]),
+            ],
+            labels: vec![pair("org.example.told", &context::exec_env())],
+            ..Report::default()
+        },
         "unmet" => Report { unmet: vec!["x".repeat(300)], ..Report::default() },
         _ => return None,
     })

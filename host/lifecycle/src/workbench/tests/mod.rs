@@ -110,6 +110,8 @@ fn every_call_is_noted_or_follows_from_others() {
     let bench = bench_with(&everything(), Phase::Build);
     bench.target();
     assert!(bench.state().journal.take_last().is_some());
+    bench.exec_env();
+    assert!(bench.state().journal.take_last().is_some());
     for (interface, name, call) in calls() {
         call(&bench).unwrap();
         let noted = bench.state().journal.take_last().is_some();
