@@ -220,9 +220,9 @@ fn component(env: &TestEnv) {
     row("detect, spring-webdb", &mut timed(50, detect));
 }
 
-/// The program as people install it.
+/// The program as people install it. The words are those of the aliases, so that nothing is compiled twice.
 fn release() -> PathBuf {
-    succeeds(cargo().args(["build", "--quiet", "--release", "--package", "stave-cli"]));
+    succeeds(cargo().args(["build", "--quiet", "--release", "--workspace", "--bin", "stave", "--bench", "build"]));
     target_folder().join("release/stave")
 }
 

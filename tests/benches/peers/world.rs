@@ -77,9 +77,9 @@ impl World {
     }
 }
 
-/// The program as people install it.
+/// The program as people install it. The words are those of the aliases, so that nothing is compiled twice.
 fn release() -> PathBuf {
-    succeeds(cargo().args(["build", "--quiet", "--release", "--package", "stave-cli"]));
+    succeeds(cargo().args(["build", "--quiet", "--release", "--workspace", "--bin", "stave", "--bench", "peers"]));
     target_folder().join("release/stave")
 }
 
