@@ -206,6 +206,7 @@ fn component(env: &TestEnv) {
         let engine = Engine::new(Limits::default(), Some(CodeStore::open(&code).unwrap())).unwrap();
         let started = Instant::now();
         let loaded = engine.load(&component, None, &asks).unwrap();
+        loaded.prepare().unwrap();
         (started.elapsed(), loaded)
     };
     row("component load, first time", &mut (0..5).map(|n| load(&format!("code-{n}")).0).collect::<Vec<_>>());

@@ -61,6 +61,13 @@ impl CodeStore {
         Ok(Self { folder })
     }
 
+    /// Whether there is code of a component that this very engine made and that fitted the contract. [`CodeStore::get`] says
+    /// whether it is unchanged.
+    pub(crate) fn has(&self, engine: &wasmtime::Engine, component: &Digest) -> bool {
+        let (code, sum) = self.paths(engine, component);
+        code.is_file() && sum.is_file()
+    }
+
     /// The code of a component, if it is here, unchanged, and made by this very engine.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, component: &Digest) -> Option<Component> {
         let (code, sum) = self.paths(engine, component);

@@ -1,9 +1,11 @@
 //! From a file to a buildpack that can be run.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use stave_model::{capability::Capabilities, digest::Digest};
@@ -17,7 +19,10 @@ use crate::{
     guest::Guest,
 };
 
-/// A checked and compiled buildpack: implements [`stave_lifecycle::port::buildpack::Buildpack`].
+/// A checked buildpack: implements [`stave_lifecycle::port::buildpack::Buildpack`].
+///
+/// It is compiled when it is loaded, unless its code was kept: that is read, checked and linked by the first call, because a
+/// buildpack whose answers are remembered is never called.
 ///
 /// Its calls run on the thread that makes them, each in a sandbox of its own that nothing is carried over from, and any
 /// number beside each other. That thread must not be one of an asynchronous runtime: the call would panic.
@@ -25,7 +30,14 @@ pub struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) description: Description,
     pub(crate) grants: Capabilities,
-    pub(crate) ready: BuildpackPre<Guest>,
+    /// The component, where its code was kept: it is compiled again if that turns out to be damaged. Empty elsewhere.
+    wasm: Vec<u8>,
+    ready: OnceLock<Result<Ready, Arc<LoadError>>>,
+}
+
+/// Code that can be called.
+struct Ready {
+    linked: BuildpackPre<Guest>,
     how: How,
 }
 
@@ -104,51 +116,79 @@ impl Engine {
         let most = self.limits().component_bytes as u64 + 1;
         let mut wasm = Vec::new();
         File::open(path).and_then(|file| file.take(most).read_to_end(&mut wasm)).map_err(failed)?;
-        self.load(&wasm, expected, grants)
+        self.load_bytes(wasm.into(), expected, grants)
     }
 
-    /// Loads a component: looks at its outside, checks its imports against its manifest and `grants`, and compiles it or takes
-    /// the code that was compiled before. What every buildpack has ([`admission::ALWAYS`]) need not be granted.
+    /// Loads a component: looks at its outside, checks its imports against its manifest and `grants`, and compiles it where the
+    /// code that was compiled before is not here. What every buildpack has ([`admission::ALWAYS`]) need not be granted.
     pub fn load(&self, wasm: &[u8], expected: Option<Digest>, grants: &Capabilities) -> Result<Loaded, LoadError> {
-        let description = describe(wasm, self.limits())?;
+        self.load_bytes(wasm.into(), expected, grants)
+    }
+
+    fn load_bytes(
+        &self,
+        wasm: Cow<'_, [u8]>,
+        expected: Option<Digest>,
+        grants: &Capabilities,
+    ) -> Result<Loaded, LoadError> {
+        let description = describe(&wasm, self.limits())?;
         if let Some(expected) = expected.filter(|expected| *expected != description.digest) {
             return Err(LoadError::Digest { expected, found: description.digest });
         }
         let grants = admission::with_always(grants);
         admission::admit(&description, &grants)?;
-        let buildpack = description.manifest.title();
-        let (component, how) = self
-            .code_of(wasm, &description.digest)
-            .map_err(|error| LoadError::Compile { buildpack: buildpack.clone(), source: error.into() })?;
-        let ready = self
-            .linker()
-            .instantiate_pre(&component)
-            .and_then(BuildpackPre::new)
-            .map_err(|error| LoadError::Mismatch { buildpack, source: error.into() })?;
-        Ok(Loaded { engine: self.clone(), description, grants, ready, how })
+        let is_kept = self.code().is_some_and(|store| store.has(self.wasmtime(), &description.digest));
+        let (wasm, ready) = if is_kept {
+            (wasm.into_owned(), OnceLock::new())
+        } else {
+            (Vec::new(), OnceLock::from(Ok(self.compile(&wasm, &description)?)))
+        };
+        Ok(Loaded { engine: self.clone(), description, grants, wasm, ready })
     }
 
-    fn code_of(&self, wasm: &[u8], digest: &Digest) -> wasmtime::Result<(Component, How)> {
+    /// Compiles a component and keeps its code. Only what fits the contract is kept.
+    fn compile(&self, wasm: &[u8], of: &Description) -> Result<Ready, LoadError> {
         let engine = self.wasmtime();
-        let Some(store) = self.code() else {
-            let reason = "no folder was given for it".to_owned();
-            return Ok((Component::from_binary(engine, wasm)?, How::NotKept(reason)));
+        let compiled = Component::from_binary(engine, wasm)
+            .map_err(|error| LoadError::Compile { buildpack: of.manifest.title(), source: error.into() })?;
+        let linked = self.link(&compiled, of)?;
+        let kept = match self.code() {
+            Some(store) => store.put(engine, &of.digest, &compiled).map_err(|error| error.to_string()),
+            None => Err("no folder was given for it".to_owned()),
         };
-        if let Some(component) = store.get(engine, digest) {
-            return Ok((component, How::Kept));
-        }
-        let component = Component::from_binary(engine, wasm)?;
         // A disk that is full makes the next start slower, and nothing worse.
-        let how =
-            store.put(engine, digest, &component).map_or_else(|e| How::NotKept(e.to_string()), |()| How::Compiled);
-        Ok((component, how))
+        Ok(Ready { linked, how: kept.map_or_else(How::NotKept, |()| How::Compiled) })
+    }
+
+    fn link(&self, component: &Component, of: &Description) -> Result<BuildpackPre<Guest>, LoadError> {
+        let linked = self.linker().instantiate_pre(component).and_then(BuildpackPre::new);
+        linked.map_err(|error| LoadError::Mismatch { buildpack: of.manifest.title(), source: error.into() })
     }
 }
 
 impl Loaded {
-    /// How its code came to be.
-    pub fn how(&self) -> &How {
-        &self.how
+    /// Makes its code ready to be called, and says how that came to be. A call does it by itself.
+    ///
+    /// Fails only for code that was kept, is damaged, and cannot be compiled again.
+    pub fn prepare(&self) -> Result<&How, Arc<LoadError>> {
+        self.ready().map(|ready| &ready.how)
+    }
+
+    /// What can be called.
+    pub(crate) fn linked(&self) -> Result<&BuildpackPre<Guest>, Arc<LoadError>> {
+        self.ready().map(|ready| &ready.linked)
+    }
+
+    fn ready(&self) -> Result<&Ready, Arc<LoadError>> {
+        let ready = self.ready.get_or_init(|| {
+            let kept = self.engine.code().and_then(|store| store.get(self.engine.wasmtime(), &self.description.digest));
+            let ready = match kept {
+                Some(kept) => self.engine.link(&kept, &self.description).map(|linked| Ready { linked, how: How::Kept }),
+                None => self.engine.compile(&self.wasm, &self.description),
+            };
+            ready.map_err(Arc::new)
+        });
+        ready.as_ref().map_err(Arc::clone)
     }
 
     /// What is known of its outside.
@@ -161,7 +201,7 @@ impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loaded")
             .field("buildpack", &self.description.manifest.title())
-            .field("how", &self.how)
+            .field("is_ready", &self.ready.get().is_some())
             .finish_non_exhaustive()
     }
 }

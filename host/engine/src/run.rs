@@ -61,6 +61,7 @@ impl Loaded {
         limit: Duration,
         export: impl AsyncFnOnce(&bindings::Buildpack, &mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, RunError> {
+        let linked = self.linked().map_err(|error| RunError::Host(Box::new(error)))?;
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| RunError::Host(Box::new(error)))?;
         let watch = Arc::new(Watch::start(limit, bench.cancel()));
@@ -70,7 +71,7 @@ impl Loaded {
         let answer = runtime.block_on(async {
             // While it computes, the epoch's callback looks at the watch; while it waits, this loop does.
             let mut work = pin!(async {
-                let buildpack = self.ready.instantiate_async(&mut store).await?;
+                let buildpack = linked.instantiate_async(&mut store).await?;
                 export(&buildpack, &mut store).await
             });
             loop {

@@ -199,6 +199,39 @@ fn features_that_are_off_are_refused_by_the_compiler() {
     "#);
 }
 
+/// A component that cannot be linked is refused when it is loaded, each time: no code of it is kept that a later load would
+/// believe in.
+#[test]
+fn what_does_not_fit_the_contract_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::new(Limits::default(), Some(CodeStore::open(folder.path()).unwrap())).unwrap();
+    let text =
+        format!(r#"(component (import "stave:buildpack/app@0.1.0" (instance (export "guess" (func)))) {EXPORTS})"#);
+    for _ in 0..2 {
+        let error = engine.load(&component(&text), None, &Capabilities::usual()).unwrap_err();
+        assert!(matches!(error, LoadError::Mismatch { .. }), "{error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Code that was kept is looked at by the first call, and compiled again if it is not what was kept.
+#[test]
+fn kept_code_is_read_by_the_first_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = || {
+        let engine = Engine::new(Limits::default(), Some(CodeStore::open(folder.path()).unwrap())).unwrap();
+        engine.load(&guest("hostile"), None, &Capabilities::usual()).unwrap()
+    };
+    goes_on(&load());
+    let early = load();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    goes_on(&early);
+    assert_eq!(early.prepare().unwrap(), &How::Compiled);
+    assert_eq!(load().prepare().unwrap(), &How::Kept);
+}
+
 #[test]
 fn code_is_compiled_once_and_never_trusted_when_it_changed() {
     let folder = tempfile::tempdir().unwrap();
@@ -207,7 +240,7 @@ fn code_is_compiled_once_and_never_trusted_when_it_changed() {
         let engine = Engine::new(Limits::default(), Some(CodeStore::open(&code).unwrap())).unwrap();
         let loaded = engine.load(&guest("hostile"), None, &Capabilities::usual()).unwrap();
         goes_on(&loaded);
-        loaded.how().clone()
+        loaded.prepare().unwrap().clone()
     };
     let kept = || {
         let mut paths: Vec<_> = fs::read_dir(&code).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -234,6 +267,9 @@ fn code_is_compiled_once_and_never_trusted_when_it_changed() {
 
     fs::remove_file(&sum).unwrap();
     assert_eq!((load(), load()), (How::Compiled, How::Kept), "no sum");
+
+    fs::remove_file(&native).unwrap();
+    assert_eq!((load(), load()), (How::Compiled, How::Kept), "no code");
 
     fs::set_permissions(&code, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!((load(), mode(&code)), (How::Kept, 0o700), "others could look in");
