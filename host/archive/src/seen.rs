@@ -212,22 +212,28 @@ fn path_at(parts: &[Vec<u8>], (part, at): (u32, u32)) -> &[u8] {
     path.and_then(|(len, rest)| rest.get(..usize::from(u16::from_le_bytes(*len)))).unwrap_or_default()
 }
 
-/// What to keep of files for [`Seen::from_parts`], in the order of their paths. None if it is what was kept before, of so many
-/// files.
-pub fn to_parts<'a>(sightings: impl Iterator<Item = (&'a TreePath, Sighting)>, before: usize) -> Option<Vec<Vec<u8>>> {
-    let mut parts = vec![MAGIC.to_vec()];
+/// Whether there is something to keep: what is known now is not what was kept before, of so many files.
+pub fn is_news(sightings: impl Iterator<Item = Sighting>, before: usize) -> bool {
     let (mut old, mut is_new) = (0, false);
-    for (path, sighting) in sightings {
+    for sighting in sightings {
         old += usize::from(!sighting.is_new);
         is_new |= sighting.is_new;
-        if parts.last().is_some_and(|part| part.len() >= PART) {
-            parts.push(MAGIC.to_vec());
-        }
-        if let Some(part) = parts.last_mut() {
-            encode(part, path.as_str(), &sighting.stat, &sighting.digest);
-        }
     }
-    (is_new || old != before).then_some(parts)
+    is_new || old != before
+}
+
+/// What to keep of files for [`Seen::from_parts`], in the order of their paths. Each part goes to `put` when it is full, so
+/// that of many files only one is held.
+pub fn write_parts<'a>(sightings: impl Iterator<Item = (&'a TreePath, Sighting)>, mut put: impl FnMut(&[u8])) {
+    let mut part = MAGIC.to_vec();
+    for (path, sighting) in sightings {
+        if part.len() >= PART {
+            put(&part);
+            part.truncate(MAGIC.len());
+        }
+        encode(&mut part, path.as_str(), &sighting.stat, &sighting.digest);
+    }
+    put(&part);
 }
 
 fn encode(to: &mut Vec<u8>, path: &str, stat: &Stat, digest: &Digest) {
@@ -288,7 +294,13 @@ mod tests {
     fn read_now(names: &[&str], stat: Stat) -> Vec<Vec<u8>> {
         let paths = paths(names);
         let sighting = |path: &TreePath| Sighting { stat, digest: Digest::of(path.as_str().as_bytes()), is_new: true };
-        to_parts(paths.iter().map(|path| (path, sighting(path))), 0).unwrap()
+        written(paths.iter().map(|path| (path, sighting(path))))
+    }
+
+    fn written<'a>(sightings: impl Iterator<Item = (&'a TreePath, Sighting)>) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        write_parts(sightings, |part| parts.push(part.to_vec()));
+        parts
     }
 
     fn recall(seen: &Seen, path: &str, stat: &Stat) -> Option<Digest> {
@@ -346,13 +358,14 @@ mod tests {
         let now = Known::read(Digest::of(b"now"), &new, at(2000), &new).sighting(&new).unwrap();
         let before = seen.recall("kept", &old).unwrap().sighting(&old).unwrap();
         assert!(now.is_new && !before.is_new);
-        let seen = Seen::from_parts(to_parts([(&changed, now), (&kept, before)].into_iter(), 3).unwrap());
+        let seen = Seen::from_parts(written([(&changed, now), (&kept, before)].into_iter()));
         assert_eq!(seen.len(), 2);
         assert_eq!(recall(&seen, "changed", &new), Some(Digest::of(b"now")));
         assert_eq!(recall(&seen, "kept", &old), Some(Digest::of(b"kept")));
-        let both = || [(&changed, Sighting { is_new: false, ..now }), (&kept, before)].into_iter();
-        assert!(to_parts(both(), 2).is_none(), "nothing is new");
-        assert!(to_parts(both(), 3).is_some(), "one is gone");
+        let both = || [Sighting { is_new: false, ..now }, before].into_iter();
+        assert!(!is_news(both(), 2));
+        assert!(is_news(both(), 3), "one is gone");
+        assert!(is_news([now, before].into_iter(), 2), "one is new");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use stave_archive::{
     content::{Content, Known, Span},
     folder,
     limits::Limits,
-    seen::{self, Seen, Sighting, Stat, to_parts},
+    seen::{self, Seen, Sighting, Stat},
     tree::{Node, Tree, TreeError, TreePath},
     zip,
 };
@@ -79,13 +79,20 @@ impl FileMemory {
 impl App {
     /// Keeps what is known of its files now, for [`open`].
     pub fn keep(&self, results: &dyn Results) {
-        let sightings = self.tree.iter().filter_map(|(path, node)| match node {
-            Node::File(_, content) => Some((path, content.sighting()?)),
-            _ => None,
-        });
-        for (number, part) in (0..).zip(to_parts(sightings, self.memory.files).unwrap_or_default()) {
-            results.put(&self.memory.key(number), &part);
+        let sightings = || {
+            self.tree.iter().filter_map(|(path, node)| match node {
+                Node::File(_, content) => Some((path, content.sighting()?)),
+                _ => None,
+            })
+        };
+        if !seen::is_news(sightings().map(|(_, sighting)| sighting), self.memory.files) {
+            return;
         }
+        let mut number = 0;
+        seen::write_parts(sightings(), |part| {
+            results.put(&self.memory.key(number), part);
+            number += 1;
+        });
     }
 }
 

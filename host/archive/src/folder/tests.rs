@@ -11,7 +11,7 @@ use stave_model::digest::Digest;
 use super::*;
 use crate::{
     content::Content,
-    seen::{Sighting, to_parts},
+    seen::{Sighting, write_parts},
 };
 
 fn content<'a>(folder: &'a Folder, path: &str) -> &'a dyn Content {
@@ -129,7 +129,9 @@ fn a_file_that_was_seen_is_not_read_for_its_digest() {
     }
     let stat = Stat::of_file(&fs::File::open(dir.path().join("file")).unwrap()).unwrap();
     let sighting = Sighting { stat, digest: Digest::of(b"seen"), is_new: true };
-    let seen = Seen::from_parts(to_parts([(&"file".parse().unwrap(), sighting)].into_iter(), 0).unwrap());
+    let mut parts = Vec::new();
+    write_parts([(&"file".parse().unwrap(), sighting)].into_iter(), |part| parts.push(part.to_vec()));
+    let seen = Seen::from_parts(parts);
     let digest = |name: &str| {
         let folder = read_knowing(dir.path(), &Limits::default(), &seen, &mut |_, _| false).unwrap();
         let content = content(&folder, name);

@@ -66,8 +66,9 @@ fn what_was_seen_is_not_read_again() {
         let seen = Span::whole(File::open(at(file)).unwrap()).unwrap().stat().unwrap();
         let app = open(&at(name), &Selection::default(), &Limits::default(), None).unwrap();
         let sighting = Sighting { stat: seen, digest: Digest::of(b"other"), is_new: true };
-        let parts = to_parts([(&path.parse().unwrap(), sighting)].into_iter(), 0).unwrap();
-        memory.put(&app.memory.key(0), &parts[0]);
+        seen::write_parts([(&path.parse().unwrap(), sighting)].into_iter(), |part| {
+            memory.put(&app.memory.key(0), part);
+        });
         assert_ne!(identity(Some(&memory)), read, "{name}");
         assert_eq!(identity(None), read, "{name}: all is read where nothing is to be trusted");
     }
