@@ -127,11 +127,11 @@ fn the_help_says_what_there_is() {
           --creation-time <SECONDS|now>
               When the image was made: seconds since 1970, or `now` [default: that of
               `SOURCE_DATE_EPOCH`, else a fixed one]
+          --previous-image <NAME|REF|oci:DIR>
+              The image whose layers and notes buildpacks get back [default: for a build, the one that
+              it replaces; else none]
           --clear-cache
               Use no result of earlier builds, and keep those of this one instead
-          --previous-image <NAME|REF|oci:DIR>
-              The image whose layers and notes buildpacks get back [default: the one that this build
-              replaces]
           --report <FILE>
               Write a report.toml with names and digest of the image
           --to <WHERE>

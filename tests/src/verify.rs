@@ -165,6 +165,24 @@ fn what_builds_an_image_verifies_it_and_nothing_else_does() {
     });
 }
 
+/// A buildpack that counts its builds in its notes gives another image each time: what it was given back has to be named.
+#[test]
+fn an_image_is_verified_with_the_one_before_it() {
+    let env = TestEnv::empty();
+    let build = guests::builder(&env, &guest("hostile"));
+    let settings = ["-e", "BP_HOSTILE=count", "--quiet"];
+    for (tag, previous) in [("first", None), ("second", Some("first"))] {
+        let previous: Vec<&str> = previous.into_iter().flat_map(|name| ["--previous-image", name]).collect();
+        env.run(&[&build[..], &settings, &["--tag", tag], &previous].concat()).succeeds();
+    }
+    let verify = |more: &[&str]| env.run(&[&["verify", "second"], &build[1..], &settings, more].concat());
+    verify(&["--previous-image", "first"]).succeeds();
+    let differs = verify(&[]).ends_with(112).stderr;
+    assert!(differs.contains("io.buildpacks.lifecycle.metadata"), "{differs}");
+    let nothing = verify(&["--previous-image", "third"]).ends_with(32).stderr;
+    assert!(nothing.contains("could not find the previous image third"), "{nothing}");
+}
+
 #[test]
 fn an_image_for_another_platform_is_verified_by_its_name() {
     let env = TestEnv::empty();

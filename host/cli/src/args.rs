@@ -106,11 +106,6 @@ pub(crate) struct Build {
     /// Use no result of earlier builds, and keep those of this one instead
     #[arg(long)]
     pub(crate) clear_cache: bool,
-    /// The image whose layers and notes buildpacks get back [default: the one that this build replaces]
-    ///
-    /// A name in the image store, a registry reference, or oci:DIR.
-    #[arg(long, value_name = "NAME|REF|oci:DIR")]
-    pub(crate) previous_image: Option<String>,
     /// Write a report.toml with names and digest of the image
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -21,7 +21,7 @@ use stave_oci::{
 };
 
 use crate::{
-    args::Build,
+    args::Destination,
     destination,
     exit::{ANALYZE, Exit, USAGE},
     workshop::Workshop,
@@ -71,22 +71,24 @@ pub(crate) struct Search {
 
 impl Search {
     /// For the image that is named as the previous one: `oci:DIR`, a name that the image store has, or else a reference that a
-    /// registry is asked for. Without one it is the image that the build replaces, in the first place that has it: the registry,
-    /// a layout, the image store. The store is looked at too where none of the three is a destination.
-    pub(crate) fn new(workshop: &Workshop, arguments: &Build, name: &Reference) -> Result<Self, Exit> {
-        if let Some(text) = &arguments.previous_image {
-            return Ok(Self { places: vec![named(workshop, text)?], is_named: true });
-        }
+    /// registry is asked for.
+    pub(crate) fn named(workshop: &Workshop, text: &str) -> Result<Self, Exit> {
+        Ok(Self { places: vec![named(workshop, text)?], is_named: true })
+    }
+
+    /// For the image that a build replaces, in the first place that has it: the registry, a layout, the image store. The store
+    /// is looked at too where none of the three is a destination.
+    pub(crate) fn replaced(workshop: &Workshop, destination: &Destination, name: &Reference) -> Self {
         let mut places = Vec::new();
-        if arguments.destination.publish {
+        if destination.publish {
             places.push(Place::in_registry(workshop, name));
         }
-        let (layouts, is_in_store) = destination::kept_places(&arguments.destination);
+        let (layouts, is_in_store) = destination::kept_places(destination);
         places.extend(layouts.into_iter().map(Place::Layout));
         if is_in_store || places.is_empty() {
             places.push(Place::Store(name.clone()));
         }
-        Ok(Self { places, is_named: false })
+        Self { places, is_named: false }
     }
 
     /// What the previous image tells, with what the last build of the image `name` kept beside it; if it is to be `cleared`, its
@@ -98,7 +100,7 @@ impl Search {
         platform: &Platform,
         cleared: bool,
     ) -> Result<Previous, Exit> {
-        let previous = self.image(workshop, platform)?.map(|image| Previous::of_image(&image)).unwrap_or_default();
+        let previous = self.told(workshop, platform)?;
         let name = name.to_string();
         if cleared {
             Kept::default().keep(&workshop.results, &name, platform);
@@ -106,6 +108,11 @@ impl Search {
         }
         let place = Shelf { blobs: workshop.blobs.clone(), results: Arc::new(workshop.results.clone()) };
         Ok(previous.with_kept(Kept::find(&workshop.results, &name, platform), place))
+    }
+
+    /// What the previous image alone tells.
+    pub(crate) fn told(&self, workshop: &Workshop, platform: &Platform) -> Result<Previous, Exit> {
+        Ok(self.image(workshop, platform)?.map(|image| Previous::of_image(&image)).unwrap_or_default())
     }
 
     fn image(&self, workshop: &Workshop, platform: &Platform) -> Result<Option<Image>, Exit> {

@@ -89,6 +89,11 @@ pub(crate) struct Recipe {
     /// When the image was made: seconds since 1970, or `now` [default: that of `SOURCE_DATE_EPOCH`, else a fixed one]
     #[arg(long, value_name = "SECONDS|now")]
     pub(crate) creation_time: Option<CreationTime>,
+    /// The image whose layers and notes buildpacks get back [default: for a build, the one that it replaces; else none]
+    ///
+    /// A name in the image store, a registry reference, or oci:DIR.
+    #[arg(long, value_name = "NAME|REF|oci:DIR")]
+    pub(crate) previous_image: Option<String>,
 }
 
 /// An instant that an image can be made in.

@@ -89,7 +89,7 @@ pub(crate) struct Finished {
 pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     let started = Instant::now();
     let names = names_of(arguments)?;
-    let Recipe { source, compression, default_process, creation_time } = arguments.recipe.clone();
+    let Recipe { source, compression, default_process, creation_time, previous_image } = arguments.recipe.clone();
     let platforms = platforms(&source.platform)?;
     let sinks = destination::sinks(workshop, &names, &arguments.destination)?;
     destination::check_platforms(&sinks, &platforms)?;
@@ -99,7 +99,10 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     let source = Source { no_memory, paranoid, ..source };
     let created = created(creation_time, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
 
-    let search = Search::new(workshop, arguments, &names[0])?;
+    let search = match &previous_image {
+        Some(text) => Search::named(workshop, text)?,
+        None => Search::replaced(workshop, &arguments.destination, &names[0]),
+    };
     let prepared = prepare(workshop, &source)?;
     let choices = Choices { default_process, created, project: prepared.label.clone(), exec_env: source.exec_env() };
     let mut finished = Vec::new();

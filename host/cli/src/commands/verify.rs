@@ -25,6 +25,7 @@ use crate::{
     exit::{ANALYZE, DIFFERS, Exit, GENERAL, USAGE, printable},
     found::Found,
     prepare::prepare,
+    previous::Search,
     workshop::Workshop,
 };
 
@@ -33,7 +34,7 @@ pub(crate) const HELP: &str = "\
 Nothing is written but the caches. What is not said here and can be read in the image is taken from there: the base that it
 stands on, its execution environment, when it was made, and whether its layers are gzip or zstd. All else must be as it was
 when the image was built: the builder, the settings and bindings, which files are the app's, the process that starts, a level
-of compression. The program ends with 0 if the image is what the source gives, byte for byte, and with 112 if it is not.";
+of compression, and the image that the buildpacks were given back something of. The program ends with 0 if the image is what the source gives, byte for byte, and with 112 if it is not.";
 
 /// The result for programs.
 #[derive(Serialize)]
@@ -55,7 +56,12 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
         return Err(Exit::new(USAGE, format!("there is no launcher for {platform}")));
     }
     let image = Found::locate(workshop, &arguments.image)?.image(&platform)?;
-    let Recipe { source, compression, default_process, creation_time } = completed(arguments.recipe.clone(), &image);
+    let Recipe { source, compression, default_process, creation_time, previous_image } =
+        completed(arguments.recipe.clone(), &image);
+    let previous = match &previous_image {
+        Some(text) => Search::named(workshop, text)?.told(workshop, &platform)?,
+        None => Previous::default(),
+    };
     let mut prepared = prepare(workshop, &source)?;
     if source.run_image.is_none() {
         prepared.base = base_of(workshop, &image)?;
@@ -66,7 +72,8 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
         project: prepared.label.clone(),
         exec_env: source.exec_env(),
     };
-    let how = How { packing: compression.unwrap_or_default(), clear_cache: false, previous: Previous::default() };
+    let previous = previous.within(&choices.exec_env);
+    let how = How { packing: compression.unwrap_or_default(), clear_cache: false, previous };
     let ours = build::build_for(workshop, how, &prepared, &platform, &choices)?.image;
     prepared.app.keep(&workshop.results);
     let difference = compare(&image, &ours, &workshop.cancel).map_err(|error| Exit::new(ANALYZE, error))?;
@@ -101,6 +108,7 @@ fn completed(typed: Recipe, image: &Image) -> Recipe {
         compression: typed.compression.or(zstd.then_some(Packing::ZSTD)),
         creation_time: typed.creation_time.or_else(|| created(&image.config).map(CreationTime::At)),
         default_process: typed.default_process,
+        previous_image: typed.previous_image,
     }
 }
 
