@@ -9,6 +9,7 @@
 //! | [`json`] | documents read strictly: capped, shallow, no key twice |
 //! | [`manifest`] | manifests and indexes, OCI's and docker's |
 //! | [`config`] | what an image's configuration must say |
+//! | [`component`] | WebAssembly components as artefacts |
 //! | [`image`] | manifest, configuration and contents put together, checked |
 //! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`index`] | indexes in which images are replaced |
@@ -26,6 +27,7 @@ mod artifact;
 mod aside;
 pub mod checked;
 pub mod compare;
+pub mod component;
 pub mod config;
 pub mod daemon;
 pub mod distribution;

@@ -190,7 +190,7 @@ impl Document {
 }
 
 /// The media type, said inside or outside, and the same where both say it.
-fn media_type(value: &Value, outer: Option<&str>) -> Result<String, ManifestError> {
+pub(crate) fn media_type(value: &Value, outer: Option<&str>) -> Result<String, ManifestError> {
     let outer = outer.map(|text| text.split(';').next().unwrap_or(text).trim().to_ascii_lowercase());
     // What a server says about anything it does not know.
     let outer =
@@ -278,19 +278,22 @@ pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, INDEX | DOCKER_INDEX)
 }
 
-fn check_count(what: &'static str, value: Option<&Value>, limit: usize) -> Result<(), ManifestError> {
+/// Refuses a list that is too long.
+pub(crate) fn check_count(what: &'static str, value: Option<&Value>, limit: usize) -> Result<(), ManifestError> {
     match value.and_then(Value::as_array).map_or(0, Vec::len) {
         count if count > limit => Err(ManifestError::TooMany { what, count, limit }),
         _ => Ok(()),
     }
 }
 
-fn check_size(what: &'static str, descriptor: &Descriptor, limit: u64) -> Result<(), ManifestError> {
+/// Refuses a size that no blob of the kind has.
+pub(crate) fn check_size(what: &'static str, descriptor: &Descriptor, limit: u64) -> Result<(), ManifestError> {
     let Descriptor { digest, size, .. } = *descriptor;
     if (1..=limit).contains(&size) { Ok(()) } else { Err(ManifestError::Size { what, digest, size, limit }) }
 }
 
-fn cut(text: &str) -> String {
+/// As much of a stranger's text as is shown.
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(200).collect()
 }
 

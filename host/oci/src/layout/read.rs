@@ -1,5 +1,7 @@
 //! Images out of a layout.
 
+mod component;
+
 use std::{collections::BTreeSet, fs::File, io, path::Path, sync::Arc};
 
 use rustix::{

@@ -36,12 +36,28 @@ use crate::{aside, checked::Checked, docker_archive::total, index::descriptor_of
 #[derive(Debug, Clone)]
 pub struct LayoutFolder {
     place: Place,
+    holds: Kind,
+}
+
+/// What goes into a layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Images, each for its platform.
+    Images,
+    /// Artefacts of this type, which are for none: one takes the place of all that had its name.
+    Artifacts(&'static str),
 }
 
 impl LayoutFolder {
     /// The layout at `place`, which need not exist yet.
     pub fn new(place: Place) -> Self {
-        Self { place }
+        Self { place, holds: Kind::Images }
+    }
+
+    /// The same for artefacts of a type, which are for no platform. Whoever looks for images passes them over.
+    #[must_use]
+    pub fn of_artifacts(self, artifact_type: &'static str) -> Self {
+        Self { holds: Kind::Artifacts(artifact_type), ..self }
     }
 
     /// Makes a whole layout beside the place, then gives it its name.
@@ -53,7 +69,7 @@ impl LayoutFolder {
         let aside = aside::folder(parent)?;
         let folder = aside.folder.path();
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-        fill(folder, images, self.place.name.as_deref(), meter, cancel)?;
+        self.fill(folder, images, meter, cancel)?;
         // An empty folder that was there gives way to the full one.
         fs::rename(folder, &self.place.folder)?;
         // Nothing is left at the old name to remove.
@@ -68,9 +84,45 @@ impl LayoutFolder {
         aside::sweep(&self.place.folder);
         aside::sweep(&self.place.folder.join("blobs/sha256"));
         match images {
-            [image] if within::put(&self.place, image, meter, cancel)? => Ok(()),
-            images => fill(&self.place.folder, images, self.place.name.as_deref(), meter, cancel),
+            [image] if self.holds == Kind::Images && within::put(&self.place, image, meter, cancel)? => Ok(()),
+            images => self.fill(&self.place.folder, images, meter, cancel),
         }
+    }
+
+    /// Puts images into `folder`: blobs, then the marker, then the index. Several have an index of their own, which is one entry
+    /// of the layout's, so that a name leads to all of them at once.
+    fn fill(&self, folder: &Path, images: &[Image], meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+        let name = self.place.name.as_deref();
+        let blobs = folder.join("blobs/sha256");
+        fs::create_dir_all(&blobs)?;
+        for image in images {
+            blobs_into(&blobs, image, meter, cancel)?;
+        }
+        let entry = match images {
+            [image] => match self.holds {
+                Kind::Images => entry(&descriptor_of(image), Some(&image.platform), name),
+                Kind::Artifacts(artifact_type) => {
+                    let mut entry = entry(&descriptor_of(image), None, name);
+                    entry["artifactType"] = json!(artifact_type);
+                    entry
+                }
+            },
+            images => {
+                let index = Index::of(images);
+                put_blob(&blobs, &index.descriptor(), || Ok(Box::new(&index.bytes[..])), meter, cancel)?;
+                entry(&index.descriptor(), None, name)
+            }
+        };
+        if !folder.join("oci-layout").exists() {
+            replace(folder, "oci-layout", json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
+        }
+        let mut index = match read::read(&File::open(folder)?, "index.json") {
+            Ok(bytes) => strict::value(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
+            Err(error) => return Err(error),
+        };
+        list(&mut index, entry);
+        replace(folder, "index.json", &serde_json::to_vec(&index)?)
     }
 
     /// Puts one image there, or several as one.
@@ -133,34 +185,6 @@ fn state(folder: &Path) -> State {
     }
 }
 
-/// Puts images into `folder`: blobs, then the marker, then the index. Several have an index of their own, which is one entry
-/// of the layout's, so that a name leads to all of them at once.
-fn fill(folder: &Path, images: &[Image], name: Option<&str>, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
-    let blobs = folder.join("blobs/sha256");
-    fs::create_dir_all(&blobs)?;
-    for image in images {
-        blobs_into(&blobs, image, meter, cancel)?;
-    }
-    let entry = match images {
-        [image] => entry(&descriptor_of(image), Some(&image.platform), name),
-        images => {
-            let index = Index::of(images);
-            put_blob(&blobs, &index.descriptor(), || Ok(Box::new(&index.bytes[..])), meter, cancel)?;
-            entry(&index.descriptor(), None, name)
-        }
-    };
-    if !folder.join("oci-layout").exists() {
-        replace(folder, "oci-layout", json!({ "imageLayoutVersion": VERSION }).to_string().as_bytes())?;
-    }
-    let mut index = match read::read(&File::open(folder)?, "index.json") {
-        Ok(bytes) => strict::value(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Value::Null,
-        Err(error) => return Err(error),
-    };
-    list(&mut index, entry);
-    replace(folder, "index.json", &serde_json::to_vec(&index)?)
-}
-
 /// Puts layers, configuration and manifest into the folder of blobs; answers with the manifest's descriptor.
 fn blobs_into(blobs: &Path, image: &Image, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<Descriptor> {
     for layer in &image.layers {
@@ -197,15 +221,22 @@ fn named(entry: &Value) -> Option<&str> {
 }
 
 /// Lists an entry in an index; those that it takes the place of go: of the same name, and of the same platform or, where it is
-/// an index, of any. What else the index says stays as it is.
+/// an index, of any. An artefact takes the place of all that had its name; without one, of what has none either and is of its
+/// type. What else the index says stays as it is.
 fn list(index: &mut Value, entry: Value) {
     if !index.get("manifests").is_some_and(Value::is_array) {
         *index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
     }
     if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
         let is_index = entry.get("mediaType").is_some_and(|kind| kind == INDEX);
-        let gives_way =
-            |old: &Value| named(old) == named(&entry) && (is_index || old.get("platform") == entry.get("platform"));
+        let artifact_type = entry.get("artifactType");
+        let gives_way = |old: &Value| {
+            let is_same = match artifact_type {
+                None => is_index || old.get("platform") == entry.get("platform"),
+                Some(_) => named(&entry).is_some() || old.get("artifactType") == artifact_type,
+            };
+            named(old) == named(&entry) && is_same
+        };
         let is_again = |old: &Value| old.get("digest") == entry.get("digest") && named(old) == named(&entry);
         entries.retain(|old| !gives_way(old) && !is_again(old));
         entries.push(entry);

@@ -1,6 +1,7 @@
 //! Base images out of a registry. Manifest and configuration are fetched at once; a layer when somebody reads it, which
 //! for a base that is already where the image goes is never.
 
+mod component;
 mod every;
 
 use std::{
@@ -45,6 +46,8 @@ const STEP: u64 = 512 * 1024;
 pub struct RegistryImage {
     registries: Registries,
     reference: Reference,
+    /// What is looked for behind the name, in words.
+    noun: &'static str,
     blobs: Arc<dyn Blobs>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
@@ -68,7 +71,7 @@ impl RegistryImage {
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Self {
-        Self { registries, reference, blobs, observer, cancel, first: Mutex::default() }
+        Self { registries, reference, noun: "image", blobs, observer, cancel, first: Mutex::default() }
     }
 
     /// The image for `platform`.
@@ -135,7 +138,7 @@ impl RegistryImage {
     }
 
     fn ask_first(&self, repository: &Repository) -> Result<(Vec<u8>, Option<String>), PortError> {
-        let attempt = format!("could not pull the image `{}`", self.reference);
+        let attempt = format!("could not pull the {} `{}`", self.noun, self.reference);
         let wanted = self.reference.digest;
         if let Some(kept) = wanted.map(|digest| self.kept(&digest)).transpose()?.flatten() {
             return Ok((kept, None));
