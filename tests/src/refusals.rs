@@ -300,13 +300,13 @@ fn another_contract() {
     insta::assert_snapshot!(refuse_buildpack(&env, &embed(&guests::bare("hostile"), &newer).unwrap(), 12), @"
     error: could not load the buildpack buildpack.wasm
     caused by: could not read the manifest that the component carries
-    caused by: stave-tests/hostile@0.1.0 is written for contract 7.3, and this host speaks 0.1
+    caused by: stave-tests/hostile@0.1.0 is written for contract 7.3, and this host speaks 0.1 and 0.2
     ");
     env.write("newer.wasm", embed(&guests::bare("hostile"), &newer).unwrap());
     insta::assert_snapshot!(refuse(&env, &["buildpack", "inspect", "newer.wasm"], 12), @"
     error: could not inspect newer.wasm
     caused by: could not read the manifest that the component carries
-    caused by: stave-tests/hostile@0.1.0 is written for contract 7.3, and this host speaks 0.1
+    caused by: stave-tests/hostile@0.1.0 is written for contract 7.3, and this host speaks 0.1 and 0.2
     ");
 }
 

@@ -4,7 +4,7 @@
 
 use stave_model::{
     capability::{Capabilities, Excess, Interface, excess},
-    manifest::CONTRACT,
+    manifest::CONTRACTS,
 };
 
 use crate::component::{Description, PACKAGE, contract, split};
@@ -74,13 +74,35 @@ pub enum Refusal {
         /// The import.
         import: String,
     },
-    /// It is made for another version of the contract.
-    #[error("{buildpack} is made for another contract: it names {name}, and this host speaks {PACKAGE} {CONTRACT}")]
+    /// It is made for a version of the contract that is not here.
+    #[error("{buildpack} is made for another contract: it names {name}, and this host speaks {PACKAGE} {}", spoken())]
     Contract {
         /// id@version.
         buildpack: String,
         /// The import or export that shows it.
         name: String,
+    },
+    /// Its manifest names one version of the contract and its binary another.
+    #[error("{buildpack} names {name}, and its manifest says that it is made for {PACKAGE} {contract}")]
+    Track {
+        /// id@version.
+        buildpack: String,
+        /// The import or export that shows it.
+        name: String,
+        /// The version in the manifest.
+        contract: String,
+    },
+    /// It wants an interface that came with a later version of the contract than the one it is made for.
+    #[error("{buildpack} imports {import}, which {PACKAGE} {contract} does not have: it came with {since}")]
+    TooEarly {
+        /// id@version.
+        buildpack: String,
+        /// The import.
+        import: String,
+        /// The version that it is made for.
+        contract: String,
+        /// The first version that has it.
+        since: &'static str,
     },
     /// It wants an interface of the contract that this host does not know.
     #[error("{buildpack} imports {import}, which this version of stave does not know; a later one may")]
@@ -91,7 +113,7 @@ pub enum Refusal {
         import: String,
     },
     /// It wants something that is nobody's.
-    #[error("{buildpack} imports {import}, which is neither in the contract ({PACKAGE} {CONTRACT}) nor in WASI")]
+    #[error("{buildpack} imports {import}, which is neither in the contract ({PACKAGE} {}) nor in WASI", spoken())]
     Foreign {
         /// id@version.
         buildpack: String,
@@ -99,10 +121,12 @@ pub enum Refusal {
         import: String,
     },
     /// It does not do what a buildpack does.
-    #[error("{buildpack} does not export {PACKAGE}/{export}@{CONTRACT}, as every buildpack must")]
+    #[error("{buildpack} does not export {PACKAGE}/{export}@{contract}, as every buildpack must")]
     Export {
         /// id@version.
         buildpack: String,
+        /// The version that it is made for.
+        contract: String,
         /// The interface that is missing.
         export: &'static str,
     },
@@ -135,6 +159,10 @@ impl Refusal {
             Self::Contract { .. } | Self::Unknown { .. } => {
                 Some("take another version of the buildpack, or of stave".to_owned())
             }
+            Self::Track { .. } => {
+                Some("its author makes `contract` in buildpack.toml and the SDK's version the same".to_owned())
+            }
+            Self::TooEarly { since, .. } => Some(format!("its author makes it for contract {since}")),
             Self::Foreign { .. } => None,
             Self::Export { .. } => Some("its author exports it with the SDK's macro".to_owned()),
             Self::Unasked { interface, .. } => {
@@ -171,19 +199,17 @@ pub(crate) fn with_always(grants: &Capabilities) -> Capabilities {
 
 /// Decides. `grants` includes what everybody has.
 pub(crate) fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refusal> {
+    let contract = component.manifest.contract.as_str();
     let buildpack = || component.manifest.title();
     for import in &component.imports {
-        check_import(import, &buildpack)?;
+        check_import(import, contract, &buildpack)?;
     }
     for export in EXPORTS {
-        let found = component.exports.iter().filter_map(|name| contract(name).map(|parts| (name, parts)));
+        let found = component.exports.iter().filter_map(|name| self::contract(name).map(|parts| (name, parts)));
         let mut named = found.filter(|(_, (interface, _))| *interface == export);
         match named.next() {
-            None => return Err(Refusal::Export { buildpack: buildpack(), export }),
-            Some((name, (_, version))) if !on_track(version, CONTRACT) => {
-                return Err(Refusal::Contract { buildpack: buildpack(), name: short(name) });
-            }
-            Some(_) => {}
+            None => return Err(Refusal::Export { buildpack: buildpack(), contract: contract.to_owned(), export }),
+            Some((name, (_, version))) => check_track(name, version, contract, &buildpack)?,
         }
     }
     let asked = with_always(&component.manifest.asks);
@@ -195,20 +221,38 @@ pub(crate) fn admit(component: &Description, grants: &Capabilities) -> Result<()
     if excess.is_empty() { Ok(()) } else { Err(Refusal::Ungranted { buildpack: buildpack(), excess }) }
 }
 
-fn check_import(import: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refusal> {
-    let (buildpack, shown) = (buildpack(), short(import));
+/// Whether a name of the contract has the version that the manifest says: a component speaks one version and no other.
+fn check_track(name: &str, version: &str, contract: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refusal> {
+    if on_track(version, contract) {
+        return Ok(());
+    }
+    let (buildpack, name) = (buildpack(), short(name));
+    if CONTRACTS.iter().any(|spoken| on_track(version, spoken)) {
+        return Err(Refusal::Track { buildpack, name, contract: contract.to_owned() });
+    }
+    Err(Refusal::Contract { buildpack, name })
+}
+
+fn check_import(import: &str, contract: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refusal> {
+    let shown = short(import);
     let Some((package, interface, version)) = split(import) else {
-        return Err(Refusal::Foreign { buildpack, import: shown });
+        return Err(Refusal::Foreign { buildpack: buildpack(), import: shown });
     };
     if package == PACKAGE {
-        return if !on_track(version, CONTRACT) {
-            Err(Refusal::Contract { buildpack, name: shown })
-        } else if interface == "types" || Interface::named(interface).is_some() {
-            Ok(())
-        } else {
-            Err(Refusal::Unknown { buildpack, import: shown })
+        check_track(import, version, contract, buildpack)?;
+        return match Interface::named(interface) {
+            Some(known) if is_later(known.since(), contract) => Err(Refusal::TooEarly {
+                buildpack: buildpack(),
+                import: shown,
+                contract: contract.to_owned(),
+                since: known.since(),
+            }),
+            Some(_) => Ok(()),
+            None if interface == "types" => Ok(()),
+            None => Err(Refusal::Unknown { buildpack: buildpack(), import: shown }),
         };
     }
+    let buildpack = buildpack();
     if matches!(package, "wasi:sockets" | "wasi:http" | "wasi:tls") {
         return Err(Refusal::Network { buildpack, import: shown });
     }
@@ -220,6 +264,17 @@ fn check_import(import: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refu
     }
     let offered = WASI.iter().any(|(name, interfaces)| *name == package && interfaces.contains(&interface));
     if offered { Ok(()) } else { Err(Refusal::Wasi { buildpack, import: shown }) }
+}
+
+/// Whether one version of the contract that is spoken here came after another.
+fn is_later(version: &str, than: &str) -> bool {
+    let place = |of: &str| CONTRACTS.iter().position(|spoken| *spoken == of);
+    place(version) > place(than)
+}
+
+/// The versions of the contract that are spoken here, in words.
+fn spoken() -> String {
+    CONTRACTS.join(" and ")
 }
 
 /// Whether `version` is one of the versions `track.N`, which understand each other.
@@ -286,8 +341,10 @@ mod tests {
             "wasi:cli/run@0.2.0",
             "wasi:cli/stdout@0.3.0",
             "wasi:cli/stdout@0.2.0-rc1",
+            "stave:buildpack/app@0.3.0",
             "stave:buildpack/app@0.2.0",
             "stave:buildpack/app",
+            "stave:buildpack/sbom@0.1.0",
             "stave:buildpack/tools@0.1.3",
             "acme:tools/run\u{1b}[2J@1.0.0",
             "run",
@@ -308,18 +365,24 @@ mod tests {
         acme/x@1.2.3 imports wasi:cli/stdout@0.2.0-rc1, and this host offers WASI 0.2
         hint: its author builds it for wasm32-wasip2
 
-        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app@0.2.0, and this host speaks stave:buildpack 0.1
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app@0.3.0, and this host speaks stave:buildpack 0.1 and 0.2
         hint: take another version of the buildpack, or of stave
 
-        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app, and this host speaks stave:buildpack 0.1
+        acme/x@1.2.3 names stave:buildpack/app@0.2.0, and its manifest says that it is made for stave:buildpack 0.1
+        hint: its author makes `contract` in buildpack.toml and the SDK's version the same
+
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/app, and this host speaks stave:buildpack 0.1 and 0.2
         hint: take another version of the buildpack, or of stave
+
+        acme/x@1.2.3 imports stave:buildpack/sbom@0.1.0, which stave:buildpack 0.1 does not have: it came with 0.2
+        hint: its author makes it for contract 0.2
 
         acme/x@1.2.3 imports stave:buildpack/tools@0.1.3, which this version of stave does not know; a later one may
         hint: take another version of the buildpack, or of stave
 
-        acme/x@1.2.3 imports acme:tools/run\u{1b}[2J@1.0.0, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+        acme/x@1.2.3 imports acme:tools/run\u{1b}[2J@1.0.0, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
 
-        acme/x@1.2.3 imports run, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+        acme/x@1.2.3 imports run, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
         "#);
     }
 
@@ -339,7 +402,7 @@ mod tests {
         acme/x@1.2.3 does not export stave:buildpack/construction@0.1, as every buildpack must
         hint: its author exports it with the SDK's macro
 
-        acme/x@1.2.3 is made for another contract: it names stave:buildpack/construction@0.7.0, and this host speaks stave:buildpack 0.1
+        acme/x@1.2.3 is made for another contract: it names stave:buildpack/construction@0.7.0, and this host speaks stave:buildpack 0.1 and 0.2
         hint: take another version of the buildpack, or of stave
 
         acme/x@1.2.3 imports stave:buildpack/overlay (add and leave out app files in the image), which its manifest does not ask for

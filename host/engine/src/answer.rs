@@ -1,18 +1,63 @@
 //! What a buildpack answers, checked and turned into the model's words. Nothing of it is believed before.
+//!
+//! The answers come here from every version of the contract ([`crate::host`]), in words of none.
 
 use std::collections::BTreeMap;
 
-use stave_lifecycle::port::buildpack::{Blame, Failure, Report, RunError, Verdict};
+use stave_lifecycle::port::buildpack::{Failure, Report, RunError, Verdict};
 use stave_model::{
     id::BuildpackId,
     launch::{Label, Launch, MAX_LABELS, MAX_PROCESSES, MAX_SLICES, Process, Slice},
     plan::{Alternative, MAX_ALTERNATIVES, Requirement},
 };
 
-use crate::bindings::{
-    exports::stave::buildpack::{construction, detection},
-    stave::buildpack::types,
-};
+/// What a buildpack says in detect.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// It takes part in one of these ways.
+    Pass(Vec<Offered>),
+    /// It has nothing to do, because ….
+    Skip(String),
+}
+
+/// A way in which it takes part.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub(crate) provides: Vec<String>,
+    pub(crate) requires: Vec<Asked>,
+}
+
+/// Something that it requires.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+/// What it says at the end of build.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) processes: Vec<Started>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) slices: Vec<Vec<String>>,
+    pub(crate) unmet: Vec<String>,
+    pub(crate) store: Vec<(String, String)>,
+}
+
+/// A process that it names.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) kind: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) default: bool,
+    pub(crate) working_directory: Option<String>,
+    pub(crate) exec_env: Vec<String>,
+}
+
+/// A failure in its own words, of any length.
+#[derive(Debug)]
+pub(crate) struct GaveUp(pub(crate) Failure);
 
 /// Most names that one alternative provides or requires, and most that are left unmet.
 const MAX_NAMES: usize = 100;
@@ -24,20 +69,11 @@ const MAX_NOTES: usize = 64 * 1024;
 const MAX_LINE: usize = 2000;
 const MAX_TEXT: usize = 20_000;
 
-impl From<&Requirement> for types::Requirement {
-    fn from(requirement: &Requirement) -> Self {
-        Self {
-            name: requirement.name.clone(),
-            metadata: requirement.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        }
-    }
-}
-
 /// What detect answered.
-pub(crate) fn verdict(answer: Result<detection::Verdict, types::Failure>) -> Result<Verdict, RunError> {
+pub(crate) fn verdict(answer: Result<Told, GaveUp>) -> Result<Verdict, RunError> {
     match answer.map_err(refused)? {
-        detection::Verdict::Skip(reason) => Ok(Verdict::Skip(cut(reason, MAX_LINE))),
-        detection::Verdict::Pass(alternatives) => {
+        Told::Skip(reason) => Ok(Verdict::Skip(cut(reason, MAX_LINE))),
+        Told::Pass(alternatives) => {
             cap("alternatives", alternatives.len(), MAX_ALTERNATIVES)?;
             alternatives.into_iter().map(alternative).collect::<Result<_, _>>().map(Verdict::Pass)
         }
@@ -45,11 +81,8 @@ pub(crate) fn verdict(answer: Result<detection::Verdict, types::Failure>) -> Res
 }
 
 /// What build answered.
-pub(crate) fn report(
-    answer: Result<construction::Report, types::Failure>,
-    buildpack: &BuildpackId,
-) -> Result<Report, RunError> {
-    let construction::Report { processes, labels, slices, unmet, store } = answer.map_err(refused)?;
+pub(crate) fn report(answer: Result<Reported, GaveUp>, buildpack: &BuildpackId) -> Result<Report, RunError> {
+    let Reported { processes, labels, slices, unmet, store } = answer.map_err(refused)?;
     cap("processes", processes.len(), MAX_PROCESSES)?;
     cap("labels", labels.len(), MAX_LABELS)?;
     cap("slices", slices.len(), MAX_SLICES)?;
@@ -63,23 +96,23 @@ pub(crate) fn report(
     Ok(Report { launch, unmet, store: notes("its store", store)? })
 }
 
-fn alternative(alternative: detection::Alternative) -> Result<Alternative, RunError> {
-    let detection::Alternative { provides, requires } = alternative;
+fn alternative(alternative: Offered) -> Result<Alternative, RunError> {
+    let Offered { provides, requires } = alternative;
     names("names it provides", &provides)?;
     cap("requirements", requires.len(), MAX_NAMES)?;
     let requires = requires.into_iter().map(requirement).collect::<Result<_, _>>()?;
     Ok(Alternative { provides, requires })
 }
 
-fn requirement(requirement: types::Requirement) -> Result<Requirement, RunError> {
-    let types::Requirement { name, metadata } = requirement;
+fn requirement(requirement: Asked) -> Result<Requirement, RunError> {
+    let Asked { name, metadata } = requirement;
     names("names", std::slice::from_ref(&name))?;
     let metadata = notes(&format!("the requirement `{name}`"), metadata)?;
     Ok(Requirement { name, metadata })
 }
 
-fn process(process: construction::Process, buildpack: &BuildpackId) -> Result<Process, RunError> {
-    let construction::Process { kind, command, args, default, working_directory, exec_env } = process;
+fn process(process: Started, buildpack: &BuildpackId) -> Result<Process, RunError> {
+    let Started { kind, command, args, default, working_directory, exec_env } = process;
     let kind = kind.parse().map_err(|error: stave_model::id::InvalidName| RunError::BadAnswer(error.to_string()))?;
     let buildpack = buildpack.clone();
     Ok(Process { kind, command, args, direct: true, default, working_directory, exec_env, buildpack })
@@ -124,13 +157,8 @@ fn notes(of: &str, pairs: Vec<(String, String)>) -> Result<BTreeMap<String, Stri
     Ok(notes)
 }
 
-fn refused(failure: types::Failure) -> RunError {
-    let types::Failure { blame, summary, detail, hint, file, line } = failure;
-    let blame = match blame {
-        types::Blame::App => Blame::App,
-        types::Blame::Buildpack => Blame::Buildpack,
-        types::Blame::Environment => Blame::Environment,
-    };
+fn refused(GaveUp(failure): GaveUp) -> RunError {
+    let Failure { blame, summary, detail, hint, file, line } = failure;
     RunError::Refused(Box::new(Failure {
         blame,
         summary: cut(summary, MAX_LINE),
@@ -160,21 +188,18 @@ mod tests {
     #[test]
     fn a_verdict_keeps_what_it_says() {
         let metadata = vec![(text("version"), text("21"))];
-        let requires = vec![types::Requirement { name: text("jre"), metadata }];
-        let alternative = detection::Alternative { provides: vec![text("jar"), text("web")], requires };
-        let Verdict::Pass(passed) = verdict(Ok(detection::Verdict::Pass(vec![alternative]))).unwrap() else {
+        let requires = vec![Asked { name: text("jre"), metadata }];
+        let alternative = Offered { provides: vec![text("jar"), text("web")], requires };
+        let Verdict::Pass(passed) = verdict(Ok(Told::Pass(vec![alternative]))).unwrap() else {
             panic!("it was skipped")
         };
         let needed = Requirement { name: text("jre"), metadata: [(text("version"), text("21"))].into() };
-        let expected = Alternative { provides: vec![text("jar"), text("web")], requires: vec![needed.clone()] };
-        assert_eq!(passed, [expected]);
-        let back = types::Requirement::from(&needed);
-        assert_eq!((back.name, back.metadata), (text("jre"), vec![(text("version"), text("21"))]));
+        assert_eq!(passed, [Alternative { provides: vec![text("jar"), text("web")], requires: vec![needed] }]);
     }
 
     #[test]
     fn a_report_keeps_what_it_says() {
-        let process = construction::Process {
+        let process = Started {
             kind: text("web"),
             command: vec![text("java")],
             args: vec![text("-jar")],
@@ -182,7 +207,7 @@ mod tests {
             working_directory: Some(text("sub")),
             exec_env: vec![text("test")],
         };
-        let answer = construction::Report {
+        let answer = Reported {
             processes: vec![process],
             labels: vec![(text("key"), text("value"))],
             slices: vec![vec![text("lib/*")]],
@@ -198,20 +223,6 @@ mod tests {
         assert_eq!(report.launch.labels, [Label { key: text("key"), value: text("value") }]);
         assert_eq!(report.launch.slices, [Slice { paths: vec![text("lib/*")] }]);
         assert_eq!((report.unmet, report.store), (vec![text("jre")], [(text("a"), text("b"))].into()));
-    }
-
-    #[test]
-    fn a_failure_keeps_whose_it_is() {
-        for (blame, expected) in [
-            (types::Blame::App, Blame::App),
-            (types::Blame::Buildpack, Blame::Buildpack),
-            (types::Blame::Environment, Blame::Environment),
-        ] {
-            let failure =
-                types::Failure { blame, summary: text("no"), detail: None, hint: None, file: None, line: Some(3) };
-            let RunError::Refused(failure) = refused(failure) else { panic!("not refused") };
-            assert_eq!((failure.blame, failure.summary.as_str(), failure.line), (expected, "no", Some(3)));
-        }
     }
 
     #[test]

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use wasmtime::{
-    Config, OptLevel, Strategy, WasmBacktraceDetails,
-    component::{HasSelf, Linker},
-};
+use wasmtime::{Config, OptLevel, Strategy, WasmBacktraceDetails, component::Linker};
 
-use crate::{bindings::Buildpack, compiled::CodeStore, guest::Guest, limits::Limits, ticker::Ticker};
+use crate::{compiled::CodeStore, guest::Guest, host, limits::Limits, ticker::Ticker};
 
 /// Stack of a buildpack's own code. Beyond it, `its stack overflowed`.
 const GUEST_STACK: usize = 1 << 20;
@@ -21,7 +18,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
-    /// The contract's host side, version 0.1.
+    /// The contract's host side, all versions of it.
     linker: Linker<Guest>,
     ticker: Ticker,
     limits: Limits,
@@ -109,7 +106,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     };
     let mut linker = Linker::new(engine);
     let l = &mut linker;
-    Buildpack::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    host::link(l)?;
     wasmtime_wasi_io::add_to_linker_async(l)?;
     clocks::wall_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
     clocks::monotonic_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;

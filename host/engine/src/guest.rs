@@ -12,7 +12,6 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
 use crate::{
-    bindings::stave::buildpack::types,
     limits::{Limits, Quota},
     sandbox,
     stop::Stop,
@@ -127,12 +126,21 @@ impl IoView for Guest {
     }
 }
 
+/// An error of the contract: what all its versions say of one.
+#[expect(unreachable_pub, reason = "the generated bindings re-export what holds it")]
+#[derive(Debug)]
+pub struct Refused {
+    pub(crate) fault: Fault,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
 /// How a call of the contract fails: with an answer that the buildpack can act on, or so that it goes on no more.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
 pub enum CallError {
-    /// An answer of the contract.
-    Answer(types::Error),
+    /// An answer of the contract, in the words of no version of it.
+    Answer(Refused),
     /// The end: somebody asked to stop, or a handle is not what it should be.
     Trap(wasmtime::Error),
 }
@@ -145,19 +153,11 @@ impl From<ResourceTableError> for CallError {
 
 impl From<PortError> for CallError {
     fn from(error: PortError) -> Self {
-        let fault = match error.fault {
-            Fault::Denied => types::Fault::Denied,
-            Fault::NotFound => types::Fault::NotFound,
-            Fault::InvalidInput => types::Fault::InvalidInput,
-            Fault::TooLarge => types::Fault::TooLarge,
-            Fault::Integrity => types::Fault::Integrity,
-            Fault::Network => types::Fault::Network,
-            Fault::Io => types::Fault::Io,
-            Fault::Unsupported => types::Fault::Unsupported,
-            Fault::Cancelled => return Self::Trap(Stop::Cancelled.into()),
-        };
+        if error.fault == Fault::Cancelled {
+            return Self::Trap(Stop::Cancelled.into());
+        }
         let message = sentence(&error);
-        Self::Answer(types::Error { fault, message, hint: error.hint })
+        Self::Answer(Refused { fault: error.fault, message, hint: error.hint })
     }
 }
 
@@ -173,15 +173,6 @@ fn sentence(error: &dyn std::error::Error) -> String {
     text
 }
 
-impl types::Host for Guest {
-    fn convert_error(&mut self, error: CallError) -> wasmtime::Result<types::Error> {
-        match error {
-            CallError::Answer(error) => Ok(error),
-            CallError::Trap(error) => Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +183,7 @@ mod tests {
             .caused_by(std::io::Error::other("no such thing"))
             .hint("look elsewhere");
         let CallError::Answer(answer) = CallError::from(port) else { panic!("a trap") };
-        assert_eq!(answer.fault, types::Fault::NotFound);
+        assert_eq!(answer.fault, Fault::NotFound);
         assert_eq!(answer.message, "read `a`: no such thing");
         assert_eq!(answer.hint.as_deref(), Some("look elsewhere"));
     }

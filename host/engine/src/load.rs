@@ -14,9 +14,8 @@ use wasmtime::component::Component;
 use crate::{
     Engine,
     admission::{self, Refusal},
-    bindings::BuildpackPre,
     component::{DescribeError, Description, describe},
-    guest::Guest,
+    host::Linked,
 };
 
 /// A checked buildpack: implements [`stave_lifecycle::port::buildpack::Buildpack`].
@@ -37,7 +36,7 @@ pub struct Loaded {
 
 /// Code that can be called.
 struct Ready {
-    linked: BuildpackPre<Guest>,
+    linked: Linked,
     how: How,
 }
 
@@ -160,8 +159,9 @@ impl Engine {
         Ok(Ready { linked, how: kept.map_or_else(How::NotKept, |()| How::Compiled) })
     }
 
-    fn link(&self, component: &Component, of: &Description) -> Result<BuildpackPre<Guest>, LoadError> {
-        let linked = self.linker().instantiate_pre(component).and_then(BuildpackPre::new);
+    fn link(&self, component: &Component, of: &Description) -> Result<Linked, LoadError> {
+        let contract = &of.manifest.contract;
+        let linked = self.linker().instantiate_pre(component).and_then(|linked| Linked::new(contract, linked));
         linked.map_err(|error| LoadError::Mismatch { buildpack: of.manifest.title(), source: error.into() })
     }
 }
@@ -175,7 +175,7 @@ impl Loaded {
     }
 
     /// What can be called.
-    pub(crate) fn linked(&self) -> Result<&BuildpackPre<Guest>, Arc<LoadError>> {
+    pub(crate) fn linked(&self) -> Result<&Linked, Arc<LoadError>> {
         self.ready().map(|ready| &ready.linked)
     }
 

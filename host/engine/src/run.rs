@@ -10,14 +10,7 @@ use stave_model::{capability::Capabilities, digest::Digest, manifest::Manifest, 
 use tokio::{runtime, time::timeout};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::{
-    answer,
-    bindings::{self, stave::buildpack::types},
-    guest::Guest,
-    load::Loaded,
-    stop,
-    watch::Watch,
-};
+use crate::{answer, guest::Guest, host::Linked, load::Loaded, stop, watch::Watch};
 
 /// How often a buildpack that waits is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -37,19 +30,14 @@ impl Buildpack for Loaded {
 
     fn detect(&self, bench: &Arc<Workbench>) -> Result<Verdict, RunError> {
         let limit = self.engine.limits().detect;
-        let verdict = self.call(bench, limit, async |buildpack, store| {
-            buildpack.stave_buildpack_detection().call_detect(store).await
-        })?;
-        answer::verdict(verdict)
+        let told = self.call(bench, limit, async |linked, store| linked.detect(store).await)?;
+        answer::verdict(told)
     }
 
     fn build(&self, bench: &Arc<Workbench>, requirements: &[Requirement]) -> Result<Report, RunError> {
         let limit = self.engine.limits().build;
-        let requirements: Vec<types::Requirement> = requirements.iter().map(types::Requirement::from).collect();
-        let report = self.call(bench, limit, async |buildpack, store| {
-            buildpack.stave_buildpack_construction().call_build(store, &requirements).await
-        })?;
-        answer::report(report, &self.description.manifest.buildpack.id)
+        let reported = self.call(bench, limit, async |linked, store| linked.build(store, requirements).await)?;
+        answer::report(reported, &self.description.manifest.buildpack.id)
     }
 }
 
@@ -59,7 +47,7 @@ impl Loaded {
         &self,
         bench: &Arc<Workbench>,
         limit: Duration,
-        export: impl AsyncFnOnce(&bindings::Buildpack, &mut Store<Guest>) -> wasmtime::Result<T>,
+        export: impl AsyncFnOnce(&Linked, &mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, RunError> {
         let linked = self.linked().map_err(|error| RunError::Host(Box::new(error)))?;
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
@@ -70,10 +58,7 @@ impl Loaded {
         let _running = self.engine.ticker().run();
         let answer = runtime.block_on(async {
             // While it computes, the epoch's callback looks at the watch; while it waits, this loop does.
-            let mut work = pin!(async {
-                let buildpack = linked.instantiate_async(&mut store).await?;
-                export(&buildpack, &mut store).await
-            });
+            let mut work = pin!(export(linked, &mut store));
             loop {
                 if let Ok(answer) = timeout(LOOK, work.as_mut()).await {
                     return answer;

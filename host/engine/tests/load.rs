@@ -63,7 +63,8 @@ fn a_component_that_imports_sockets_is_refused_before_it_is_compiled() {
 fn other_files_are_refused_with_what_they_are() {
     let usual = Capabilities::usual();
     let good = guest("hostile");
-    let newer = manifest("hostile").replace("contract = \"0.1\"", "contract = \"0.2\"");
+    let newer = manifest("hostile").replace("contract = \"0.1\"", "contract = \"0.3\"");
+    let other = manifest("hostile").replace("contract = \"0.1\"", "contract = \"0.2\"");
     let modest = manifest("hostile").replace("[\"layers\", \"overlay\"]", "[\"layers\"]");
     let all = [
         refused(b"#!/bin/sh", &usual),
@@ -71,9 +72,10 @@ fn other_files_are_refused_with_what_they_are() {
         refused(&wat::parse_str("(component)").unwrap(), &usual),
         refused(&component("(component)")[..100], &usual),
         refused(&embed(&good, &newer).unwrap(), &usual),
+        refused(&embed(&good, &other).unwrap(), &usual),
         refused(&component("(component)"), &usual),
         refused(&component(r#"(component (import "acme:tools/run@1.0.0" (instance)))"#), &usual),
-        refused(&component(r#"(component (import "stave:buildpack/app@0.2.0" (instance)))"#), &usual),
+        refused(&component(r#"(component (import "stave:buildpack/app@0.3.0" (instance)))"#), &usual),
         refused(&component(r#"(component (import "stave:buildpack/tools@0.1.0" (instance)))"#), &usual),
         refused(
             &component(&format!(
@@ -101,14 +103,17 @@ fn other_files_are_refused_with_what_they_are() {
     caused by: it is a damaged component: the section at byte 8 does not end within the file
 
     could not read the manifest that the component carries
-    caused by: stave-tests/hostile@0.1.0 is written for contract 0.2, and this host speaks 0.1
+    caused by: stave-tests/hostile@0.1.0 is written for contract 0.3, and this host speaks 0.1 and 0.2
+
+    stave-tests/hostile@0.1.0 names stave:buildpack/app@0.1.0, and its manifest says that it is made for stave:buildpack 0.2
+    hint: its author makes `contract` in buildpack.toml and the SDK's version the same
 
     stave-tests/sockets@0.1.0 does not export stave:buildpack/detection@0.1, as every buildpack must
     hint: its author exports it with the SDK's macro
 
-    stave-tests/sockets@0.1.0 imports acme:tools/run@1.0.0, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+    stave-tests/sockets@0.1.0 imports acme:tools/run@1.0.0, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
 
-    stave-tests/sockets@0.1.0 is made for another contract: it names stave:buildpack/app@0.2.0, and this host speaks stave:buildpack 0.1
+    stave-tests/sockets@0.1.0 is made for another contract: it names stave:buildpack/app@0.3.0, and this host speaks stave:buildpack 0.1 and 0.2
     hint: take another version of the buildpack, or of stave
 
     stave-tests/sockets@0.1.0 imports stave:buildpack/tools@0.1.0, which this version of stave does not know; a later one may

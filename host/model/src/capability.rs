@@ -25,12 +25,14 @@ pub enum Interface {
     Overlay,
     /// Reads granted service bindings.
     Bindings,
+    /// Names what is in its layers.
+    Sbom,
 }
 
 impl Interface {
     /// All there are.
-    pub const ALL: [Interface; 7] =
-        [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay, Self::Bindings];
+    pub const ALL: [Interface; 8] =
+        [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay, Self::Bindings, Self::Sbom];
 
     /// Its name in the contract, such as `artifacts`.
     pub fn name(self) -> &'static str {
@@ -42,6 +44,15 @@ impl Interface {
             Self::Artifacts => "artifacts",
             Self::Overlay => "overlay",
             Self::Bindings => "bindings",
+            Self::Sbom => "sbom",
+        }
+    }
+
+    /// The first version of the contract that has it.
+    pub fn since(self) -> &'static str {
+        match self {
+            Self::Sbom => "0.2",
+            _ => "0.1",
         }
     }
 
@@ -60,6 +71,7 @@ impl Interface {
             Self::Artifacts => "bring declared dependencies into the image",
             Self::Overlay => "add and leave out app files in the image",
             Self::Bindings => "read the service bindings it asks for, with their secrets",
+            Self::Sbom => "name what is in its layers, for the bill of materials",
         }
     }
 }
@@ -91,9 +103,9 @@ pub struct Capabilities {
 impl Capabilities {
     /// What every buildpack is granted where nothing else is said: everything that stays within the build itself.
     pub fn usual() -> Self {
-        let interfaces = [Interface::App, Interface::Context, Interface::Log, Interface::Layers, Interface::Overlay];
+        use Interface::{App, Context, Layers, Log, Overlay, Sbom};
         Self {
-            interfaces: interfaces.into(),
+            interfaces: [App, Context, Log, Layers, Overlay, Sbom].into(),
             ecosystems: BTreeSet::new(),
             settings: ["BP_*".to_owned(), "BPE_*".to_owned(), "BPL_*".to_owned()].into(),
             bindings: BTreeSet::new(),

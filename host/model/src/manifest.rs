@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    capability::Capabilities,
+    capability::{Capabilities, Interface},
     dependency::Dependency,
     id::{BuildpackId, ExecEnv},
     target::{
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// The contract that this host speaks: the WIT package `stave:buildpack` at this version.
-pub const CONTRACT: &str = "0.1";
+/// The contracts that this host speaks: the WIT package `stave:buildpack` at these versions, the oldest first.
+pub const CONTRACTS: [&str; 2] = ["0.1", "0.2"];
 /// The largest manifest that is read, in bytes.
 pub const MAX_MANIFEST: usize = 256 * 1024;
 /// The most dependencies that a manifest may declare.
@@ -78,7 +78,8 @@ pub enum ManifestError {
     Format(#[source] Box<toml::de::Error>),
     /// It is written for a contract that this host does not speak.
     #[error(
-        "{id}@{version} is written for contract {}, and this host speaks {CONTRACT}", .contract.escape_debug()
+        "{id}@{version} is written for contract {}, and this host speaks {}",
+        .contract.escape_debug(), CONTRACTS.join(" and ")
     )]
     Contract {
         /// The buildpack.
@@ -87,6 +88,21 @@ pub enum ManifestError {
         version: Version,
         /// The contract it names.
         contract: String,
+    },
+    /// It asks for an interface that came with a later contract than its own.
+    #[error(
+        "{id}@{version} asks for `{interface}`, which contract {contract} does not have: it came with {}",
+        .interface.since()
+    )]
+    TooEarly {
+        /// The buildpack.
+        id: BuildpackId,
+        /// Its version.
+        version: Version,
+        /// The contract it names.
+        contract: String,
+        /// What it asks for.
+        interface: Interface,
     },
     /// Two dependencies have the same id and version, or there are too many, or one has no artefact.
     #[error("dependency {} {version}: {rule}", .id.escape_debug())]
@@ -121,13 +137,22 @@ impl Manifest {
         }
         let format = |error| ManifestError::Format(Box::new(error));
         let head: Head = toml::from_str(text).map_err(format)?;
-        if head.contract != CONTRACT {
+        if !CONTRACTS.contains(&head.contract.as_str()) {
             let contract = head.contract.chars().take(40).collect();
             return Err(ManifestError::Contract { id: head.buildpack.id, version: head.buildpack.version, contract });
         }
         let manifest: Self = toml::from_str(text).map_err(format)?;
+        manifest.check_asks()?;
         manifest.check_dependencies()?;
         Ok(manifest)
+    }
+
+    fn check_asks(&self) -> Result<(), ManifestError> {
+        let place = |contract: &str| CONTRACTS.iter().position(|known| *known == contract);
+        let is_too_early = |interface: &&Interface| place(interface.since()) > place(&self.contract);
+        let Some(interface) = self.asks.interfaces.iter().find(is_too_early).copied() else { return Ok(()) };
+        let About { id, version, .. } = self.buildpack.clone();
+        Err(ManifestError::TooEarly { id, version, contract: self.contract.clone(), interface })
     }
 
     fn check_dependencies(&self) -> Result<(), ManifestError> {
@@ -203,8 +228,15 @@ mod tests {
         let message = |text: &str| Manifest::parse(text).unwrap_err().to_string();
         assert_eq!(
             message(&GOOD.replace("contract = \"0.1\"", "contract = \"0.9\"\nnew-key = 1")),
-            "acme/tool@1.2.3 is written for contract 0.9, and this host speaks 0.1"
+            "acme/tool@1.2.3 is written for contract 0.9, and this host speaks 0.1 and 0.2"
         );
+        let asks = "[\"app\", \"artifacts\"]";
+        assert_eq!(
+            message(&GOOD.replace(asks, "[\"sbom\"]")),
+            "acme/tool@1.2.3 asks for `sbom`, which contract 0.1 does not have: it came with 0.2"
+        );
+        let newer = GOOD.replace(asks, "[\"sbom\"]").replace("contract = \"0.1\"", "contract = \"0.2\"");
+        assert!(Manifest::parse(&newer).is_ok());
         assert_eq!(message("x = 1"), "the manifest does not follow the format of buildpack.toml");
         let twice = format!("{GOOD}{}", &GOOD[GOOD.find("[[dependencies]]").unwrap()..]);
         assert_eq!(message(&twice), "dependency tool 1.0.0: it is declared twice");

@@ -3,10 +3,8 @@
 use stave_lifecycle::workbench::{self, Kind};
 use wasmtime::component::Resource;
 
-use crate::{
-    bindings::stave::buildpack::app::{self, Entry},
-    guest::{Archive, CallError, Guest},
-};
+use super::contract::stave::buildpack::app::{self, Entry};
+use crate::guest::{Archive, CallError, Guest};
 
 impl From<workbench::Entry> for Entry {
     fn from(entry: workbench::Entry) -> Self {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use stave_lifecycle::workbench::{self, Available};
 use wasmtime::component::Resource;
 
-use super::{app::entries, layers::trap};
-use crate::{
-    bindings::stave::buildpack::{
+use super::{
+    app::entries,
+    contract::stave::buildpack::{
         app::Entry,
         artifacts::{Dependency, Host, HostArtifact, Unpacking},
     },
-    guest::{Artifact, CallError, Guest, Layer},
+    layers::trap,
 };
+use crate::guest::{Artifact, CallError, Guest, Layer};
 
 impl From<Available> for Dependency {
     fn from(available: Available) -> Self {

@@ -2,10 +2,8 @@
 
 use stave_lifecycle::workbench;
 
-use crate::{
-    bindings::stave::buildpack::bindings::{Binding, Host},
-    guest::{CallError, Guest},
-};
+use super::contract::stave::buildpack::bindings::{Binding, Host};
+use crate::guest::{CallError, Guest};
 
 impl From<workbench::Service> for Binding {
     fn from(service: workbench::Service) -> Self {

@@ -2,10 +2,8 @@
 
 use stave_model::target;
 
-use crate::{
-    bindings::stave::buildpack::context::{Host, Target},
-    guest::{CallError, Guest},
-};
+use super::contract::stave::buildpack::context::{Host, Target};
+use crate::guest::{CallError, Guest};
 
 impl From<&target::Target> for Target {
     fn from(target: &target::Target) -> Self {

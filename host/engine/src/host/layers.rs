@@ -11,14 +11,14 @@ use stave_model::{
 };
 use wasmtime::component::Resource;
 
-use super::app::entries;
-use crate::{
-    bindings::stave::buildpack::{
+use super::{
+    app::entries,
+    contract::stave::buildpack::{
         app::Entry,
         layers::{EnvOp, EnvScope, Host, HostLayer, PreviousLayer, Usage},
     },
-    guest::{CallError, Guest, Layer},
 };
+use crate::guest::{CallError, Guest, Layer};
 
 impl From<Usage> for layer::Usage {
     fn from(usage: Usage) -> Self {

@@ -2,10 +2,8 @@
 
 use stave_lifecycle::port::observer;
 
-use crate::{
-    bindings::stave::buildpack::log::{Host, Level},
-    guest::Guest,
-};
+use super::contract::stave::buildpack::log::{Host, Level};
+use crate::guest::Guest;
 
 impl From<Level> for observer::Level {
     fn from(level: Level) -> Self {

@@ -1,9 +1,7 @@
 //! `overlay`: the app as it will stand in the image.
 
-use crate::{
-    bindings::stave::buildpack::overlay::Host,
-    guest::{CallError, Guest},
-};
+use super::contract::stave::buildpack::overlay::Host;
+use crate::guest::{CallError, Guest};
 
 impl Host for Guest {
     fn write_file(&mut self, path: String, contents: Vec<u8>, executable: bool) -> Result<(), CallError> {

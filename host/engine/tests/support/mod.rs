@@ -43,7 +43,7 @@ use stave_model::{
 pub fn guest(name: &str) -> Vec<u8> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(build_guests);
-    let wasm = std::fs::read(folder.join(format!("stave_{name}.wasm"))).unwrap();
+    let wasm = std::fs::read(folder.join(format!("stave_{}.wasm", name.replace('-', "_")))).unwrap();
     embed(&wasm, &manifest(name)).unwrap()
 }
 
@@ -64,7 +64,18 @@ fn build_guests() -> PathBuf {
     // What the outer build was told about this machine says nothing about WebAssembly.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
-    cargo.args(["-p", "stave-bound", "-p", "stave-hostile", "-p", "stave-sockets"]);
+    cargo.args([
+        "-p",
+        "stave-bound",
+        "-p",
+        "stave-caller",
+        "-p",
+        "stave-caller-next",
+        "-p",
+        "stave-hostile",
+        "-p",
+        "stave-sockets",
+    ]);
     assert!(cargo.status().unwrap().success(), "the guests do not build");
     folder.join("wasm32-wasip2/embedded")
 }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Names and values of one layer's metadata, together.
     pub metadata_bytes: usize,
+    /// Parts of one layer that stand in the bill of materials.
+    pub parts: usize,
     /// For archives in the app, artefacts and layers.
     pub archive: ArchiveLimits,
 }
@@ -42,6 +44,7 @@ impl Default for Limits {
             spool_bytes: 16 << 30,
             log_bytes: 1 << 20,
             metadata_bytes: 64 << 10,
+            parts: 10_000,
             archive: ArchiveLimits::default(),
         }
     }

@@ -20,6 +20,7 @@ mod log;
 mod overlay;
 mod previous;
 mod replay;
+mod sbom;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,7 @@ pub use self::{
     bindings::Service,
     layers::DraftLayer,
     limits::Limits,
+    sbom::Part,
 };
 use crate::{
     memory::Memory,
