@@ -283,7 +283,7 @@ fn an_unknown_import() {
     let component = wat::parse_str(r#"(component (import "acme:tools/run@1.0.0" (instance)))"#).unwrap();
     insta::assert_snapshot!(refuse_buildpack(&env, &embed(&component, &manifest("hostile")).unwrap(), 13), @"
     error: could not load the buildpack buildpack.wasm
-    caused by: stave-tests/hostile@0.1.0 imports acme:tools/run@1.0.0, which is neither in the contract (stave:buildpack 0.1) nor in WASI
+    caused by: stave-tests/hostile@0.1.0 imports acme:tools/run@1.0.0, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
     ");
     insta::assert_snapshot!(refuse_buildpack(&env, &guest("sockets"), 13), @"
     error: could not load the buildpack buildpack.wasm
