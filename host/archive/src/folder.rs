@@ -100,10 +100,11 @@ pub fn read_knowing(
         skipped_count: 0,
     };
     walk.index.folders.push((TreePath::root(), stat));
+    let names = limits.entries.saturating_mul(NAMES).max(AHEAD);
     let (mut done, mut at_once) = (0, 1);
     while done < walk.index.folders.len() {
         let end = walk.index.folders.len().min(done + at_once);
-        let listings = list_all(&walk.root, &walk.index.folders[done..end]);
+        let listings = list_all(&walk.root, &walk.index.folders[done..end], names);
         for (number, listing) in (done..).zip(listings) {
             walk.take_in(number, listing?)?;
         }
@@ -116,6 +117,8 @@ pub fn read_knowing(
 
 /// About how many entries are listed before they are taken in.
 const AHEAD: usize = 8192;
+/// So many names are listed at once, at most, for each entry that may be taken in: what is passed over is listed too.
+const NAMES: usize = 4;
 
 struct Walk<'a> {
     root: Arc<Dir>,

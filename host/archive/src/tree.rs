@@ -97,7 +97,7 @@ impl Tree {
     /// A tree of nodes in any order, each at a path of its own, and the folders above each among them. It takes less time and
     /// less memory than putting them one by one.
     pub(crate) fn of(mut nodes: Vec<(TreePath, Node)>) -> Result<Self, TreeError> {
-        if nodes.len() >= MAX_ENTRIES {
+        if nodes.len() > MAX_ENTRIES {
             return Err(TreeError::TooMany(MAX_ENTRIES));
         }
         nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -291,6 +291,15 @@ mod tests {
         assert!(matches!(tree.insert(path("l/x"), file()), Err(TreeError::Occupied(_))), "nothing goes through a link");
         tree.replace(path("a/b"), Node::Link("c".to_owned())).unwrap();
         assert_eq!(tree.remove(&path("a")), 2);
+    }
+
+    #[test]
+    fn a_tree_holds_so_many_and_no_more() {
+        let mut nodes: Vec<_> =
+            (0..MAX_ENTRIES).map(|n| (TreePath::known(&n.to_string()), Node::Link(String::new()))).collect();
+        assert_eq!(Tree::of(nodes.clone()).unwrap().len(), MAX_ENTRIES);
+        nodes.push((TreePath::known("more"), Node::Link(String::new())));
+        assert!(matches!(Tree::of(nodes), Err(TreeError::TooMany(MAX_ENTRIES))));
     }
 
     #[test]

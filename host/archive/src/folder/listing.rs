@@ -60,13 +60,36 @@ impl Unknown {
     }
 }
 
+/// How many names may be in the folders that are listed together, and how many were met. All of them are in memory before
+/// anybody says which are passed over.
+struct Names {
+    most: usize,
+    met: AtomicUsize,
+}
+
+impl Names {
+    /// One more, in the folder `at`.
+    fn count(&self, at: &str) -> Result<(), FolderError> {
+        if self.met.fetch_add(1, Ordering::Relaxed) < self.most {
+            return Ok(());
+        }
+        let rule = format!("more than {} names, those counted that are left out", self.most);
+        Err(FolderError::Limit { path: at.to_owned(), rule })
+    }
+}
+
 /// Lists some folders side by side; each answer is sorted by name. A folder is reached from `root` without following a link out
-/// of it, and must still be the one of which `Stat` was said.
-pub(super) fn list_all(root: &cap::Dir, folders: &[(TreePath, Stat)]) -> Vec<Result<Vec<Entry>, FolderError>> {
+/// of it, and must still be the one of which `Stat` was said. Together they may hold `most` entries.
+pub(super) fn list_all(
+    root: &cap::Dir,
+    folders: &[(TreePath, Stat)],
+    most: usize,
+) -> Vec<Result<Vec<Entry>, FolderError>> {
+    let names = Names { most, met: AtomicUsize::new(0) };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(folders.len() / PER_THREAD);
     if threads < 2 {
-        return folders.iter().map(|folder| list(root, folder)).collect();
+        return folders.iter().map(|folder| list(root, folder, &names)).collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -74,7 +97,7 @@ pub(super) fn list_all(root: &cap::Dir, folders: &[(TreePath, Stat)]) -> Vec<Res
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(folder) = folders.get(number) else { return done };
-            done.push((number, list(root, folder)));
+            done.push((number, list(root, folder, &names)));
         }
     };
     let mut done: Vec<_> = thread::scope(|scope| {
@@ -89,7 +112,7 @@ pub(super) fn list_all(root: &cap::Dir, folders: &[(TreePath, Stat)]) -> Vec<Res
     done.into_iter().map(|(_, listing)| listing).collect()
 }
 
-fn list(root: &cap::Dir, (at, before): &(TreePath, Stat)) -> Result<Vec<Entry>, FolderError> {
+fn list(root: &cap::Dir, (at, before): &(TreePath, Stat), names: &Names) -> Result<Vec<Entry>, FolderError> {
     let unreadable = |source| FolderError::Read { path: at.as_str().to_owned(), source };
     let name = if *at == TreePath::root() { "." } else { at.as_str() };
     let mut options = cap::OpenOptions::new();
@@ -105,6 +128,7 @@ fn list(root: &cap::Dir, (at, before): &(TreePath, Stat)) -> Result<Vec<Entry>, 
         if matches!(entry.file_name().to_bytes(), b"." | b"..") {
             continue;
         }
+        names.count(name)?;
         let Ok(name) = entry.file_name().to_str() else {
             let path = format!("{at}/{}", entry.file_name().to_string_lossy());
             return Err(FolderError::NotText(path.trim_start_matches('/').to_owned()));

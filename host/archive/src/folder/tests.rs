@@ -185,3 +185,21 @@ fn what_cannot_be_indexed_is_named() {
     cannot read `/no/such\u{1b}folder`
     ");
 }
+
+/// What is passed over has to be listed before anybody can say so, and a folder may hold more of it than fits in memory.
+#[test]
+fn names_that_are_passed_over_have_a_limit_too() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("spool")).unwrap();
+    let limits = Limits { entries: 1, ..Limits::default() };
+    let index = || {
+        let folder = read_knowing(dir.path(), &limits, &Seen::default(), &mut |_, is_folder| !is_folder);
+        folder.map(|folder| folder.tree.len()).map_err(|error| error.to_string())
+    };
+    for number in 0..AHEAD {
+        fs::File::create(dir.path().join("spool").join(number.to_string())).unwrap();
+    }
+    assert_eq!(index(), Ok(1));
+    fs::File::create(dir.path().join("spool/more")).unwrap();
+    insta::assert_snapshot!(index().unwrap_err(), @"`spool` goes beyond the limit: more than 8192 names, those counted that are left out");
+}
