@@ -41,10 +41,9 @@ fn interrupt_when_asked(env: &TestEnv, mut command: Command, server: &Server, pa
 
 #[track_caller]
 fn press(env: &TestEnv, running: Running) -> String {
-    let pressed = Instant::now();
     running.signal(Signal::INT);
+    // What runs to its end instead ends with another code, or never.
     let outcome = running.end().ends_with(130);
-    assert!(pressed.elapsed().as_secs() < 10, "it took {:?} to end", pressed.elapsed());
     assert_eq!(outcome.stdout, "");
     assert!(!env.work().join("out").exists());
     env.assert_nothing_half_written();
