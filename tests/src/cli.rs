@@ -115,18 +115,18 @@ fn the_help_says_what_there_is() {
               architecture]
           --exec-env <NAME>
               The execution environment that the image is for: buildpacks that are for others alone are
-              left out [default: production]
+              left out [default: production; to verify, what the image says]
           --paranoid
               Read every file of the app, also where its size, times and inode say that it is the one
               that was read before
           --compression <gzip|zstd[:LEVEL]>
               How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one
-              [default: gzip]
+              [default: gzip; to verify, what the image has]
       -D, --default-process <TYPE>
               The process that starts when none is named, instead of the buildpacks' choice
           --creation-time <SECONDS|now>
               When the image was made: seconds since 1970, or `now` [default: that of
-              `SOURCE_DATE_EPOCH`, else a fixed one]
+              `SOURCE_DATE_EPOCH`, else a fixed one; to verify, what the image says]
           --previous-image <NAME|REF|oci:DIR>
               The image whose layers and notes buildpacks get back [default: for a build, the one that
               it replaces; else none]

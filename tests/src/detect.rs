@@ -1,11 +1,15 @@
 //! `stave detect`, and what a build says of detection: with one component under many names, each told by a setting what to
 //! answer.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::{Value, json};
-use stave_lifecycle::port::{cancel::Cancel, observer::Silent, sink::Sink as _};
-use stave_model::{component::embed, target::Platform};
+use stave_archive::content::Bytes;
+use stave_lifecycle::{
+    image::{Descriptor, ImageLayer, LAYER},
+    port::{cancel::Cancel, observer::Silent, sink::Sink as _},
+};
+use stave_model::{component::embed, digest::Digest, target::Platform};
 use stave_oci::{
     layout::{LayoutFolder, Place},
     testing,
@@ -286,6 +290,22 @@ fn fifty_buildpacks_are_asked() {
     let outcome = detect(&env, &["-o", "json"], &[]).succeeds();
     let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(found["group"].as_array().unwrap().len(), 50);
+}
+
+/// A base is there to be stood on: where nobody can tell what it is, buildpacks that do not ask still pass.
+#[test]
+fn a_base_without_labels_that_cannot_be_read_is_of_no_known_distribution() {
+    let env = world(&[("a", "")], "");
+    let odd = vec![b'x'; 2048];
+    let (digest, content) = (Digest::of(&odd), Arc::new(Bytes::new(odd)));
+    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: 2048 };
+    let layer = ImageLayer { descriptor, diff_id: digest, content, origin: None };
+    let sink = LayoutFolder::new(Place { folder: env.work().join("odd"), name: None });
+    sink.put(&testing::image(&Platform::of_this_machine().arch, vec![layer]), &Silent, &Cancel::new()).unwrap();
+    let said = detect(&env, &["--run-image", "oci:odd"], &[]).succeeds().stderr;
+    let said: Vec<&str> = said.lines().filter(|line| line.contains("distribution")).collect();
+    let said = said.join("\n");
+    insta::assert_snapshot!(said, @"warning: could not find out the distribution of the base oci:odd, which has no label of it: numeric field was not a number: xxxxxxxx when getting cksum for xxxxxxxxxxxxxxxx");
 }
 
 #[test]

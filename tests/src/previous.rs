@@ -86,7 +86,7 @@ fn it_is_the_one_that_somebody_names() {
 }
 
 #[test]
-fn a_registry_gives_it_to_another_machine_and_sends_nothing_of_it() {
+fn a_registry_gives_it_to_another_machine() {
     let env = keeper();
     let registry = Registry::start(&env);
     let name = registry.reference("team/app:1");

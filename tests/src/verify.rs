@@ -1,6 +1,6 @@
 //! Images compared with what their source gives.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use stave_model::{component::embed, target::Platform};
 
@@ -27,7 +27,7 @@ fn an_image_is_what_its_source_gives() {
     let good = env.run(&["verify", "tiny", "tiny.jar", "--run-image", "oci:bases:1"]).succeeds();
     let digest = env.run(&["images", "-o", "json"]).succeeds().stdout;
     assert!(digest.contains(good.result()), "{digest}");
-    assert!(good.stderr.ends_with("tiny is what the source gives\n"), "{}", good.stderr);
+    assert!(good.stderr.contains("tiny is what the source gives on the base oci:bases:1@sha256:"), "{}", good.stderr);
 }
 
 #[test]
@@ -51,6 +51,7 @@ fn the_first_difference_is_named() {
     let json = env.run(&["verify", "tiny", "tiny.jar", "--run-image", "oci:bases:2", "-o", "json"]).ends_with(112);
     let about: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&about["same"], about["difference"].is_string()), (&false.into(), true));
+    assert!(about["base"].as_str().unwrap().starts_with("oci:bases:2@sha256:"), "{}", about["base"]);
 }
 
 /// A way in which an image is built.
@@ -97,6 +98,33 @@ const CASES: [Case; 16] = [
     case("--builder", &["--builder", "newer.toml"], &["--builder", "newer.toml"], &[]),
     case("--run-image", &["--run-image", "oci:bases:2"], &[], &["--run-image", "oci:bases:1"]),
 ];
+
+/// Flags of the command that no byte of an image depends on, and one that has a test of its own.
+const OTHER_FLAGS: [&str; 11] = [
+    "--config",
+    "--help",
+    "--no-color",
+    "--no-memory",
+    "--offline",
+    "--output",
+    "--paranoid",
+    "--platform",
+    "--previous-image",
+    "--quiet",
+    "--verbose",
+];
+
+#[test]
+fn no_flag_is_forgotten_in_the_cases() {
+    let help = TestEnv::empty().run(&["verify", "--help"]).succeeds().stdout;
+    let listed = help.lines().filter(|line| line.trim_start().starts_with('-'));
+    let flags: BTreeSet<&str> =
+        listed.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--"))).collect();
+    let cases = CASES.iter().filter_map(|case| case.what.split_whitespace().next());
+    let mut known: BTreeSet<&str> = cases.chain(OTHER_FLAGS).collect();
+    known.insert("--version");
+    assert_eq!(flags, known);
+}
 
 #[test]
 fn what_builds_an_image_verifies_it_and_nothing_else_does() {

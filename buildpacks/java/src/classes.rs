@@ -20,8 +20,8 @@ const MAX_CLASSES: u32 = 50_000;
 /// The most jars that are seen, and of those the ones that are opened: the host opens no more archives for one buildpack than
 /// 256, of which detection's share is left.
 const MAX_JARS: (u32, usize) = (5_000, 190);
-/// The most jars within one jar that are looked into, and the largest, in bytes.
-const MAX_NESTED: (u32, u32) = (100, 8 * 1024 * 1024);
+/// The most jars within one jar that are looked into, and the largest, in bytes. Others are judged by their size.
+const MAX_NESTED: (usize, u32) = (100, 8 * 1024 * 1024);
 /// About how many bytes of a jar hold a class.
 const BYTES_A_CLASS: u64 = 2_000;
 /// The number is rounded up to a multiple of this, so that one more class changes no layer.
@@ -55,8 +55,9 @@ pub(crate) fn in_app() -> Result<u64, Failure> {
 fn in_jar(path: &str) -> Result<Option<u64>, Failure> {
     let Some(archive) = unless_unreadable(app::open_archive(path))? else { return Ok(None) };
     let mut count = files(archive.find(&[CLASSES.to_owned()], MAX_CLASSES)?).count() as u64;
-    for jar in files(archive.find(&[JARS.to_owned()], MAX_NESTED.0)?) {
-        count += in_nested(&archive, &jar)?.unwrap_or_else(|| by_size(jar.size));
+    for (number, jar) in files(archive.find(&[JARS.to_owned()], MAX_JARS.0)?).enumerate() {
+        let counted = if number < MAX_NESTED.0 { in_nested(&archive, &jar)? } else { None };
+        count += counted.unwrap_or_else(|| by_size(jar.size));
     }
     Ok(Some(count))
 }

@@ -14,7 +14,7 @@ use stave_distro::{
 use stave_lifecycle::port::{
     bases::{Base, Bases},
     blobs::Results as _,
-    failure::PortError,
+    failure::{Fault, PortError},
     observer::{Event, Level, Observer},
 };
 use stave_model::{
@@ -38,6 +38,9 @@ use crate::{
     exit::{ANALYZE, Exit, STACK, USAGE, printable},
     workshop::Workshop,
 };
+
+/// How much of what a reader of archives says is shown, in characters: it may repeat what it reads.
+const MAX_CAUSE: usize = 80;
 
 /// A stack's definition and the name under which what was composed of it is kept.
 pub(crate) struct Defined {
@@ -187,11 +190,18 @@ pub(crate) fn distro(workshop: &Workshop, base: &Base) -> Result<Option<Distro>,
     if let Some(kept) = workshop.results.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok()) {
         return Ok(kept);
     }
-    let distro = distribution::of(&base.image, &workshop.cancel).map_err(|error| {
-        let attempt =
-            format!("could not find out the distribution of the base {}, which has no label of it", base.name);
-        Exit::new(ANALYZE, anyhow::Error::new(error).context(attempt))
-    })?;
+    let attempt = format!("could not find out the distribution of the base {}, which has no label of it", base.name);
+    let distro = match distribution::of(&base.image, &workshop.cancel) {
+        Ok(distro) => distro,
+        // What it has can be fetched and not be read, and a base is there to be stood on: most buildpacks do not ask.
+        Err(error) if matches!(error.fault, Fault::InvalidInput | Fault::TooLarge | Fault::Unsupported) => {
+            let error = anyhow::Error::new(error);
+            let cause: String = printable(&error.root_cause().to_string()).chars().take(MAX_CAUSE).collect();
+            workshop.ui.observe(Event::Note(Level::Warning, format!("{attempt}: {cause}")));
+            return Ok(None);
+        }
+        Err(error) => return Err(Exit::new(ANALYZE, anyhow::Error::new(error).context(attempt))),
+    };
     let note = match &distro {
         Some(Distro { name, version }) if version.is_empty() => format!("the base's files say that it is {name}"),
         Some(Distro { name, version }) => format!("the base's files say that it is {name} {version}"),

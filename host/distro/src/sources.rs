@@ -1,7 +1,7 @@
 //! Where a distribution's archives are: what Stave's configuration says, else what this machine's apt uses.
 //!
-//! No archive's address is written into the program, and only sources that carry a wanted suite are taken. A source is only ever a place to look: what it offers must be signed
-//! by its keyring, and `trusted=yes` is not heard.
+//! No archive's address is written into the program, and only sources that carry a wanted suite are taken. A source is only
+//! ever a place to look: what it offers must be signed by its keyring, and `trusted=yes` is not heard.
 
 mod apt;
 

@@ -5,34 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::{dependency::PackageUrl, sbom::Component};
+use crate::{dependency::PackageUrl, sbom::Component, target::Distro};
 
 /// The longest name or version that is taken, in bytes.
 const MAX_WORD: usize = 200;
 
-/// A system's name and version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct System {
-    /// `ID` of its `os-release`, such as `debian`.
-    pub id: String,
-    /// `VERSION_ID`, such as `12`; empty where it has none.
-    pub version: String,
-}
-
-impl System {
-    /// What an `os-release` says; none if it has no plain `ID`.
-    pub fn of(os_release: &str) -> Option<Self> {
-        let value = |name: &str| {
-            let mut lines = os_release.lines().filter_map(|line| line.trim().split_once('='));
-            let value = lines.find(|(key, _)| *key == name)?.1.trim().trim_matches(['"', '\'']);
-            is_plain(value, b"._-").then(|| value.to_owned())
-        };
-        Some(Self { id: value("ID")?, version: value("VERSION_ID").unwrap_or_default() })
-    }
-}
-
 /// The packages of dpkg's `status`, or of a file below `status.d`, which has no word about how far an installation went.
-pub fn of_dpkg(text: &str, system: Option<&System>) -> Vec<Component> {
+pub fn of_dpkg(text: &str, system: Option<&Distro>) -> Vec<Component> {
     let there = |fields: &BTreeMap<&str, &str>| match fields.get("Status") {
         Some(status) => {
             matches!(status.split_whitespace().last(), Some("installed" | "triggers-awaited" | "triggers-pending"))
@@ -47,7 +26,7 @@ pub fn of_dpkg(text: &str, system: Option<&System>) -> Vec<Component> {
 }
 
 /// The packages of apk's `installed`.
-pub fn of_apk(text: &str, system: Option<&System>) -> Vec<Component> {
+pub fn of_apk(text: &str, system: Option<&Distro>) -> Vec<Component> {
     let of = |fields: BTreeMap<&str, &str>| {
         let field = |name: &str| fields.get(name).copied();
         component("apk", field("P")?, field("V")?, field("A"), system)
@@ -76,9 +55,9 @@ fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<&str, &str>> {
     })
 }
 
-fn component(kind: &str, name: &str, version: &str, arch: Option<&str>, system: Option<&System>) -> Option<Component> {
+fn component(kind: &str, name: &str, version: &str, arch: Option<&str>, system: Option<&Distro>) -> Option<Component> {
     let plain = is_plain(name, b"._-+") && is_plain(version, b"._-+~:");
-    let purl = system.map(|System { id, version: release }| {
+    let purl = system.map(|Distro { name: id, version: release }| {
         let arch = arch.filter(|arch| is_plain(arch, b"_-")).map(|arch| ("arch", arch.to_owned()));
         let distro = (!release.is_empty()).then(|| ("distro", format!("{id}-{release}")));
         let qualifiers = arch.into_iter().chain(distro).map(|(name, value)| (name.to_owned(), value)).collect();
@@ -109,6 +88,7 @@ fn is_plain(word: &str, more: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::os_release::parse;
 
     fn shown(components: &[Component]) -> String {
         let lines = components.iter().map(|one| {
@@ -120,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_dpkg_has_installed() {
-        let debian = System::of("NAME=\"Debian\"\nID=debian\nVERSION_ID=\"12\"\n").unwrap();
+        let debian = parse("NAME=\"Debian\"\nID=debian\nVERSION_ID=\"12\"\n").unwrap();
         let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9+deb12u4\n\
             Description: a library\n Version: 9 is no field of its own\n\n\
             Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\n\
@@ -136,14 +116,14 @@ mod tests {
         ");
         // As distroless images and composed stacks have it, of a system without a version or that does not say its name.
         let one = "Package: tzdata\r\nVersion: 2024a-0\r\nArchitecture: all\r\n";
-        let sid = System::of("ID='debian'\n");
+        let sid = parse("ID='debian'\n");
         assert_eq!(shown(&of_dpkg(one, sid.as_ref())), "tzdata 2024a-0 pkg:deb/debian/tzdata@2024a-0?arch=all");
         assert_eq!(shown(&of_dpkg(one, None)), "tzdata 2024a-0");
     }
 
     #[test]
     fn what_apk_has_installed() {
-        let alpine = System::of("ID=alpine\nVERSION_ID=3.19.1\n");
+        let alpine = parse("ID=alpine\nVERSION_ID=3.19.1\n");
         let list = "C:Q1abc=\nP:musl\nV:1.2.4_git20230717-r4\nA:x86_64\nL:MIT\nF:lib\nR:libc.musl-x86_64.so.1\na:0:0:777\n\n\
             P:busybox\nV:1.36.1-r15\nA:x86_64\n\nP:torn";
         insta::assert_snapshot!(shown(&of_apk(list, alpine.as_ref())), @"
@@ -160,8 +140,5 @@ mod tests {
         }
         let long = format!("Package: {}\nVersion: 1\n", "x".repeat(MAX_WORD + 1));
         assert_eq!(of_dpkg(&long, None), []);
-        for text in ["", "ID=", "ID=a b", "ID=\u{1b}[31m", "VERSION_ID=1"] {
-            assert_eq!(System::of(text), None, "{text:?}");
-        }
     }
 }

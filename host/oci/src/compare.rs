@@ -147,7 +147,7 @@ fn facts(layer: &ImageLayer, cancel: &Cancel) -> Result<Facts, PortError> {
 }
 
 fn read_facts(layer: &ImageLayer, cancel: &Cancel) -> io::Result<Facts> {
-    validate::unpacked(layer, &Limits::default(), |reader| archive_facts(reader, cancel))
+    validate::unpacked(layer, |reader| archive_facts(reader, cancel))
 }
 
 fn archive_facts(reader: &mut dyn io::Read, cancel: &Cancel) -> io::Result<Facts> {

@@ -21,7 +21,10 @@ use stave_model::target::{
     os_release::{MAX_OS_RELEASE, PLACES, follow, parse},
 };
 
-use crate::validate::{normal, unpacked};
+use crate::{
+    installed::MAX_BASE,
+    validate::{normal, unpacked},
+};
 
 /// How many links are followed.
 const MAX_LINKS: usize = 4;
@@ -53,8 +56,13 @@ struct Looked {
     found: Option<Fact>,
 }
 
-/// The distribution of the image, if a file of it names one.
+/// The distribution of the image, if a file of it names one. An image of more bytes than any base has is not looked through.
 pub fn of(image: &Image, cancel: &Cancel) -> Result<Option<Distro>, PortError> {
+    let bytes = image.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.descriptor.size));
+    if bytes > MAX_BASE {
+        let cause = format!("its layers have {bytes} bytes, and {MAX_BASE} are allowed");
+        return Err(PortError::new(Fault::TooLarge, "could not look for os-release in the image").caused_by(cause));
+    }
     let mut looked: BTreeMap<String, Looked> = PLACES.map(|place| (place.to_owned(), Looked::default())).into();
     for place in PLACES {
         let mut path = place.to_owned();
@@ -92,7 +100,7 @@ fn look(image: &Image, looked: &mut BTreeMap<String, Looked>, path: &str, cancel
 
 /// What a layer says of some paths; nothing of those that it leaves as they are below.
 fn facts(layer: &ImageLayer, paths: &[&str], cancel: &Cancel) -> Result<BTreeMap<String, Fact>, PortError> {
-    let found = unpacked(layer, &Limits::default(), |reader| facts_of(reader, paths, cancel));
+    let found = unpacked(layer, |reader| facts_of(reader, paths, cancel));
     cancel.check()?;
     let attempt = format!("could not look for os-release in the layer {}", layer.descriptor.digest);
     found.map_err(|error| PortError::of_io(attempt, Fault::InvalidInput, error))
@@ -158,7 +166,7 @@ fn hides(at: &str, is_folder: bool, path: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use stave_archive::content::Bytes;
+    use stave_archive::{content::Bytes, layer::Packing};
     use stave_lifecycle::image::{Descriptor, LAYER};
     use stave_model::digest::Digest;
 
@@ -193,6 +201,19 @@ mod tests {
         let image = testing::image("amd64", layers.iter().map(|entries| layer(entries)).collect());
         let distro = of(&image, &Cancel::new()).unwrap();
         distro.map_or("-".to_owned(), |distro| format!("{} {}", distro.name, distro.version))
+    }
+
+    /// A file that was made large before anything was written to it becomes very little.
+    #[test]
+    fn a_layer_of_zeros_is_no_attack() {
+        let zeros = "\0".repeat(16 << 20);
+        for packing in ["gzip:9", "zstd"] {
+            let packing: Packing = packing.parse().unwrap();
+            let layer = testing::packed_layer(&[("etc/os-release", OLD), ("var/zeros", &zeros)], packing);
+            assert!(layer.descriptor.size * 300 < zeros.len() as u64, "{}", layer.descriptor.size);
+            let found = of(&testing::image("amd64", vec![layer]), &Cancel::new()).unwrap();
+            assert_eq!(found.map(|distro| distro.name).as_deref(), Some("toy"));
+        }
     }
 
     const OLD: &str = "ID=toy\nVERSION_ID=1";

@@ -21,8 +21,9 @@ use stave_lifecycle::{
 use stave_model::{
     digest::{Digest, Hasher, Key},
     image::LIFECYCLE_LABEL,
-    installed::{System, of_apk, of_dpkg},
+    installed::{of_apk, of_dpkg},
     sbom::{Component, sorted},
+    target::os_release::{self, PLACES},
 };
 
 use crate::validate::{Hashing, normal, unpacked};
@@ -31,15 +32,13 @@ use crate::validate::{Hashing, normal, unpacked};
 const DPKG: &str = "var/lib/dpkg/status";
 const DPKG_FOLDER: &str = "var/lib/dpkg/status.d/";
 const APK: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
-/// What a system says of itself, the place that holds where both are there first.
-const SYSTEM: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
 /// The largest list that is read, in bytes: those of whole distributions have a few megabytes.
 const MAX_LIST: u64 = 64 << 20;
 /// How many bytes all lists together may have.
 const MAX_LISTS: u64 = 128 << 20;
 /// How many packed bytes a base may have whose layers are read.
-const MAX_BASE: u64 = 8 << 30;
+pub(crate) const MAX_BASE: u64 = 8 << 30;
 /// How many packages are listed.
 const MAX_PACKAGES: usize = 100_000;
 
@@ -116,7 +115,7 @@ type Lists = BTreeMap<String, Vec<u8>>;
 
 fn packages(lists: &Lists) -> Vec<Component> {
     let text = |path: &str| lists.get(path).map(|bytes| String::from_utf8_lossy(bytes));
-    let system = SYSTEM.iter().find_map(|path| System::of(&text(path)?));
+    let system = PLACES.iter().find_map(|path| os_release::parse(&text(path)?));
     let dpkg = lists.iter().filter(|(path, _)| *path == DPKG || path.starts_with(DPKG_FOLDER));
     let dpkg = dpkg.flat_map(|(_, bytes)| of_dpkg(&String::from_utf8_lossy(bytes), system.as_ref()));
     let apk = APK.iter().filter_map(|path| text(path)).flat_map(|text| of_apk(&text, system.as_ref()));
@@ -127,12 +126,12 @@ fn packages(lists: &Lists) -> Vec<Component> {
 fn is_list(path: &str) -> bool {
     let of_folder =
         path.strip_prefix(DPKG_FOLDER).is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums"));
-    of_folder || path == DPKG || APK.contains(&path) || SYSTEM.contains(&path)
+    of_folder || path == DPKG || APK.contains(&path) || PLACES.contains(&path)
 }
 
 /// Lays a layer over those below it.
 fn read(layer: &ImageLayer, lists: &mut Lists, cancel: &Cancel) -> io::Result<()> {
-    let (over, diff_id) = unpacked(layer, &Limits::default(), |reader| {
+    let (over, diff_id) = unpacked(layer, |reader| {
         let mut reader = Hashing { reader, hasher: Hasher::new(), bytes: 0 };
         let over = entries(&mut reader, cancel)?;
         io::copy(&mut reader, &mut io::sink())?;
@@ -216,7 +215,7 @@ fn entries(tar: &mut impl Read, cancel: &Cancel) -> io::Result<Over> {
 /// Whether a list is here or could be below.
 fn is_above_a_list(path: &str) -> bool {
     let leads_to = |list: &str| list == path || list.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-    path.is_empty() || is_list(path) || [DPKG_FOLDER, DPKG].iter().chain(&APK).chain(&SYSTEM).any(|list| leads_to(list))
+    path.is_empty() || is_list(path) || [DPKG_FOLDER, DPKG].iter().chain(&APK).chain(&PLACES).any(|list| leads_to(list))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use stave_model::{
 
 use crate::{
     installed,
-    validate::{Hashing, normal, unpacked},
+    validate::{Hashing, normal, unpacked_within},
 };
 
 /// The largest bill that is read, in bytes. Those of whole distributions have a few dozen megabytes.
@@ -46,10 +46,26 @@ pub type Bills = BTreeMap<String, Vec<u8>>;
 
 /// All bills of an image: those it carries, `base/` of its base's packages, and the whole at the top. The whole is left out of
 /// an image that carries bills, but none of all of its app: there is nothing to make it from. The base's layers are fetched if
-/// they have to be.
-pub fn of(image: &Image, results: Option<&dyn Results>, cancel: &Cancel) -> Result<Bills, PortError> {
+/// they have to be. A base that cannot be read takes nothing from what the image says of its app: `warn` is told, and there is
+/// no bill of the base nor of the whole.
+pub fn of(
+    image: &Image,
+    results: Option<&dyn Results>,
+    cancel: &Cancel,
+    warn: &mut dyn FnMut(&PortError),
+) -> Result<Bills, PortError> {
     let carried = read(image)?;
-    let base = installed::of_base(image, results, cancel)?;
+    let base = match installed::of_base(image, results, cancel) {
+        Ok(base) => base,
+        Err(error) => {
+            cancel.check()?;
+            if carried.as_ref().is_none_or(BTreeMap::is_empty) {
+                return Err(error);
+            }
+            warn(&error);
+            return Ok(carried.unwrap_or_default());
+        }
+    };
     let app = match &carried {
         None => Some(Vec::new()),
         Some(bills) => bills.get(&path("launch/", Format::CycloneDx)).map(|bill| components(bill)).transpose()?,
@@ -124,7 +140,7 @@ fn sha(image: &Image) -> Option<String> {
 
 fn entries(layer: &ImageLayer) -> io::Result<(Bills, Digest)> {
     let limits = Limits { total_bytes: MAX_BILLS, entry_bytes: MAX_BILL, ..Limits::default() };
-    unpacked(layer, &limits, |reader| {
+    unpacked_within(layer, &limits, |reader| {
         let mut reader = Hashing { reader, hasher: Hasher::new(), bytes: 0 };
         let bills = bills_of(&mut reader)?;
         io::copy(&mut reader, &mut io::sink())?;

@@ -13,7 +13,7 @@ use std::fmt;
 use serde_json::Value;
 use stave_lifecycle::image::Image;
 
-pub(crate) use self::layers::{Hashing, normal, unpacked};
+pub(crate) use self::layers::{Hashing, normal, unpacked, unpacked_within};
 use self::root::Root;
 use crate::{
     config::Config,
@@ -124,7 +124,7 @@ fn check_entrypoint(config: &Value, root: &Root, findings: &mut Findings) {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -57,7 +57,7 @@ pub(crate) struct Source {
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', action = ArgAction::Append)]
     pub(crate) platform: Vec<Platform>,
     /// The execution environment that the image is for: buildpacks that are for others alone are left out [default:
-    /// production]
+    /// production; to verify, what the image says]
     #[arg(long, value_name = "NAME")]
     pub(crate) exec_env: Option<ExecEnv>,
     /// Read every file of the app, also where its size, times and inode say that it is the one that was read before
@@ -77,7 +77,8 @@ impl Source {
 pub(crate) struct Recipe {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one [default: gzip]
+    /// How to compress new layers: gzip or zstd, with :LEVEL for another than the usual one [default: gzip; to verify, what the
+    /// image has]
     ///
     /// Everything reads gzip. Zstd is smaller and quicker; Docker reads it from version 23 on. What is in a layer, and by what
     /// its digest is known in the image's configuration, does not depend on it.
@@ -86,7 +87,8 @@ pub(crate) struct Recipe {
     /// The process that starts when none is named, instead of the buildpacks' choice
     #[arg(short = 'D', long, value_name = "TYPE")]
     pub(crate) default_process: Option<ProcessType>,
-    /// When the image was made: seconds since 1970, or `now` [default: that of `SOURCE_DATE_EPOCH`, else a fixed one]
+    /// When the image was made: seconds since 1970, or `now` [default: that of `SOURCE_DATE_EPOCH`, else a fixed
+    /// one; to verify, what the image says]
     #[arg(long, value_name = "SECONDS|now")]
     pub(crate) creation_time: Option<CreationTime>,
     /// The image whose layers and notes buildpacks get back [default: for a build, the one that it replaces; else none]

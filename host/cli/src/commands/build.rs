@@ -81,7 +81,7 @@ pub(crate) struct How {
 pub(crate) struct Finished {
     pub(crate) image: Image,
     kept: Kept,
-    base: Base,
+    pub(crate) base: Base,
     detection: Detection,
 }
 

@@ -2,6 +2,10 @@
 
 use std::{fs, path::Path};
 
+use stave_lifecycle::port::{
+    failure::PortError,
+    observer::{Event, Level, Observer},
+};
 use stave_model::target::Platform;
 use stave_oci::sbom;
 
@@ -15,7 +19,14 @@ use crate::{
 pub(crate) fn download(workshop: &Workshop, arguments: &SbomDownload) -> Result<(), Exit> {
     let platform = arguments.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let image = Found::locate(workshop, &arguments.image)?.image(&platform)?;
-    let bills = sbom::of(&image, Some(&workshop.results), &workshop.cancel);
+    let mut warn = |error: &PortError| {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
+        let told = printable(&causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}")));
+        workshop
+            .ui
+            .observe(Event::Note(Level::Warning, format!("{told}: only what the image says of its app is written")));
+    };
+    let bills = sbom::of(&image, Some(&workshop.results), &workshop.cancel, &mut warn);
     let bills = bills.map_err(|error| Exit::new(ANALYZE, error))?;
     if bills.is_empty() {
         let exit = Exit::new(

@@ -18,7 +18,7 @@ use stave_model::{
 };
 use stave_oci::compare::{Difference, compare};
 
-use super::build::{self, How};
+use super::build::{self, Finished, How};
 use crate::{
     args::{CreationTime, Output, Recipe, Source, Verify},
     embedded,
@@ -34,13 +34,17 @@ pub(crate) const HELP: &str = "\
 Nothing is written but the caches. What is not said here and can be read in the image is taken from there: the base that it
 stands on, its execution environment, when it was made, and whether its layers are gzip or zstd. All else must be as it was
 when the image was built: the builder, the settings and bindings, which files are the app's, the process that starts, a level
-of compression, and the image that the buildpacks were given back something of. The program ends with 0 if the image is what the source gives, byte for byte, and with 112 if it is not.";
+of compression, and the image that the buildpacks were given back something of. Whether the base is one to stand on is not
+asked: the result names it, and --run-image says which it must be. The program ends with 0 if the image is what the source
+gives, byte for byte, and with 112 if it is not.";
 
 /// The result for programs.
 #[derive(Serialize)]
 struct Report<'a> {
     image: &'a str,
     digest: String,
+    /// What it was built again on.
+    base: String,
     rebuilt: String,
     same: bool,
     difference: Option<String>,
@@ -74,12 +78,13 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
     };
     let previous = previous.within(&choices.exec_env);
     let how = How { packing: compression.unwrap_or_default(), clear_cache: false, previous };
-    let ours = build::build_for(workshop, how, &prepared, &platform, &choices)?.image;
+    let Finished { image: ours, base, .. } = build::build_for(workshop, how, &prepared, &platform, &choices)?;
     prepared.app.keep(&workshop.results);
     let difference = compare(&image, &ours, &workshop.cancel).map_err(|error| Exit::new(ANALYZE, error))?;
     let report = Report {
         image: &arguments.image,
         digest: image.digest().to_string(),
+        base: base.reference,
         rebuilt: ours.digest().to_string(),
         same: difference.is_none(),
         difference: difference.as_ref().map(ToString::to_string),
@@ -87,7 +92,8 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Verify) -> Result<(), Exit> {
     if arguments.output == Output::Json {
         workshop.ui.result(&serde_json::to_string_pretty(&report).map_err(|error| Exit::new(GENERAL, error))?);
     } else if difference.is_none() {
-        workshop.ui.observe(Event::Note(Level::Info, format!("{} is what the source gives", arguments.image)));
+        let text = format!("{} is what the source gives on the base {}", arguments.image, report.base);
+        workshop.ui.observe(Event::Note(Level::Info, printable(&text)));
         workshop.ui.result(&report.digest);
     }
     let Some(difference) = difference else { return Ok(()) };

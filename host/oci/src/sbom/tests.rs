@@ -1,7 +1,13 @@
 //! Bills of images of ours and of others, and of those that mean harm.
 
+use std::sync::Arc;
+
 use serde_json::json;
-use stave_lifecycle::{image::ImageLayer, port::bases::Base};
+use stave_archive::content::Bytes;
+use stave_lifecycle::{
+    image::{Descriptor, ImageLayer, LAYER},
+    port::bases::Base,
+};
 
 use super::*;
 use crate::testing::{billed_app_on, image, layer};
@@ -71,6 +77,29 @@ fn names(bill: &[u8]) -> Vec<String> {
     sbom::read(bill).unwrap().into_iter().map(|one| format!("{} {}", one.name, one.version)).collect()
 }
 
+fn unwarned(error: &PortError) {
+    panic!("{error}");
+}
+
+/// An app on a base whose only layer is not an archive.
+#[test]
+fn a_base_that_cannot_be_read_takes_nothing_from_the_app() {
+    let odd = vec![b'x'; 2048];
+    let (digest, content) = (Digest::of(&odd), Arc::new(Bytes::new(odd)));
+    let descriptor = Descriptor { media_type: LAYER.to_owned(), digest, size: 2048 };
+    let base = image("amd64", vec![ImageLayer { descriptor, diff_id: digest, content, origin: None }]);
+    let base = Base { image: base, name: "run".to_owned(), reference: "run".to_owned() };
+    let cdx = String::from_utf8(Format::CycloneDx.write("image", &[])).unwrap();
+    let bills = |bills: &[(&str, &str)], warn: &mut dyn FnMut(&PortError)| {
+        of(&billed_app_on(&base, &[("a", "1")], bills), None, &Cancel::new(), warn)
+    };
+    let mut warned = Vec::new();
+    let carried = bills(&[("layers/sbom/launch/sbom.cdx.json", &cdx)], &mut |error| warned.push(error.to_string()));
+    assert_eq!(carried.unwrap().into_keys().collect::<Vec<_>>(), ["layers/sbom/launch/sbom.cdx.json"]);
+    assert_eq!(warned, ["could not read which packages the image's base has"]);
+    assert_eq!(bills(&[], &mut unwarned).unwrap_err().to_string(), warned[0], "there is nothing else to write");
+}
+
 #[test]
 fn a_base_and_the_whole_follow_from_the_image() {
     let library = Component {
@@ -83,14 +112,14 @@ fn a_base_and_the_whole_follow_from_the_image() {
     };
     let cdx = String::from_utf8(Format::CycloneDx.write("image", std::slice::from_ref(&library))).unwrap();
     let image = app_on_base(&[("layers/sbom/launch/sbom.cdx.json", &cdx), ("layers/sbom/launch/sbom.spdx.json", "{}")]);
-    let bills = of(&image, None, &Cancel::new()).unwrap();
+    let bills = of(&image, None, &Cancel::new(), &mut unwarned).unwrap();
     let paths: Vec<&str> = bills.keys().map(String::as_str).collect();
     let expected = ["base/sbom.cdx", "base/sbom.spdx", "launch/sbom.cdx", "launch/sbom.spdx", "sbom.cdx", "sbom.spdx"];
     assert_eq!(paths, expected.map(|path| format!("layers/sbom/{path}.json")));
     assert_eq!(names(&bills["layers/sbom/base/sbom.cdx.json"]), ["libc6 2.36-9"]);
     assert_eq!(names(&bills["layers/sbom/sbom.cdx.json"]), ["libc6 2.36-9", "core 1"]);
     assert_eq!(bills["layers/sbom/launch/sbom.cdx.json"], cdx.as_bytes(), "what the image carries stays as it is");
-    assert_eq!(of(&image, None, &Cancel::new()).unwrap(), bills);
+    assert_eq!(of(&image, None, &Cancel::new(), &mut unwarned).unwrap(), bills);
     // The parts, as they are attached.
     let attached = [of_app(&image).unwrap(), of_base(&image, None, &Cancel::new()).unwrap()].concat();
     let expected = ["launch/sbom.cdx", "launch/sbom.spdx", "base/sbom.cdx", "base/sbom.spdx"];
@@ -100,7 +129,7 @@ fn a_base_and_the_whole_follow_from_the_image() {
 
 #[test]
 fn the_whole_is_there_where_all_is_known() {
-    let paths = |image: &Image| of(image, None, &Cancel::new()).unwrap().into_keys().collect::<Vec<_>>();
+    let paths = |image: &Image| of(image, None, &Cancel::new(), &mut unwarned).unwrap().into_keys().collect::<Vec<_>>();
     let base = ["layers/sbom/base/sbom.cdx.json", "layers/sbom/base/sbom.spdx.json"];
     let whole = ["layers/sbom/sbom.cdx.json", "layers/sbom/sbom.spdx.json"];
     // Nothing is known of the app but what it stands on.
@@ -110,7 +139,7 @@ fn the_whole_is_there_where_all_is_known() {
     assert_eq!(paths(&app_on_base(&[(other, "{}")])), [&base[..], &[other]].concat());
     assert_eq!(paths(&image("amd64", vec![layer(&[("a", "1")])])), [""; 0]);
     let torn = app_on_base(&[("layers/sbom/launch/sbom.cdx.json", "{")]);
-    let error = of(&torn, None, &Cancel::new()).unwrap_err();
+    let error = of(&torn, None, &Cancel::new(), &mut unwarned).unwrap_err();
     assert_eq!(
         (error.fault, error.to_string().as_str()),
         (Fault::InvalidInput, "could not use the SBOM of the app in the image")

@@ -46,8 +46,19 @@ fn compression(layer: &ImageLayer) -> Compression {
     }
 }
 
+/// How much of a layer is unpacked at most.
+fn limits(layer: &ImageLayer) -> Limits {
+    let ratio = if compression(layer) == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO };
+    Limits { ratio, ..Limits::default() }
+}
+
 /// A layer's archive, unpacked while it is read; the packed bytes are compared with their digest.
-pub(crate) fn unpacked<T>(
+pub(crate) fn unpacked<T>(layer: &ImageLayer, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {
+    unpacked_within(layer, &limits(layer), read)
+}
+
+/// The same with other limits than a layer's.
+pub(crate) fn unpacked_within<T>(
     layer: &ImageLayer,
     limits: &Limits,
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
@@ -63,8 +74,7 @@ pub(crate) fn unpacked<T>(
 fn read(part: &str, layer: &ImageLayer, is_ours: bool, findings: &mut Findings) -> io::Result<Vec<Entry>> {
     let compression = compression(layer);
     let mut packed = Hashing { reader: layer.content.open()?, hasher: Hasher::new(), bytes: 0 };
-    let ratio = if compression == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO };
-    let limits = Limits { ratio, ..Limits::default() };
+    let limits = limits(layer);
     let (entries, tar) = {
         let decoder = decoder(compression, &mut packed, &limits)?;
         let mut unpacked = Hashing { reader: decoder, hasher: Hasher::new(), bytes: 0 };

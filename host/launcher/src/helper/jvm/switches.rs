@@ -3,7 +3,7 @@
 
 use stave_model::time::rfc3339;
 
-use super::{Environment, Failed, Machine, OPTIONS};
+use super::{Environment, Failed, Machine};
 
 /// What the switches come to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Switched {
         let port = environment.number("BPL_DEBUG_PORT", 1, 65535, "a port")?.unwrap_or(8000);
         let suspend = if environment.is_on("BPL_DEBUG_SUSPEND")? { "y" } else { "n" };
         if old.contains("-agentlib:jdwp") {
-            self.said.push(format!("BPL_DEBUG_ENABLED: {OPTIONS} has a debugger already"));
+            self.said.push("BPL_DEBUG_ENABLED: the options of Java have a debugger already".to_owned());
         } else if machine.has_debugger {
             self.options
                 .push(format!("-agentlib:jdwp=transport=dt_socket,server=y,address=*:{port},suspend={suspend}"));
@@ -57,7 +57,7 @@ impl Switched {
         }
         let port = environment.number("BPL_JMX_PORT", 1, 65535, "a port")?.unwrap_or(5000);
         if old.contains("-Dcom.sun.management.jmxremote.port=") {
-            self.said.push(format!("BPL_JMX_ENABLED: {OPTIONS} has a port for JMX already"));
+            self.said.push("BPL_JMX_ENABLED: the options of Java have a port for JMX already".to_owned());
             return Ok(());
         }
         self.options.push("-Djava.rmi.server.hostname=127.0.0.1".to_owned());
@@ -73,7 +73,7 @@ impl Switched {
             return Ok(());
         }
         if old.contains("-XX:StartFlightRecording") {
-            self.said.push(format!("BPL_JFR_ENABLED: {OPTIONS} has a flight recording already"));
+            self.said.push("BPL_JFR_ENABLED: the options of Java have a flight recording already".to_owned());
             return Ok(());
         }
         let arguments = environment.get("BPL_JFR_ARGS");
@@ -92,7 +92,7 @@ impl Switched {
             self.options.push("-XX:+HeapDumpOnOutOfMemoryError".to_owned());
         }
         if old.contains("-XX:HeapDumpPath=") {
-            self.said.push(format!("BPL_HEAP_DUMP_PATH: {OPTIONS} has a path for heap dumps already"));
+            self.said.push("BPL_HEAP_DUMP_PATH: the options of Java have a path for heap dumps already".to_owned());
             return;
         }
         // A container that starts again has the same process id, and a JVM does not overwrite a dump.
@@ -112,7 +112,7 @@ impl Switched {
             return Err(Failed::Setting { name: "BPL_JAVA_NMT_LEVEL", value: level, expected: "summary or detail" });
         }
         if old.contains("-XX:NativeMemoryTracking=") {
-            self.said.push(format!("BPL_JAVA_NMT_ENABLED: {OPTIONS} has memory tracking already"));
+            self.said.push("BPL_JAVA_NMT_ENABLED: the options of Java have memory tracking already".to_owned());
             return Ok(());
         }
         self.options.push("-XX:+UnlockDiagnosticVMOptions".to_owned());
@@ -171,7 +171,7 @@ mod tests {
         -agentlib:jdwp=transport=dt_socket,server=y,address=*:9,suspend=y
         a debugger can attach at port 9
         ");
-        insta::assert_snapshot!(told(&USUAL, "-agentlib:jdwp=x", &[("BPL_DEBUG_ENABLED", "true")]), @"BPL_DEBUG_ENABLED: JAVA_TOOL_OPTIONS has a debugger already");
+        insta::assert_snapshot!(told(&USUAL, "-agentlib:jdwp=x", &[("BPL_DEBUG_ENABLED", "true")]), @"BPL_DEBUG_ENABLED: the options of Java have a debugger already");
         let no_debugger = Machine { has_debugger: false, ..USUAL };
         insta::assert_snapshot!(told(&no_debugger, "", &[("BPL_DEBUG_ENABLED", "true")]), @"BPL_DEBUG_ENABLED has no effect: this Java runtime cannot be debugged");
     }
@@ -186,7 +186,7 @@ mod tests {
         -Dcom.sun.management.jmxremote.rmi.port=5001
         JMX listens at port 5001, without a password
         ");
-        insta::assert_snapshot!(told(&USUAL, "-Dcom.sun.management.jmxremote.port=1", &[("BPL_JMX_ENABLED", "true")]), @"BPL_JMX_ENABLED: JAVA_TOOL_OPTIONS has a port for JMX already");
+        insta::assert_snapshot!(told(&USUAL, "-Dcom.sun.management.jmxremote.port=1", &[("BPL_JMX_ENABLED", "true")]), @"BPL_JMX_ENABLED: the options of Java have a port for JMX already");
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         '-XX:StartFlightRecording=filename=/a b.jfr'
         a flight recording begins: filename=/a b.jfr
         ");
-        insta::assert_snapshot!(told(&USUAL, "-XX:StartFlightRecording", &[("BPL_JFR_ENABLED", "true")]), @"BPL_JFR_ENABLED: JAVA_TOOL_OPTIONS has a flight recording already");
+        insta::assert_snapshot!(told(&USUAL, "-XX:StartFlightRecording", &[("BPL_JFR_ENABLED", "true")]), @"BPL_JFR_ENABLED: the options of Java have a flight recording already");
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         a heap dump goes to `/dumps/java_2001-09-09T01:46:40Z.hprof`
         ");
         let old = "-XX:+HeapDumpOnOutOfMemoryError -XX:HeapDumpPath=/x";
-        insta::assert_snapshot!(told(&USUAL, old, &[("BPL_HEAP_DUMP_PATH", "/dumps/")]), @"BPL_HEAP_DUMP_PATH: JAVA_TOOL_OPTIONS has a path for heap dumps already");
+        insta::assert_snapshot!(told(&USUAL, old, &[("BPL_HEAP_DUMP_PATH", "/dumps/")]), @"BPL_HEAP_DUMP_PATH: the options of Java have a path for heap dumps already");
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         NMT_LEVEL_1=summary
         Java tells at its end what it used memory for (summary)
         ");
-        insta::assert_snapshot!(told(&USUAL, "-XX:NativeMemoryTracking=off", &[("BPL_JAVA_NMT_ENABLED", "true"), ("BPL_JAVA_NMT_LEVEL", "detail")]), @"BPL_JAVA_NMT_ENABLED: JAVA_TOOL_OPTIONS has memory tracking already");
+        insta::assert_snapshot!(told(&USUAL, "-XX:NativeMemoryTracking=off", &[("BPL_JAVA_NMT_ENABLED", "true"), ("BPL_JAVA_NMT_LEVEL", "detail")]), @"BPL_JAVA_NMT_ENABLED: the options of Java have memory tracking already");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, io};
 use serde_json::{Value, json};
 use stave_lifecycle::{
     image::{Descriptor, MANIFEST},
-    port::cancel::Cancel,
+    port::{cancel::Cancel, failure::PortError},
 };
 use stave_model::{digest::Digest, sbom::Format};
 
@@ -20,12 +20,14 @@ use crate::{
     sbom,
 };
 
-/// Exchanges the bills of replaced images in an index, and puts what is new where `put` says.
+/// Exchanges the bills of replaced images in an index, and puts what is new where `put` says. A base that cannot be read takes
+/// nothing from what an image says of its app: `warn` is told.
 pub(super) fn exchange(
     index: &[u8],
     swaps: &Swaps,
     layout: &Layout,
     cancel: &Cancel,
+    warn: &mut dyn FnMut(&PortError),
     put: &mut dyn FnMut(&Descriptor, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
@@ -42,7 +44,12 @@ pub(super) fn exchange(
     }
     for image in about_swapped.iter().filter_map(|old| swaps.get(old)) {
         let app = sbom::of_app(image).map_err(io::Error::other)?;
-        let base = sbom::of_base(image, None, cancel).map_err(io::Error::other)?;
+        let base = sbom::of_base(image, None, cancel).or_else(|error| {
+            cancel.check()?;
+            warn(&error);
+            Ok::<_, PortError>(Vec::new())
+        });
+        let base = base.map_err(io::Error::other)?;
         for (format, bill) in app.into_iter().chain(base) {
             let artifact = about(&descriptor_of(image), format.media_type(), &bill);
             let manifest = descriptor(MANIFEST, &artifact);

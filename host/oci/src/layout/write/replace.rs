@@ -9,7 +9,7 @@ use stave_lifecycle::{
     port::{
         cancel::Cancel,
         failure::{Fault, PortError},
-        observer::Observer,
+        observer::{Event, Level, Observer},
     },
 };
 
@@ -21,6 +21,7 @@ use crate::{
     json::JsonError,
     layout::Layout,
     meter::Meter,
+    validate::chain,
 };
 
 /// Why an index was not rewritten.
@@ -50,10 +51,16 @@ impl LayoutFolder {
         let bytes = swaps.images().map(total).sum();
         let mut meter = Meter::begin(observer, format!("write {}", self.place), bytes);
         let attempt = format!("could not write `{}`", self.place);
-        self.exchange(swaps, &mut meter, cancel).map_err(|error| PortError::of_io(attempt, Fault::Io, error))
+        self.exchange(swaps, observer, &mut meter, cancel).map_err(|error| PortError::of_io(attempt, Fault::Io, error))
     }
 
-    fn exchange(&self, swaps: &Swaps, meter: &mut Meter<'_>, cancel: &Cancel) -> io::Result<()> {
+    fn exchange(
+        &self,
+        swaps: &Swaps,
+        observer: &dyn Observer,
+        meter: &mut Meter<'_>,
+        cancel: &Cancel,
+    ) -> io::Result<()> {
         let folder = File::open(&self.place.folder)?;
         flock(&folder, FlockOperation::LockExclusive)?;
         let blobs = self.place.folder.join("blobs/sha256");
@@ -72,7 +79,8 @@ impl LayoutFolder {
         }
         let mut put =
             |descriptor: &Descriptor, bytes: &[u8]| put_blob(&blobs, descriptor, || Ok(Box::new(bytes)), meter, cancel);
-        let bytes = referrers::exchange(&bytes, swaps, &layout, cancel, &mut put)?;
+        let mut warn = |error: &PortError| observer.observe(Event::Note(Level::Warning, chain(error)));
+        let bytes = referrers::exchange(&bytes, swaps, &layout, cancel, &mut warn, &mut put)?;
         replace(&self.place.folder, "index.json", &bytes)
     }
 }
