@@ -110,8 +110,10 @@ impl NewBlob for DiskBlob {
     fn keep(self: Box<Self>, digest: &Digest) -> Result<Span, PortError> {
         let failed = |error| self.folder.failed(format!("could not keep the blob {digest}"), error);
         let path = path(self.folder.path(), digest);
-        if let Some(kept) = open(&path).map_err(failed)?.filter(|kept| kept.size() == self.size) {
-            // Somebody else was quicker with the same bytes. A blob of another size is damaged, and replaced.
+        if let Some(kept) = open(&path).map_err(failed)?.filter(|kept| kept.size() == self.size)
+            && kept.digest().map_err(failed)? == *digest
+        {
+            // Somebody else was quicker with the same bytes. A blob with others is damaged, and replaced.
             return Ok(kept);
         }
         let parent = path.parent().unwrap_or(self.folder.path());
@@ -224,6 +226,17 @@ mod tests {
         blobs.discard(&digest).unwrap();
         assert!(blobs.get(&digest).unwrap().is_none());
         blobs.discard(&digest).unwrap();
+    }
+
+    #[test]
+    fn a_blob_with_other_bytes_is_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = store(&temp);
+        let digest = put(&blobs, b"hello");
+        fs::remove_file(blobs.path(&digest)).unwrap();
+        fs::write(blobs.path(&digest), b"hellp").unwrap();
+        assert_eq!(put(&blobs, b"hello"), digest);
+        assert_eq!(blobs.verify(&digest).unwrap(), Condition::Sound);
     }
 
     #[test]

@@ -243,8 +243,14 @@ impl RemoteLayer {
             return Ok(span.clone());
         }
         let span = match self.blobs.get(&self.descriptor.digest).map_err(io::Error::other)? {
-            Some(span) if span.size() == self.descriptor.size => span,
-            _ => self.download().map_err(io::Error::other)?,
+            // A disk may have changed it since it was fetched.
+            Some(span) if span.size() == self.descriptor.size && span.digest()? == self.descriptor.digest => span,
+            there => {
+                if there.is_some() {
+                    self.blobs.discard(&self.descriptor.digest).map_err(io::Error::other)?;
+                }
+                self.download().map_err(io::Error::other)?
+            }
         };
         Ok(fetched.insert(span).clone())
     }

@@ -24,6 +24,33 @@ fn n01_other_bytes_are_not_taken() {
     }
 }
 
+/// The disk has the layer already, and changed it.
+#[test]
+fn what_a_disk_did_to_a_fetched_layer_is_found_and_the_layer_is_fetched_again() {
+    let image = two_layers();
+    let world = world(Guard::Open, None, None);
+    world.push("app:1", &image).unwrap();
+    let there = read(&image).unwrap();
+    assert_eq!(read(&world.pull("app:1").unwrap()).unwrap(), there);
+    let gets =
+        || world.registry.lines().iter().filter(|line| line.starts_with("GET ") && line.contains("/blobs/")).count();
+    let before = gets();
+    assert_eq!(read(&world.pull("app:1").unwrap()).unwrap(), there);
+    assert_eq!(gets(), before, "what is whole is not fetched again");
+    for (change, layer) in image.layers.iter().enumerate() {
+        let path = world.temp.path().join(layer.descriptor.digest.hex());
+        let mut bytes = std::fs::read(&path).unwrap();
+        if change == 0 {
+            bytes[20] ^= 1;
+        } else {
+            bytes.truncate(9);
+        }
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(read(&world.pull("app:1").unwrap()).unwrap(), there);
+    assert_eq!(gets(), before + 2);
+}
+
 #[test]
 fn n01_another_manifest_than_asked_for_is_not_taken() {
     let world = world(Guard::Open, None, None);
