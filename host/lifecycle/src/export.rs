@@ -219,7 +219,7 @@ pub fn export_as(ports: &Ports<'_>, base: &Base, built: &Built, choices: &Choice
     let mut ready = layers::make_all(ports, &drafts)?;
     let beside = ready.split_off(image_end);
     stop_if_asked(ports)?;
-    let kept = kept(&base.image.config, &built.parts, &ready, &beside)?;
+    let kept = kept(base, choices, &built.parts, &ready, &beside)?;
     let sha = |index: usize| ready.get(index).map_or(LayerSha { sha: String::new() }, |r| r.layer.diff_id.into());
     let exec_env = image::exec_env::to_say(&choices.exec_env, &metadata.launch.processes);
     let lifecycle = LifecycleMetadata {
@@ -268,7 +268,7 @@ fn participant(part: &Part) -> Participant {
 
 fn run_image(base: &Base) -> RunImage {
     RunImage {
-        top_layer: base.image.layers.last().map(|layer| layer.diff_id.to_string()).unwrap_or_default(),
+        top_layer: base.top_layer(),
         reference: base.reference.clone(),
         image: base.name.clone(),
         mirrors: Vec::new(),
@@ -290,7 +290,13 @@ fn is_cache_alone(layer: &DraftLayer) -> bool {
 }
 
 /// The layers that are for the next build: those of the image that are, and those that are made beside it.
-fn kept(base_config: &[u8], parts: &[Part], image: &[Ready], beside: &[Ready]) -> Result<Kept, ExportError> {
+fn kept(
+    base: &Base,
+    choices: &Choices,
+    parts: &[Part],
+    image: &[Ready],
+    beside: &[Ready],
+) -> Result<Kept, ExportError> {
     let (mut image, mut beside) = (image.iter(), beside.iter());
     let mut kept = Kept::default();
     for part in parts {
@@ -308,7 +314,8 @@ fn kept(base_config: &[u8], parts: &[Part], image: &[Ready], beside: &[Ready]) -
         }
     }
     if !kept.layers.is_empty() {
-        kept.stack = Some(image::stack(base_config).map_err(ExportError::Base)?);
+        kept.stack = Some(base.stack().map_err(ExportError::Base)?);
+        kept.exec_env = choices.exec_env.clone();
     }
     Ok(kept)
 }

@@ -1,7 +1,7 @@
 //! What the previous build of an image left for the next one: the notes and layers that the image's label tells of, the layers
 //! themselves, and the contents that were kept beside it.
 
-mod bill;
+pub(crate) mod bill;
 pub mod kept;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     image::{Image, ImageLayer},
-    port::blobs::Results,
+    port::{bases::Base, blobs::Results},
 };
 
 /// The previous build, by buildpack.
@@ -41,7 +41,8 @@ pub struct Previous {
     shelf: Option<Shelf>,
     /// The kind of base that this build is for.
     target: Option<Stack>,
-    cleared: bool,
+    /// Why no layer comes back at all, if none does.
+    barred: Option<Reason>,
     /// The execution environment that the image is for; none where there is no image.
     exec_env: Option<ExecEnv>,
 }
@@ -72,13 +73,13 @@ struct Known<'a> {
     metadata: &'a BTreeMap<String, String>,
     image: Option<Digest>,
     kept: Option<(&'a KeptContents, Span)>,
-    same_stack: bool,
+    unlike: Option<Reason>,
 }
 
 impl Known<'_> {
     fn former(&self) -> Former<'_> {
         let kept = self.kept.as_ref().map(|(kept, _)| &kept.diff_id);
-        Former { usage: self.usage, image: self.image.as_ref(), kept, same_stack: self.same_stack }
+        Former { usage: self.usage, image: self.image.as_ref(), kept, unlike: self.unlike }
     }
 }
 
@@ -88,13 +89,14 @@ impl Previous {
         let label = |config: Value| config.pointer("/config/Labels")?.get(LIFECYCLE_LABEL)?.as_str().map(str::to_owned);
         let text = serde_json::from_slice(&image.config).ok().and_then(label).unwrap_or_default();
         let Ok(metadata) = serde_json::from_str::<LifecycleMetadata>(&text) else { return Self::default() };
-        let layers: BTreeMap<_, _> = image.layers.iter().map(|layer| (layer.diff_id, layer.clone())).collect();
+        let layers: BTreeMap<_, _> = image.layers.iter().map(|layer| (layer.diff_id, layer.in_oci_words())).collect();
+        let stack = image::stack(&image.config).ok().map(|stack| stack.below(&metadata.run_image.top_layer));
         let bill = metadata.sbom.and_then(|sbom| sbom.sha.parse().ok()).and_then(|sha: Digest| layers.get(&sha));
         Self {
             parts: metadata.buildpacks.into_iter().map(|part| (part.key.clone(), part)).collect(),
             bill: bill.cloned().map(Bill::of).unwrap_or_default(),
             layers,
-            stack: image::stack(&image.config).ok(),
+            stack,
             exec_env: Some(image::exec_env::said_by(&image.config).unwrap_or_default()),
             ..Self::default()
         }
@@ -108,22 +110,34 @@ impl Previous {
 
     /// The same for a build on the base `base`.
     #[must_use]
-    pub fn for_base(self, base: &Image) -> Self {
-        Self { target: image::stack(&base.config).ok(), ..self }
+    pub fn for_base(self, base: &Base) -> Self {
+        Self { target: base.stack().ok(), ..self }
     }
 
     /// The same as if no layer came back. Notes stay: a cache is not what they are in.
     #[must_use]
-    pub fn without_layers(mut self) -> Self {
+    pub fn without_layers(self) -> Self {
+        self.barred(Reason::Cleared)
+    }
+
+    fn barred(mut self, why: Reason) -> Self {
         self.parts.values_mut().for_each(|part| part.layers.clear());
-        Self { kept: Kept::default(), cleared: true, ..self }
+        Self { kept: Kept::default(), barred: Some(why), ..self }
     }
 
     /// The same for a build in `exec_env`: no layer comes back of a build in another one (platform specification, "Layer
     /// Restoration"), because what was right for a test need not be right in production.
     #[must_use]
     pub fn within(self, exec_env: &ExecEnv) -> Self {
-        if self.exec_env.as_ref().is_none_or(|before| before == exec_env) { self } else { self.without_layers() }
+        let is_kept_for_it = self.kept.layers.is_empty() || self.kept.exec_env == *exec_env;
+        match &self.exec_env {
+            _ if self.barred.is_some() => self,
+            Some(before) if before != exec_env => self.barred(Reason::OtherExecEnv),
+            // The image may be another one than that of the build that kept something under its name.
+            Some(_) if !is_kept_for_it => Self { kept: Kept::default(), ..self },
+            None if !is_kept_for_it => self.barred(Reason::OtherExecEnv),
+            _ => self,
+        }
     }
 
     /// The notes of a buildpack, whatever became of its layers.
@@ -134,7 +148,7 @@ impl Previous {
 
     /// What a buildpack is told of one of its layers, or why it is told nothing.
     pub fn layer(&self, buildpack: &BuildpackId, name: &LayerName) -> Result<PreviousLayer, Reason> {
-        let missing = if self.cleared { Reason::Cleared } else { Reason::NotInImage };
+        let missing = self.barred.unwrap_or(Reason::NotInImage);
         let known = self.known(buildpack, name).ok_or(missing)?;
         let Former { usage, image, kept, .. } = known.former();
         match restore(usage, image, kept) {
@@ -148,7 +162,7 @@ impl Previous {
     /// A layer of a buildpack as it is, for the same uses, or why it is not to be had.
     pub(crate) fn reuse(&self, buildpack: &BuildpackId, name: &LayerName, asked: Usage) -> Result<Reused, Reason> {
         let known = self.known(buildpack, name);
-        let source = reuse(asked, known.as_ref().map(Known::former), self.cleared)?;
+        let source = reuse(asked, known.as_ref().map(Known::former), self.barred)?;
         let known = known.ok_or(Reason::NoneThere)?;
         let layer = match source {
             Source::Kept => known.kept.map(|(kept, span)| kept.layer(span)).ok_or(Reason::NotKept)?,
@@ -166,7 +180,7 @@ impl Previous {
     /// The kept contents of a layer of a buildpack, or why there are none.
     pub(crate) fn contents(&self, buildpack: &BuildpackId, name: &LayerName) -> Result<ImageLayer, Reason> {
         let known = self.known(buildpack, name);
-        contents(known.as_ref().map(Known::former), self.cleared)?;
+        contents(known.as_ref().map(Known::former), self.barred)?;
         known.and_then(|known| known.kept).map(|(kept, span)| kept.layer(span)).ok_or(Reason::NotKept)
     }
 
@@ -209,7 +223,11 @@ impl Previous {
             metadata,
             image: entry.and_then(|entry| entry.sha.parse().ok()),
             kept: kept.and_then(|kept| Some((kept, span(kept)?))),
-            same_stack: stack.is_some() && stack == self.target.as_ref(),
+            unlike: match (stack, &self.target) {
+                (Some(stack), Some(target)) => stack.unlike(target),
+                // Nobody knows who owns the files.
+                _ => Some(Reason::OtherStack),
+            },
         })
     }
 

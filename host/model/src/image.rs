@@ -204,7 +204,7 @@ pub fn stack(config: &[u8]) -> Result<Stack, ImageError> {
     let label = |name: &str| config.get("config")?.get("Labels")?.get(name)?.as_str().map(str::to_owned);
     let distro = label("io.buildpacks.base.distro.name")
         .map(|name| Distro { name, version: label("io.buildpacks.base.distro.version").unwrap_or_default() });
-    Ok(Stack { distro, owner })
+    Ok(Stack { distro, owner, ..Stack::default() })
 }
 
 /// The new image's configuration as JSON: the base's, with `addition` on top.
@@ -399,7 +399,7 @@ mod tests {
             "io.buildpacks.base.distro.name": "debian", "io.buildpacks.base.distro.version": "12" } } });
         let image = assemble(base.to_string().as_bytes(), &addition()).unwrap();
         let distro = Some(Distro { name: "debian".to_owned(), version: "12".to_owned() });
-        assert_eq!(stack(&image).unwrap(), Stack { distro, owner: (1001, 1000) });
+        assert_eq!(stack(&image).unwrap(), Stack { distro, owner: (1001, 1000), ..Stack::default() });
         assert_eq!(stack(base.to_string().as_bytes()).unwrap(), stack(&image).unwrap());
         assert_eq!(stack(b"{}").unwrap(), Stack::default());
     }

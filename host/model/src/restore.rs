@@ -26,16 +26,22 @@ pub enum Restored {
 pub enum Reason {
     /// The person who builds wants nothing of earlier builds.
     Cleared,
+    /// The previous build was for another execution environment.
+    OtherExecEnv,
     /// There was no such layer.
     NoneThere,
     /// It was for other uses than it is asked for now.
     OtherUses,
     /// The image stands on a base of another kind, or its files belong to somebody else.
     OtherStack,
+    /// The image stands on another base, and nobody says that it is of the same kind.
+    OtherBase,
     /// Its contents were not to be kept.
     NotForCache,
     /// The image has it, and its bytes are not what they were.
     Damaged,
+    /// The image has it, and what the image says is in it cannot be read.
+    NoBill,
     /// It was not to be kept for the next build, and later buildpacks needed its contents: metadata alone would mislead.
     ForBuildAlone,
     /// It was for nothing.
@@ -56,11 +62,14 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cleared => "nothing of earlier builds is to be used",
+            Self::OtherExecEnv => "it was made for another execution environment",
             Self::NoneThere => "the previous build had no such layer",
             Self::OtherUses => "in the previous build it had other uses",
             Self::OtherStack => "it was made for a base of another distribution or owner",
+            Self::OtherBase => "it was made for another base, and labels do not tell that both are of one distribution",
             Self::NotForCache => "it was not to be kept for the next build",
             Self::Damaged => "the previous image's copy of it is damaged",
+            Self::NoBill => "the previous image's bill of materials, which says what is in it, cannot be read",
             Self::ForBuildAlone => "it was for later buildpacks and not to be kept",
             Self::ForNothing => "it was for nothing",
             Self::NotInImage => "the previous image does not have it",
@@ -94,8 +103,29 @@ pub fn restore(usage: Usage, image: Option<&Digest>, kept: Option<&Digest>) -> (
 pub struct Stack {
     /// The distribution that its labels name.
     pub distro: Option<Distro>,
+    /// The diffID of its last layer, where its labels do not name the distribution and its version.
+    pub top_layer: Option<String>,
     /// The numeric user and group that own what stands on it.
     pub owner: (u32, u32),
+}
+
+impl Stack {
+    /// The same where the base's last layer is `top_layer`.
+    #[must_use]
+    pub fn below(self, top_layer: &str) -> Self {
+        let is_named = self.distro.as_ref().is_some_and(|distro| !distro.name.is_empty() && !distro.version.is_empty());
+        Self { top_layer: (!is_named && !top_layer.is_empty()).then(|| top_layer.to_owned()), ..self }
+    }
+
+    /// Why what was made for this kind of base is not for `other`; none where it is. Of a base that does not say what it is, only
+    /// the very same one is of the same kind.
+    pub fn unlike(&self, other: &Self) -> Option<Reason> {
+        if self == other {
+            return None;
+        }
+        let is_unsaid = self.top_layer.is_some() || other.top_layer.is_some();
+        Some(if is_unsaid && self.owner == other.owner { Reason::OtherBase } else { Reason::OtherStack })
+    }
 }
 
 /// A layer of the previous build, as far as it matters to its reuse.
@@ -107,8 +137,8 @@ pub struct Former<'a> {
     pub image: Option<&'a Digest>,
     /// The diffID of the contents that are kept.
     pub kept: Option<&'a Digest>,
-    /// Whether it was made for a base of the same kind.
-    pub same_stack: bool,
+    /// Why it is not for the base of this build, if it is not.
+    pub unlike: Option<Reason>,
 }
 
 /// Whence a layer is taken as it is.
@@ -124,28 +154,28 @@ pub enum Source {
 ///
 /// The lifecycle takes a layer over where a buildpack says what it is for and leaves its folder away, and only for launch and
 /// nothing else (exporter). A layer that is kept for builds is there to be looked at, so its contents must be there too; one that
-/// was for later buildpacks is not, since they would miss its contents.
-pub fn reuse(asked: Usage, former: Option<Former<'_>>, cleared: bool) -> Result<Source, Reason> {
-    if cleared {
-        return Err(Reason::Cleared);
+/// was for later buildpacks is not, since they would miss its contents. `barred` is why no layer comes back at all, if none does.
+pub fn reuse(asked: Usage, former: Option<Former<'_>>, barred: Option<Reason>) -> Result<Source, Reason> {
+    if let Some(reason) = barred {
+        return Err(reason);
     }
-    let Former { usage, image, kept, same_stack } = former.ok_or(Reason::NoneThere)?;
+    let Former { usage, image, kept, unlike } = former.ok_or(Reason::NoneThere)?;
     if usage != asked {
         return Err(Reason::OtherUses);
     }
-    match restore(usage, image, kept) {
-        (Restored::Nothing, reason) => Err(reason),
+    match (restore(usage, image, kept), unlike) {
+        ((Restored::Nothing, reason), _) => Err(reason),
         // What is in no image is not tied to its base: a buildpack that cares keeps a note of it.
-        _ if usage.launch && !same_stack => Err(Reason::OtherStack),
-        (Restored::Metadata, _) => Ok(Source::Image),
-        (Restored::Contents, _) => Ok(Source::Kept),
+        (_, Some(reason)) if usage.launch => Err(reason),
+        ((Restored::Metadata, _), _) => Ok(Source::Image),
+        ((Restored::Contents, _), _) => Ok(Source::Kept),
     }
 }
 
-/// Whether a layer may begin with the contents that it had, whatever it is for from now on.
-pub fn contents(former: Option<Former<'_>>, cleared: bool) -> Result<(), Reason> {
-    if cleared {
-        return Err(Reason::Cleared);
+/// Whether a layer may begin with the contents that it had, whatever it is for from now on. `barred` is as in [`reuse`].
+pub fn contents(former: Option<Former<'_>>, barred: Option<Reason>) -> Result<(), Reason> {
+    if let Some(reason) = barred {
+        return Err(reason);
     }
     let Former { usage, image, kept, .. } = former.ok_or(Reason::NoneThere)?;
     match restore(usage, image, kept) {
@@ -177,7 +207,7 @@ mod tests {
         let line = |usage: Usage| {
             let outcome = |(image, kept): (char, char)| {
                 let (had, kept_digest) = (digest(image), digest(kept));
-                let former = Former { usage, image: had.as_ref(), kept: kept_digest.as_ref(), same_stack: true };
+                let former = Former { usage, image: had.as_ref(), kept: kept_digest.as_ref(), unlike: None };
                 format!("{image}{kept} {}", decide(former))
             };
             format!("{}: {}", named(usage), STATES.map(outcome).join(", "))
@@ -211,7 +241,7 @@ mod tests {
     /// Asked for the uses that it had.
     #[test]
     fn a_layer_is_kept_as_it_is_or_there_is_a_reason() {
-        insta::assert_snapshot!(table(|former| told(reuse(former.usage, Some(former), false))), @r"
+        insta::assert_snapshot!(table(|former| told(reuse(former.usage, Some(former), None))), @r"
         - - -: -- no: ForNothing, -1 no: ForNothing, 1- no: ForNothing, 11 no: ForNothing, 12 no: ForNothing
         build - -: -- no: ForBuildAlone, -1 no: ForBuildAlone, 1- no: ForBuildAlone, 11 no: ForBuildAlone, 12 no: ForBuildAlone
         - launch -: -- no: NotInImage, -1 no: NotInImage, 1- Image, 11 Image, 12 Image
@@ -225,7 +255,7 @@ mod tests {
 
     #[test]
     fn contents_come_back_of_what_was_to_be_kept() {
-        insta::assert_snapshot!(table(|former| told(contents(Some(former), false))), @r"
+        insta::assert_snapshot!(table(|former| told(contents(Some(former), None))), @r"
         - - -: -- no: ForNothing, -1 no: ForNothing, 1- no: ForNothing, 11 no: ForNothing, 12 no: ForNothing
         build - -: -- no: ForBuildAlone, -1 no: ForBuildAlone, 1- no: ForBuildAlone, 11 no: ForBuildAlone, 12 no: ForBuildAlone
         - launch -: -- no: NotInImage, -1 no: NotInImage, 1- no: NotForCache, 11 no: NotForCache, 12 no: NotForCache
@@ -237,25 +267,50 @@ mod tests {
         ");
     }
 
+    #[test]
+    fn a_base_that_does_not_say_what_it_is_is_of_a_kind_with_itself_alone() {
+        let distro = |name: &str, version: &str| Some(Distro { name: name.to_owned(), version: version.to_owned() });
+        let stack = |distro: &Option<Distro>| Stack { distro: distro.clone(), ..Stack::default() };
+        for unsaid in [None, distro("debian", ""), distro("", "12")] {
+            let below = |top_layer| stack(&unsaid).below(top_layer);
+            assert_eq!(below("sha256:1").unlike(&below("sha256:1")), None);
+            assert_eq!(below("sha256:1").unlike(&below("sha256:2")), Some(Reason::OtherBase));
+            assert_eq!(below("sha256:1").unlike(&below("")), Some(Reason::OtherBase), "nothing is known of one");
+            let owned = Stack { owner: (1001, 1000), ..below("sha256:1") };
+            assert_eq!(owned.unlike(&below("sha256:1")), Some(Reason::OtherStack));
+        }
+        let (one, other) = (stack(&distro("debian", "12")), stack(&distro("debian", "13")));
+        assert_eq!(
+            one.clone().below("sha256:1").unlike(&one.clone().below("sha256:2")),
+            None,
+            "they say what they are"
+        );
+        assert_eq!(one.unlike(&other), Some(Reason::OtherStack));
+    }
+
     /// Everything is there; only what is asked for, or the world, is another.
     #[test]
-    fn other_uses_another_stack_and_a_cleared_cache_are_reasons() {
+    fn other_uses_another_stack_and_a_bar_are_reasons() {
         let digest = Digest::of(b"1");
-        let former = |usage, same_stack| Former { usage, image: Some(&digest), kept: Some(&digest), same_stack };
+        let former = |usage, unlike| Former { usage, image: Some(&digest), kept: Some(&digest), unlike };
         for asked in uses() {
             for usage in uses().filter(|usage| *usage != asked) {
-                let answer = reuse(asked, Some(former(usage, true)), false);
+                let answer = reuse(asked, Some(former(usage, None)), None);
                 assert_eq!(answer, Err(Reason::OtherUses), "{} as {}", named(usage), named(asked));
             }
-            let elsewhere = reuse(asked, Some(former(asked, false)), false);
-            let here = reuse(asked, Some(former(asked, true)), false);
-            let expected = if asked.launch { here.and(Err(Reason::OtherStack)) } else { here };
-            assert_eq!(elsewhere, expected, "{}", named(asked));
-            assert_eq!(contents(Some(former(asked, false)), false), contents(Some(former(asked, true)), false));
-            assert_eq!(reuse(asked, None, false), Err(Reason::NoneThere));
-            assert_eq!(reuse(asked, Some(former(asked, true)), true), Err(Reason::Cleared));
-            assert_eq!(contents(Some(former(asked, true)), true), Err(Reason::Cleared));
+            let here = reuse(asked, Some(former(asked, None)), None);
+            for unlike in [Reason::OtherStack, Reason::OtherBase] {
+                let elsewhere = Some(former(asked, Some(unlike)));
+                let expected = if asked.launch { here.and(Err(unlike)) } else { here };
+                assert_eq!(reuse(asked, elsewhere, None), expected, "{}", named(asked));
+                assert_eq!(contents(elsewhere, None), contents(Some(former(asked, None)), None));
+            }
+            assert_eq!(reuse(asked, None, None), Err(Reason::NoneThere));
+            for barred in [Reason::Cleared, Reason::OtherExecEnv] {
+                assert_eq!(reuse(asked, Some(former(asked, None)), Some(barred)), Err(barred));
+                assert_eq!(contents(Some(former(asked, None)), Some(barred)), Err(barred));
+            }
         }
-        assert_eq!(contents(None, false), Err(Reason::NoneThere));
+        assert_eq!(contents(None, None), Err(Reason::NoneThere));
     }
 }

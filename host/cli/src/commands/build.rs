@@ -173,7 +173,7 @@ pub(crate) fn build_for(
     choices: &Choices,
 ) -> Result<Finished, Exit> {
     let (base, mut shop) = prepared.open_shop(workshop, platform.clone())?;
-    shop.previous = Arc::new(previous.for_base(&base.image));
+    shop.previous = Arc::new(previous.for_base(&base));
     let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;
     let built = build::build(&shop, &detection, prepared.app.tree.clone()).map_err(build_failed)?;
     let forgetful = Forgetful(&workshop.results);

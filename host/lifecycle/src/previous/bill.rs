@@ -19,7 +19,10 @@ use stave_model::{
     sbom::{self, Component, Format},
 };
 
-use crate::image::ImageLayer;
+use crate::{
+    image::ImageLayer,
+    port::failure::{Fault, PortError},
+};
 
 /// Caps for the layer of bills. One of ours has a few kilobytes.
 const LIMITS: Limits = Limits { entries: 20_000, total_bytes: 256 << 20, entry_bytes: MAX_BILL, ratio: 1100 };
@@ -49,6 +52,17 @@ pub(crate) enum Unreadable {
     /// Its layer is not the one that the image names.
     #[error("the layer with the bill of materials is not the one that the image names")]
     OtherLayer,
+}
+
+impl Unreadable {
+    /// What is wrong here and now; none where it is the bill, which will not be another one the next time.
+    pub(crate) fn passing(&self) -> Option<Fault> {
+        match self {
+            _ if PortError::within(self).is_some_and(|error| error.fault == Fault::Cancelled) => Some(Fault::Cancelled),
+            Self::Io(_) | Self::Archive(ArchiveError::Spool(_)) => Some(Fault::Io),
+            Self::Archive(_) | Self::Text(_) | Self::OtherLayer => None,
+        }
+    }
 }
 
 impl Bill {

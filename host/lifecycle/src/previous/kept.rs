@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stave_archive::content::Span;
 use stave_model::{
     digest::{Digest, Key},
-    id::{BuildpackId, LayerName},
+    id::{BuildpackId, ExecEnv, LayerName},
     layer::Usage,
     restore::Stack,
     sbom::Component,
@@ -40,6 +40,8 @@ impl fmt::Debug for Shelf {
 pub struct Kept {
     /// The kind of base that they were made for.
     pub(crate) stack: Option<Stack>,
+    /// The execution environment that they were made for.
+    pub(crate) exec_env: ExecEnv,
     pub(crate) layers: BTreeMap<BuildpackId, BTreeMap<LayerName, KeptContents>>,
 }
 
@@ -81,7 +83,7 @@ impl Kept {
 }
 
 fn key(name: &str, platform: &Platform) -> Digest {
-    Key::new("kept layers 1").field(name).field(platform.to_string()).finish()
+    Key::new("kept layers 2").field(name).field(platform.to_string()).finish()
 }
 
 impl KeptContents {

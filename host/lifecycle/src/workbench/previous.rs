@@ -20,8 +20,9 @@ use crate::{
     port::{
         failure::{Fault, PortError},
         observer::{Event, Level},
+        recall::Unkept,
     },
-    previous::{PreviousLayer, Reused},
+    previous::{PreviousLayer, Reused, bill::Unreadable},
 };
 
 impl Workbench {
@@ -60,14 +61,23 @@ impl Workbench {
         let attempt = format!("could not keep the layer `{}` of the previous build as it is", short(name));
         let name = self.free_name(name, &attempt)?;
         let Reused { layer, metadata, source } = self.ask_reuse(&name, usage)?;
-        let contents = self.judging(|| {
-            let found = self.shop.previous.components(self.buildpack(), &name, source, &self.shop.scratch);
-            found.map_err(|error| PortError::new(Fault::Integrity, attempt).caused_by(error))
-        })?;
+        let contents = self.shop.previous.components(self.buildpack(), &name, source, &self.shop.scratch);
+        let contents = contents.map_err(|error| self.untold(&name, attempt, error))?;
         let recipe = Key::new("reused layer 1").field(layer.diff_id.hex()).finish();
         let draft = DraftLayer { metadata, contents, recipe, reused: Some(layer), ..DraftLayer::empty(name, usage) };
         self.state().begins(draft);
         Ok(())
+    }
+
+    /// Nobody knows what is in a layer. Where the bill is to blame, the layer is made anew, and the new image has a bill that can be
+    /// read: otherwise each further build would fail as this one.
+    fn untold(&self, name: &LayerName, attempt: String, error: Unreadable) -> PortError {
+        // It was noted that the layer is to be had.
+        self.forget(Unkept::Failure);
+        match error.passing() {
+            Some(fault) => PortError::new(fault, attempt).caused_by(error),
+            None => missing("keep", "as it is", name, Reason::NoBill).caused_by(error),
+        }
     }
 
     /// Whether a layer may be kept as it is: what [`Workbench::reuse_layer`] depends on beside the buildpack's own calls.
