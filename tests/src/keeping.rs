@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fs};
 
 use serde_json::Value;
-use stave_model::image::LIFECYCLE_LABEL;
+use stave_model::{image::LIFECYCLE_LABEL, target::Platform};
 
 use crate::support::{
     env::TestEnv,
     filters, guests,
-    images::{checked_here, config},
+    images::{checked_here, config, small_base_for},
     process::Outcome,
 };
 
@@ -178,12 +178,9 @@ fn other_uses_are_a_reason() {
     "#);
 }
 
-#[test]
-fn what_a_disk_did_to_a_layer_is_found_and_the_layer_is_made_again() {
-    let env = keeper();
-    let _filters = filters::bind(&env);
-    let first = build(&env, &[]);
-    for hex in first.layers.values() {
+/// Changes a byte of each layer, in the cache and in the image store.
+fn damage(env: &TestEnv, build: &Build) {
+    for hex in build.layers.values() {
         for folder in [env.cache().join("blobs/sha256").join(&hex[..2]), env.data().join("images/blobs/sha256")] {
             let blob = folder.join(hex);
             let mut bytes = fs::read(&blob).unwrap();
@@ -192,6 +189,14 @@ fn what_a_disk_did_to_a_layer_is_found_and_the_layer_is_made_again() {
             fs::write(&blob, bytes).unwrap();
         }
     }
+}
+
+#[test]
+fn what_a_disk_did_to_a_layer_is_found_and_the_layer_is_made_again() {
+    let env = keeper();
+    let _filters = filters::bind(&env);
+    let first = build(&env, &[]);
+    damage(&env, &first);
     let healed = build(&env, &[]);
     insta::assert_snapshot!(healed.said, @r#"
     stave-tests/keeper@0.1.0 build: ran: the layer `tool` of the previous build was added
@@ -206,4 +211,75 @@ fn what_a_disk_did_to_a_layer_is_found_and_the_layer_is_made_again() {
     "#);
     assert_eq!((&healed.layers, &healed.digest), (&first.layers, &first.digest));
     env.assert_nothing_half_written();
+}
+
+#[test]
+fn a_cleared_cache_mends_what_a_disk_did() {
+    let env = keeper();
+    let _filters = filters::bind(&env);
+    let first = build(&env, &[]);
+    damage(&env, &first);
+    let cleared = build(&env, &["--clear-cache"]);
+    assert_eq!((&cleared.layers, &cleared.digest), (&first.layers, &first.digest));
+    let next = build(&env, &["--no-memory"]);
+    insta::assert_snapshot!(next.said, @r#"
+    stave-tests/keeper@0.1.0 build: ran: --no-memory
+    [stave-tests/keeper] tool: kept
+    [stave-tests/keeper] modules: kept
+    [stave-tests/keeper] list: had ["one"]
+    layer stave-tests/keeper:list written ([SIZE])
+    layer stave-tests/keeper:modules reused as it was ([SIZE])
+    layer stave-tests/keeper:tool reused as it was ([SIZE])
+    "#);
+    env.assert_nothing_half_written();
+}
+
+/// What was said of the keeper in a build that need not be for this machine, or not for the image store.
+#[track_caller]
+fn said_of(env: &TestEnv, arguments: &[&str]) -> String {
+    let start = ["-v", "build", "app", "--builder", "builder.toml", "--no-memory"];
+    said(&env.run(&[&start, arguments].concat()).succeeds())
+}
+
+/// Who asks for a platform need not name the variant that the base has.
+#[test]
+fn what_is_kept_is_found_again_on_a_base_with_a_variant() {
+    let env = keeper();
+    let _filters = filters::bind(&env);
+    fs::remove_dir_all(env.work().join("base")).unwrap();
+    small_base_for(&env, &["linux/arm64/v8".parse::<Platform>().unwrap()]);
+    said_of(&env, &["--platform", "linux/arm64"]);
+    insta::assert_snapshot!(said_of(&env, &["--platform", "linux/arm64"]), @r#"
+    stave-tests/keeper@0.1.0 build: ran: --no-memory
+    [stave-tests/keeper] tool: kept
+    [stave-tests/keeper] modules: kept
+    [stave-tests/keeper] list: had ["one"]
+    layer stave-tests/keeper:list written ([SIZE])
+    layer stave-tests/keeper:modules reused as it was ([SIZE])
+    layer stave-tests/keeper:tool reused as it was ([SIZE])
+    "#);
+}
+
+/// What was right for a test need not be right in production, whether its image is still there or not.
+#[test]
+fn nothing_comes_back_of_a_build_in_another_execution_environment() {
+    let env = keeper();
+    let _filters = filters::bind(&env);
+    said_of(&env, &["--to", "oci:out", "--exec-env", "test"]);
+    let in_production = said_of(&env, &["--to", "oci:out"]);
+    insta::assert_snapshot!(in_production, @"
+    stave-tests/keeper@0.1.0 build: ran: --no-memory
+    stave-tests/keeper:tool of the previous build is not used: it was made for another execution environment
+    [stave-tests/keeper] tool: made of one
+    stave-tests/keeper:modules of the previous build is not used: it was made for another execution environment
+    [stave-tests/keeper] modules: made of one
+    [stave-tests/keeper] list: could not begin the layer `list` of the previous build with its contents: it was made for another execution environment
+    [stave-tests/keeper] list: had []
+    layer stave-tests/keeper:list kept from before ([SIZE])
+    layer stave-tests/keeper:modules kept from before ([SIZE])
+    layer stave-tests/keeper:tool kept from before ([SIZE])
+    ");
+    said_of(&env, &["--to", "oci:out", "--exec-env", "test"]);
+    fs::remove_dir_all(env.work().join("out")).unwrap();
+    assert_eq!(said_of(&env, &["--to", "oci:out"]), in_production);
 }

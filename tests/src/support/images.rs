@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stave_lifecycle::{
     image::Image,
     port::{cancel::Cancel, observer::Silent, sink::Sink as _},
@@ -54,10 +54,15 @@ pub(crate) fn named_base(env: &TestEnv, folder: &str, name: Option<&str>) -> Str
     name.map_or_else(|| format!("oci:{folder}"), |name| format!("oci:{folder}:{name}"))
 }
 
-/// The same for some platforms of Linux.
+/// The same for some platforms of Linux, each with the variant that it names.
 pub(crate) fn small_base_for(env: &TestEnv, platforms: &[Platform]) -> String {
     for platform in platforms {
-        let base = testing::image(&platform.arch, vec![testing::layer(&[("etc/os-release", "ID=none\n")])]);
+        let plain = testing::image(&platform.arch, vec![testing::layer(&[("etc/os-release", "ID=none\n")])]);
+        let mut described = config(&plain);
+        if let Some(variant) = &platform.variant {
+            described["variant"] = json!(variant);
+        }
+        let base = Image::new(platform.clone(), described.to_string().into_bytes(), plain.layers);
         let sink = LayoutFolder::new(Place { folder: env.work().join("base"), name: None });
         sink.put(&base, &Silent, &Cancel::new()).unwrap();
     }

@@ -117,8 +117,9 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     prepared.app.keep(&workshop.results);
     let images: Vec<Image> = finished.iter().map(|one| one.image.clone()).collect();
     send_all(workshop, &images, &sinks)?;
-    for Finished { image, kept, .. } in &finished {
-        kept.keep(&workshop.results, &names[0].to_string(), &image.platform);
+    // Under the platform that was asked for, which is what the next build looks for: the base may name a variant besides.
+    for (platform, Finished { kept, .. }) in platforms.iter().zip(&finished) {
+        kept.keep(&workshop.results, &names[0].to_string(), platform);
     }
     if let Some(file) = &arguments.report {
         write_report(file, &names, &images)?;
