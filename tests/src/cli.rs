@@ -19,7 +19,7 @@ fn the_help_says_what_there_is() {
       build        Build an image from an app: a folder, or a jar
       detect       Find the buildpacks that an app would be built with, and say why; nothing is built
       stack        Compose and list stacks: the base images that apps are put on
-      buildpack    Build and inspect buildpacks
+      buildpack    Build, publish and inspect buildpacks
       images       List the images in the image store
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
@@ -61,11 +61,11 @@ fn the_help_says_what_there_is() {
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise
-       32  the app, the stack or the base image could not be read
+       32  the app, the stack, the base image or a buildpack could not be read or fetched
        33  a stack could not be composed
        51  a buildpack failed while it built
        52  the build failed otherwise
-       62  the image could not be written or sent
+       62  the image or buildpack could not be written or sent
        72  the image cannot be put on that base
       112  an image is not what its source gives
       130  stopped with Ctrl-C
@@ -235,7 +235,7 @@ fn a_configuration_is_read_strictly() {
         |
       1 | registry = 1
         | ^^^^^^^^
-      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `insecure-registries`, `ca-bundles`
+      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `ca-bundles`
     ");
 }
 

@@ -19,6 +19,7 @@ mod killed;
 mod memory;
 mod peers;
 mod previous;
+mod publish;
 mod readme;
 mod rebase;
 mod refusals;

@@ -1,5 +1,6 @@
 //! What can be typed. Doc comments here are the help texts.
 
+mod publish;
 mod recipe;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use stave_model::target::Platform;
 
+pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
@@ -50,7 +52,7 @@ pub(crate) enum Command {
     /// Compose and list stacks: the base images that apps are put on
     #[command(subcommand)]
     Stack(StackCommand),
-    /// Build and inspect buildpacks
+    /// Build, publish and inspect buildpacks
     #[command(subcommand)]
     Buildpack(BuildpackCommand),
     /// List the images in the image store
@@ -170,6 +172,10 @@ pub(crate) enum BuildpackCommand {
     Build(BuildpackBuild),
     /// Show what a buildpack is, what it asks for, and what it could ever do
     Inspect(BuildpackInspect),
+    /// Put a buildpack into a registry, for others to pull
+    Publish(BuildpackPublish),
+    /// Get a buildpack out of a registry, and see what it asks for
+    Pull(BuildpackPull),
 }
 
 #[derive(Debug, Args)]

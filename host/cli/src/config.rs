@@ -7,6 +7,7 @@ use std::{io, path::PathBuf};
 
 use serde::Deserialize;
 use stave_distro::sources::Mirrors;
+use stave_oci::component::names::Namespaces;
 
 use crate::exit::{Exit, USAGE};
 
@@ -23,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) registries: stave_packages::settings::Settings,
     /// `[mirrors]`: where a distribution's packages come from, by distribution.
     pub(crate) mirrors: Mirrors,
+    /// `[namespaces]`: where buildpacks are that are called by a short name.
+    pub(crate) namespaces: Namespaces,
     /// Image registries, as host or host:port, that are spoken to without TLS. Those on this machine always are.
     pub(crate) insecure_registries: Vec<String>,
     /// More certificate authorities to trust: PEM files.

@@ -5,6 +5,7 @@ mod base;
 mod bindings;
 mod buildpacks;
 mod commands;
+mod components;
 mod config;
 mod destination;
 mod document;

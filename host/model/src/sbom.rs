@@ -63,16 +63,20 @@ impl Component {
         format!("component-{}", Digest::of(text.as_bytes()).short())
     }
 
-    /// Its licences as one SPDX expression; none if what it says cannot stand in one.
     fn license(&self) -> Option<String> {
-        let word = |byte: u8| byte.is_ascii_alphanumeric() || b" .-+:()".contains(&byte);
-        let is_expression = |text: &String| !text.trim().is_empty() && text.bytes().all(word);
-        match &self.licenses[..] {
-            [] => None,
-            all if !all.iter().all(is_expression) => None,
-            [one] => Some(one.clone()),
-            all => Some(all.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" AND ")),
-        }
+        expression(&self.licenses)
+    }
+}
+
+/// Licences as one SPDX expression; none if what they say cannot stand in one.
+pub fn expression(licenses: &[String]) -> Option<String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b" .-+:()".contains(&byte);
+    let is_expression = |text: &String| !text.trim().is_empty() && text.bytes().all(word);
+    match licenses {
+        [] => None,
+        all if !all.iter().all(is_expression) => None,
+        [one] => Some(one.clone()),
+        all => Some(all.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" AND ")),
     }
 }
 

@@ -5,12 +5,14 @@
 //! | Module | Holds |
 //! |---|---|
 //! | `document` | manifest and configuration, written and read |
+//! | [`names`] | short names, and what the user's configuration makes of them |
 //! | [`place`] | where a component is: a registry's reference, or a layout |
 //!
 //! What is written depends on the component and on nothing else, so that publishing twice gives one digest. What a
 //! configuration of somebody else says of a component is only claimed: [`Claims::denied_by`] compares it with what is there.
 
 mod document;
+pub mod names;
 pub mod place;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};

@@ -1,4 +1,4 @@
-//! The lifecycle, pack and crane, where they can be built (`tests/peers`), and what they need around them; and what checks
+//! The lifecycle, pack, crane and oras, where they can be built (`tests/peers`), and what they need around them; and what checks
 //! SBOMs by the rules of their formats, where it can be installed.
 
 use std::{
@@ -19,16 +19,27 @@ use super::{
 pub(crate) struct Peers(PathBuf);
 
 impl Peers {
-    /// The programs; none where they cannot be built, which is said loudly, past the runner that keeps what tests print.
+    /// The lifecycle, pack and crane; none where they cannot be built, which is said loudly.
     pub(crate) fn here(test: &str) -> Option<&'static Self> {
         static BUILT: OnceLock<Option<Peers>> = OnceLock::new();
-        let built = BUILT.get_or_init(|| {
-            let built = run(cargo().args(["xtask", "peers"])).succeeds();
+        Self::built(&BUILT, &[], test)
+    }
+
+    /// oras, in the same way.
+    pub(crate) fn oras(test: &str) -> Option<&'static Self> {
+        static BUILT: OnceLock<Option<Peers>> = OnceLock::new();
+        Self::built(&BUILT, &["oras"], test)
+    }
+
+    /// Said loudly is said past the runner that keeps what tests print.
+    fn built(once: &'static OnceLock<Option<Self>>, group: &[&str], test: &str) -> Option<&'static Self> {
+        let built = once.get_or_init(|| {
+            let built = run(cargo().args(["xtask", "peers"]).args(group)).succeeds();
             let folder = PathBuf::from(built.result());
             folder.is_absolute().then_some(Self(folder))
         });
         if built.is_none() {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: `cargo xtask peers` says why");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: `cargo xtask peers {}` says why", group.join(" "));
         }
         built.as_ref()
     }

@@ -20,7 +20,7 @@ usage: cargo xtask TASK
   demo     build stave, an example app and its image, and run it (alias: cargo demo)
   verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
   setup    only install what the two need
-  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder
+  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder; `peers oras` builds that
   bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder";
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(),
         "verify" => verify::run(),
         "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
-        "peers" => peers::run(),
+        "peers" => peers::run(std::env::args().nth(2).as_deref()),
         "bills" => bills::run(),
         _ => {
             eprintln!("{USAGE}");

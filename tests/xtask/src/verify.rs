@@ -33,7 +33,8 @@ pub(crate) fn run() -> Result<()> {
         shell::run(cargo().args(doc).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     step("the example app", demo::example_jar)?;
-    let peers = step("the lifecycle, pack and crane, where Go is there", peers::here)?;
+    let peers = step("the lifecycle, pack and crane, where Go is there", || peers::here(peers::BUILDERS))?;
+    step("oras, where Go is there", || peers::here(peers::ORAS))?;
     // With the tests beside it, so that what both depend on is compiled once, with the features that the tests ask for too.
     step("stave itself", || {
         shell::run(cargo().args(["build", "--locked", "--workspace", "--bin", "stave", "--test", "all"]))

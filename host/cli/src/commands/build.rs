@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The variable that says when things are made, in builds that are to be the same everywhere.
-const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
+pub(crate) const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
 
 /// The result for programs.
 #[derive(Serialize)]

@@ -1,5 +1,9 @@
 //! `stave buildpack`: make a component that carries its manifest, and look at one.
 
+mod card;
+pub(crate) mod publish;
+pub(crate) mod pull;
+
 use std::{
     collections::BTreeSet,
     fs::File,
@@ -45,8 +49,21 @@ struct CargoTarget {
 
 /// Compiles the crate in the folder and puts its buildpack.toml inside.
 pub(crate) fn build(arguments: &BuildpackBuild, ui: &Ui) -> Result<(), Exit> {
-    let folder = arguments.folder.canonicalize().map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("no buildpack at {}", arguments.folder.display()));
+    let (manifest, wasm) = made(&arguments.folder)?;
+    let into = arguments.into.clone().unwrap_or_else(|| PathBuf::from(file_name(&manifest)));
+    write_whole(&into, &wasm).map_err(|error| {
+        let context = format!("could not write {}", into.display());
+        Exit::new(USAGE, anyhow::Error::new(error).context(context))
+    })?;
+    ui.say(&format!("{} is in {} ({})", manifest.title(), into.display(), bytes(wasm.len() as u64)));
+    ui.result(&Digest::of(&wasm).to_string());
+    Ok(())
+}
+
+/// The manifest and the component of the buildpack whose crate is in the folder.
+fn made(folder: &Path) -> Result<(Manifest, Vec<u8>), Exit> {
+    let folder = folder.canonicalize().map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("no buildpack at {}", folder.display()));
         Exit::new(USAGE, error)
     })?;
     let manifest_file = folder.join("buildpack.toml");
@@ -59,12 +76,12 @@ pub(crate) fn build(arguments: &BuildpackBuild, ui: &Ui) -> Result<(), Exit> {
     let wasm = std::fs::read(&compiled).map_err(|error| failed("read what cargo built", error.into()))?;
     let wasm = component::embed(&wasm, &text).map_err(|error| Exit::new(REFUSED, error))?;
     describe(&wasm, &stave_engine::Limits::default()).map_err(|error| Exit::new(REFUSED, error))?;
-    let last = manifest.buildpack.id.as_str().rsplit('/').next().unwrap_or_default().to_owned();
-    let into = arguments.into.clone().unwrap_or_else(|| PathBuf::from(format!("{last}.wasm")));
-    write_whole(&into, &wasm).map_err(|error| failed(&format!("write {}", into.display()), error.into()))?;
-    ui.say(&format!("{} is in {} ({})", manifest.title(), into.display(), bytes(wasm.len() as u64)));
-    ui.result(&Digest::of(&wasm).to_string());
-    Ok(())
+    Ok((manifest, wasm))
+}
+
+/// The file that a buildpack is written to where nobody names one.
+fn file_name(manifest: &Manifest) -> String {
+    format!("{}.wasm", manifest.buildpack.id.as_str().rsplit('/').next().unwrap_or_default())
 }
 
 /// A file that is there whole or not at all.

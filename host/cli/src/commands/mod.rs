@@ -1,6 +1,6 @@
 //! One file a command.
 
-mod build;
+pub(crate) mod build;
 mod buildpack;
 mod detect;
 mod export;
@@ -49,6 +49,8 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
         Command::Sbom(SbomCommand::Download(arguments)) => sbom::download(&workshop, &arguments),
         Command::Verify(arguments) => verify::run(&workshop, &arguments),
         Command::Export(arguments) => export::run(&workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Publish(arguments)) => buildpack::publish::run(&workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(&workshop, &arguments),
         Command::Completions { .. } | Command::Buildpack(_) => Ok(()),
     }
 }

@@ -22,6 +22,8 @@ const OLDER_CONFIGS: [&str; 1] = ["application/vnd.wasm.config.v1+json"];
 /// Media types that components had before.
 const OLDER_COMPONENTS: [&str; 2] =
     ["application/vnd.wasm.content.layer.v1+wasm", "application/vnd.module.wasm.content.layer.v1+wasm"];
+/// The annotation that names a layer's file (OCI image spec, "Pre-Defined Annotation Keys").
+const TITLE: &str = "org.opencontainers.image.title";
 const ARCHITECTURE: &str = "wasm";
 const OS: &str = "wasip2";
 
@@ -34,6 +36,8 @@ pub struct Facts {
     pub exports: BTreeSet<String>,
     /// The manifest's annotations, which let tools list it.
     pub annotations: BTreeMap<String, String>,
+    /// The name of the file that tools write which know nothing of components.
+    pub file: Option<String>,
     /// When it was made, in seconds since 1970; [`CREATED`] when none.
     pub created: Option<u64>,
 }
@@ -60,9 +64,17 @@ struct Manifest<'a> {
     schema_version: u32,
     media_type: &'static str,
     config: Descriptor,
-    layers: [&'a Descriptor; 1],
+    layers: [Layer<'a>; 1],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Layer<'a> {
+    #[serde(flatten)]
+    descriptor: &'a Descriptor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<&'static str, &'a str>>,
 }
 
 /// A component as what sinks take. The same component and facts give the same bytes.
@@ -80,7 +92,7 @@ pub fn artifact(component: Arc<dyn Content>, digest: Digest, facts: &Facts) -> I
         schema_version: 2,
         media_type: MANIFEST,
         config: descriptor(CONFIG, &config),
-        layers: [&layer],
+        layers: [Layer { descriptor: &layer, annotations: facts.file.as_deref().map(|file| [(TITLE, file)].into()) }],
         annotations: &facts.annotations,
     };
     let manifest = serde_json::to_vec(&manifest).expect("texts and digests are always JSON");

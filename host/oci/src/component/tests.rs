@@ -26,6 +26,7 @@ fn facts() -> Facts {
         imports: set(&["stave:buildpack/log@0.1.0", "stave:buildpack/app@0.1.0"]),
         exports: set(&["stave:buildpack/buildpack@0.1.0"]),
         annotations: [("org.opencontainers.image.version".to_owned(), "1.4.2".to_owned())].into(),
+        file: Some("java.wasm".to_owned()),
         created: None,
     }
 }
@@ -39,7 +40,7 @@ fn the_same_component_is_the_same_artefact() {
     let one = of(WASM, &facts());
     assert_eq!(one.digest(), of(WASM, &facts()).digest());
     insta::assert_snapshot!(String::from_utf8(one.config.clone()).unwrap(), @r#"{"created":"1980-01-01T00:00:01Z","architecture":"wasm","os":"wasip2","layerDigests":["sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1"],"component":{"exports":["stave:buildpack/buildpack@0.1.0"],"imports":["stave:buildpack/app@0.1.0","stave:buildpack/log@0.1.0"]}}"#);
-    insta::assert_snapshot!(String::from_utf8(one.manifest).unwrap(), @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:8d76795bcda3b0210ab3e57efa5dc6448aba9730c294dbe268c6f6c9d86d9c39","size":289},"layers":[{"mediaType":"application/wasm","digest":"sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1","size":18}],"annotations":{"org.opencontainers.image.version":"1.4.2"}}"#);
+    insta::assert_snapshot!(String::from_utf8(one.manifest).unwrap(), @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","digest":"sha256:8d76795bcda3b0210ab3e57efa5dc6448aba9730c294dbe268c6f6c9d86d9c39","size":289},"layers":[{"mediaType":"application/wasm","digest":"sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1","size":18,"annotations":{"org.opencontainers.image.title":"java.wasm"}}],"annotations":{"org.opencontainers.image.version":"1.4.2"}}"#);
     let dated = of(WASM, &Facts { created: Some(1_735_689_599), ..facts() });
     let config: Value = serde_json::from_slice(&dated.config).unwrap();
     assert_eq!(config["created"], "2024-12-31T23:59:59Z");
@@ -227,8 +228,8 @@ fn what_is_not_right_in_a_layout_is_refused() {
     there are several buildpacks at `oci:/tmp/out` (the names there are a, b)
     could not use the buildpack `oci:/tmp/out:a`: the component says to have 18 bytes; 1 to 10 are taken
     could not read sha256:283bb9deef02e6843abfb538efa1eca70801bd8a701c3f98191e123496339247 in `oci:/tmp/out:a`: No such file or directory (os error 2)
-    could not pull `oci:/tmp/out:a@sha256:40c1201ffb4b4415432d6713c31bf55d43a2024862fe19d53bd2d227adb8959c`: sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1 is not what it should be: it has another digest, or not 18 bytes
-    could not pull `oci:/tmp/out:a@sha256:40c1201ffb4b4415432d6713c31bf55d43a2024862fe19d53bd2d227adb8959c`: sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1 is not what it should be: it has another digest, or not 18 bytes
-    could not publish `oci:/tmp/out:a@sha256:40c1201ffb4b4415432d6713c31bf55d43a2024862fe19d53bd2d227adb8959c`: a name in a layout has no digest
+    could not pull `oci:/tmp/out:a@sha256:6710f2138e877c7b564dcc3be7555567dcc1ca2cee163daaba2013fe81541774`: sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1 is not what it should be: it has another digest, or not 18 bytes
+    could not pull `oci:/tmp/out:a@sha256:6710f2138e877c7b564dcc3be7555567dcc1ca2cee163daaba2013fe81541774`: sha256:9aa4d0f286be884c3cf018206ecea42518c0d77dbbae6b7afcb7a764625d87d1 is not what it should be: it has another digest, or not 18 bytes
+    could not publish `oci:/tmp/out:a@sha256:6710f2138e877c7b564dcc3be7555567dcc1ca2cee163daaba2013fe81541774`: a name in a layout has no digest
     ");
 }

@@ -1,0 +1,108 @@
+//! `stave buildpack publish`: a buildpack into a registry or a layout.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use stave_archive::content::Bytes;
+use stave_engine::component::Description;
+use stave_model::{digest::Digest, manifest::Manifest, sbom};
+use stave_oci::component::{self, Facts, artifact, names::Name};
+
+use super::{card::Card, file_name, made, read_component};
+use crate::{
+    args::BuildpackPublish,
+    commands::build::{EPOCH_VARIABLE, created},
+    components::{described, means, resolve},
+    exit::{EXPORT, Exit, USAGE},
+    workshop::Workshop,
+};
+
+/// Annotations that say whose buildpack it is; OCI has no words for these.
+const ID: &str = "stave.buildpack.id";
+const CONTRACT: &str = "stave.buildpack.contract";
+
+pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(), Exit> {
+    let (place, name) = resolve(workshop, &arguments.reference)?;
+    let created = created(None, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
+    let wasm = match Path::new(&arguments.component) {
+        folder if folder.is_dir() => made(folder)?.1,
+        _ => read_component(&arguments.component)?,
+    };
+    let description = described(&wasm, &arguments.component)?;
+    if let Some(name) = name {
+        check_version(&name, &description)?;
+    }
+    let facts = Facts {
+        imports: description.imports.clone(),
+        exports: description.exports.clone(),
+        annotations: annotations(&description.manifest),
+        file: Some(file_name(&description.manifest)),
+        created,
+    };
+    let artifact = artifact(Arc::new(Bytes::new(wasm)), description.digest, &facts);
+    let manifest: Digest = artifact.digest();
+    let resolved = component::push(&place, &artifact, &means(workshop)).map_err(|error| Exit::new(EXPORT, error))?;
+    workshop.ui.say(&format!("{} is in {place}", description.manifest.title()));
+    Card { description: &description, resolved: &resolved, manifest, annotations: &facts.annotations }
+        .show(&workshop.ui, arguments.output)
+}
+
+/// Whoever pulls a version by its name is to get it.
+fn check_version(name: &Name, description: &Description) -> Result<(), Exit> {
+    let about = &description.manifest.buildpack;
+    if about.version == name.version {
+        return Ok(());
+    }
+    let message = format!("{} cannot be published as version {}", description.manifest.title(), name.version);
+    Err(Exit::new(USAGE, message).hint(format!("publish it as {}:{}@{}", name.namespace, name.name, about.version)))
+}
+
+/// What lets tools list it (OCI image spec, "Pre-Defined Annotation Keys").
+fn annotations(manifest: &Manifest) -> BTreeMap<String, String> {
+    let about = &manifest.buildpack;
+    let title = if about.name.is_empty() { about.id.as_str() } else { &about.name };
+    let all = [
+        ("org.opencontainers.image.title", Some(title.to_owned())),
+        ("org.opencontainers.image.version", Some(about.version.to_string())),
+        ("org.opencontainers.image.description", Some(about.description.clone())),
+        ("org.opencontainers.image.url", Some(about.homepage.clone())),
+        ("org.opencontainers.image.licenses", sbom::expression(&about.licenses)),
+        (ID, Some(about.id.to_string())),
+        (CONTRACT, Some(manifest.contract.clone())),
+    ];
+    let said = all.into_iter().filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)));
+    said.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(about: &str) -> Manifest {
+        Manifest::parse(&format!("contract = \"0.1\"\n[buildpack]\nid = \"acme/x\"\nversion = \"1.4.2\"\n{about}"))
+            .unwrap()
+    }
+
+    #[test]
+    fn annotations_say_what_the_manifest_says() {
+        let all = "name = \"X\"\ndescription = \"Does x.\"\nhomepage = \"https://x.example.com\"\nlicenses = [\"MIT\", \"ISC\"]\n";
+        let shown = |manifest: &Manifest| {
+            let said = annotations(manifest).into_iter().map(|(key, value)| format!("{key} = {value}"));
+            said.collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(shown(&manifest(all)), @"
+        org.opencontainers.image.description = Does x.
+        org.opencontainers.image.licenses = (MIT) AND (ISC)
+        org.opencontainers.image.title = X
+        org.opencontainers.image.url = https://x.example.com
+        org.opencontainers.image.version = 1.4.2
+        stave.buildpack.contract = 0.1
+        stave.buildpack.id = acme/x
+        ");
+        insta::assert_snapshot!(shown(&manifest("licenses = [\"none of yours\\n\"]")), @"
+        org.opencontainers.image.title = acme/x
+        org.opencontainers.image.version = 1.4.2
+        stave.buildpack.contract = 0.1
+        stave.buildpack.id = acme/x
+        ");
+    }
+}
