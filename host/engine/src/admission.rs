@@ -10,7 +10,7 @@ use stave_model::{
 use crate::component::{Description, PACKAGE, contract, split};
 
 /// What every buildpack has, whether it asks or not (`wit/`: "always granted"). It all stays within the build.
-pub const ALWAYS: [Interface; 3] = [Interface::App, Interface::Context, Interface::Log];
+pub const ALWAYS: [Interface; 3] = Interface::ALWAYS;
 
 /// The interfaces of WASI 0.2 that are there so that ordinary programs run, and what stands behind them:
 ///
@@ -192,9 +192,7 @@ fn lines(excess: &[Excess]) -> String {
 
 /// What is granted together with what everybody has.
 pub(crate) fn with_always(grants: &Capabilities) -> Capabilities {
-    let mut all = grants.clone();
-    all.interfaces.extend(ALWAYS);
-    all
+    grants.clone().with_always()
 }
 
 /// Decides. `grants` includes what everybody has.

@@ -156,21 +156,9 @@ impl From<PortError> for CallError {
         if error.fault == Fault::Cancelled {
             return Self::Trap(Stop::Cancelled.into());
         }
-        let message = sentence(&error);
+        let message = error.sentence();
         Self::Answer(Refused { fault: error.fault, message, hint: error.hint })
     }
-}
-
-/// The attempt and its causes in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

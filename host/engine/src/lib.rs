@@ -18,7 +18,6 @@
 //! A call into a buildpack cannot be interrupted while the host works for it. Every function of the workbench ends after
 //! work that its own limits bound, and fetching a dependency looks for a request to stop by itself.
 
-mod answer;
 mod bindings;
 mod guest;
 mod host;

@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use stave_lifecycle::{
+    answer,
     port::buildpack::{Buildpack, Report, RunError, Verdict},
     workbench::Workbench,
 };
@@ -10,7 +11,7 @@ use stave_model::{capability::Capabilities, digest::Digest, manifest::Manifest, 
 use tokio::{runtime, time::timeout};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::{answer, guest::Guest, host::Linked, load::Loaded, stop, watch::Watch};
+use crate::{guest::Guest, host::Linked, load::Loaded, stop, watch::Watch};
 
 /// How often a buildpack that waits is looked at.
 const LOOK: Duration = Duration::from_millis(20);

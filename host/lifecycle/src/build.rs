@@ -10,13 +10,14 @@ use stave_model::{
     id::BuildpackId,
     launch::{self, Aggregate, InvalidLaunch, Launch},
     manifest::Manifest,
+    plan::Requirement,
 };
 
 use crate::{
     detect::Detection,
     memory,
     port::{
-        buildpack::{Report, RunError},
+        buildpack::{Buildpack, Report, RunError},
         observer::{Event, Level, Phase as FlowPhase},
     },
     slices,
@@ -87,28 +88,12 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
         let requirements = detection.plan.requirements_for(index, &met);
         shop.observer.observe(Event::Building { buildpack: title.clone() });
         let started = Instant::now();
-        let failed = |source| match source {
-            RunError::Cancelled => BuildError::Cancelled,
-            source => BuildError::Buildpack { buildpack: title.clone(), source },
-        };
-        let done = memory::build(shop, buildpack.as_ref(), &requirements, app, |report| checked(report, manifest));
-        let done = done.map_err(failed)?;
-        for name in &done.report.unmet {
-            if !requirements.iter().any(|requirement| requirement.name == *name) {
-                return Err(BuildError::Unmet { buildpack: title, name: name.chars().take(200).collect() });
-            }
-        }
-        done.keep();
-        let (report, work) = (done.report, done.work);
+        let One { report, layers, app: changed } = one(shop, buildpack.as_ref(), &requirements, app)?;
         met.extend(requirements.into_iter().map(|r| r.name).filter(|name| !report.unmet.contains(name)));
         shop.observer.observe(Event::Built { buildpack: title, took: started.elapsed() });
-        app = work.app;
+        app = changed;
         launches.push(report.launch);
-        parts.push(Part {
-            manifest: manifest.clone(),
-            layers: used(shop, &manifest.buildpack.id, work.layers),
-            store: report.store,
-        });
+        parts.push(Part { manifest: manifest.clone(), layers, store: report.store });
     }
     shop.cancel.check().map_err(|_| BuildError::Cancelled)?;
     let (launch, cleared) = launch::aggregate(&launches).map_err(BuildError::Launch)?;
@@ -116,6 +101,42 @@ pub fn build(shop: &Shop, detection: &Detection, app: Tree) -> Result<Built, Bui
         shop.observer.observe(Event::Note(Level::Warning, warning.to_string()));
     }
     Ok(Built { parts, app: Arc::unwrap_or_clone(app), launch })
+}
+
+/// What one buildpack made of the app.
+#[derive(Debug)]
+pub struct One {
+    /// What it says.
+    pub report: Report,
+    /// Its layers that are for something, sorted by name.
+    pub layers: Vec<DraftLayer>,
+    /// The app with its changes laid over it.
+    pub app: Arc<Tree>,
+}
+
+/// Lets one buildpack do its work, by itself; `requirements` are those that it provides.
+pub fn one(
+    shop: &Shop,
+    buildpack: &dyn Buildpack,
+    requirements: &[Requirement],
+    app: Arc<Tree>,
+) -> Result<One, BuildError> {
+    let manifest = buildpack.manifest();
+    let failed = |source| match source {
+        RunError::Cancelled => BuildError::Cancelled,
+        source => BuildError::Buildpack { buildpack: manifest.title(), source },
+    };
+    let done = memory::build(shop, buildpack, requirements, app, |report| checked(report, manifest));
+    let done = done.map_err(failed)?;
+    for name in &done.report.unmet {
+        if !requirements.iter().any(|requirement| requirement.name == *name) {
+            let name = name.chars().take(200).collect();
+            return Err(BuildError::Unmet { buildpack: manifest.title(), name });
+        }
+    }
+    done.keep();
+    let layers = used(shop, &manifest.buildpack.id, done.work.layers);
+    Ok(One { report: done.report, layers, app: done.work.app })
 }
 
 /// The report, if an image can carry it. Whoever ran the buildpack, its processes are its own.

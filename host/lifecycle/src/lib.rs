@@ -11,6 +11,7 @@
 //! Each phase is a function from its input and the ports to its output, so phases cannot be called out of order. Nothing
 //! here opens a socket, runs a component or prints: adapters do that, behind the traits in [`port`].
 
+pub mod answer;
 pub mod app;
 pub mod build;
 pub mod detect;

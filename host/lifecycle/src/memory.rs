@@ -184,7 +184,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Asks a buildpack whether it takes part in the build of `app`, or remembers what it said.
-pub(crate) fn detect(shop: &Shop, buildpack: &dyn Buildpack, app: &Tree) -> Result<Verdict, RunError> {
+pub fn detect(shop: &Shop, buildpack: &dyn Buildpack, app: &Tree) -> Result<Verdict, RunError> {
     let step = Step { shop, buildpack, phase: Phase::Detect, requirements: &[] };
     let app = Arc::new(app.clone());
     if let Some((verdict, _)) = step.recall(&app) {

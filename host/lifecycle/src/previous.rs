@@ -102,6 +102,13 @@ impl Previous {
         }
     }
 
+    /// A build of which nothing is known but the notes that one buildpack ended with.
+    pub fn of_notes(buildpack: BuildpackId, notes: BTreeMap<String, String>) -> Self {
+        let (key, store) = (buildpack.clone(), Some(image::Store { metadata: notes }));
+        let part = BuildpackLayers { key, version: String::new(), layers: BTreeMap::new(), store };
+        Self { parts: [(buildpack, part)].into(), ..Self::default() }
+    }
+
     /// The same with the contents that an earlier build of the image kept at `place`.
     #[must_use]
     pub fn with_kept(self, kept: Kept, place: Shelf) -> Self {

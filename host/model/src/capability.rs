@@ -34,6 +34,9 @@ impl Interface {
     pub const ALL: [Interface; 8] =
         [Self::App, Self::Context, Self::Log, Self::Layers, Self::Artifacts, Self::Overlay, Self::Bindings, Self::Sbom];
 
+    /// What every buildpack has, whether it asks or not (`wit/`: "always granted"). It all stays within the build.
+    pub const ALWAYS: [Interface; 3] = [Self::App, Self::Context, Self::Log];
+
     /// Its name in the contract, such as `artifacts`.
     pub fn name(self) -> &'static str {
         match self {
@@ -110,6 +113,13 @@ impl Capabilities {
             settings: ["BP_*".to_owned(), "BPE_*".to_owned(), "BPL_*".to_owned()].into(),
             bindings: BTreeSet::new(),
         }
+    }
+
+    /// The same, together with what every buildpack has.
+    #[must_use]
+    pub fn with_always(mut self) -> Self {
+        self.interfaces.extend(Interface::ALWAYS);
+        self
     }
 
     /// Whether the setting `name` may be read.

@@ -1,5 +1,6 @@
-//! What a buildpack exports: called, and its answers in words of no version. They are checked in `answer`.
+//! What a buildpack exports: called, and its answers in words of no version. They are checked in [`stave_lifecycle::answer`].
 
+use stave_lifecycle::answer::{GaveUp, Offered, Reported, Started, Told};
 use stave_model::plan;
 use wasmtime::{Store, component::InstancePre};
 
@@ -8,10 +9,7 @@ use super::contract::{
     exports::stave::buildpack::{construction, detection},
     stave::buildpack::types::{Failure, Requirement},
 };
-use crate::{
-    answer::{GaveUp, Offered, Reported, Started, Told},
-    guest::Guest,
-};
+use crate::guest::Guest;
 
 /// A component of this version whose types fit.
 pub(crate) struct Linked(BuildpackPre<Guest>);

@@ -7,17 +7,14 @@
 mod v0_1;
 mod v0_2;
 
+use stave_lifecycle::answer::{GaveUp, Reported, Told};
 use stave_model::plan::Requirement;
 use wasmtime::{
     Store,
     component::{HasSelf, InstancePre, Linker},
 };
 
-use crate::{
-    answer::{GaveUp, Reported, Told},
-    bindings,
-    guest::Guest,
-};
+use crate::{bindings, guest::Guest};
 
 /// A compiled component whose types fit the version of the contract that its manifest names.
 pub(crate) enum Linked {

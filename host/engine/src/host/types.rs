@@ -1,11 +1,13 @@
 //! `types`: the words that the other interfaces share.
 
-use stave_lifecycle::port::{buildpack, failure};
+use stave_lifecycle::{
+    answer::{Asked, GaveUp},
+    port::{buildpack, failure},
+};
 use stave_model::plan;
 
 use super::contract::stave::buildpack::types::{Blame, Error, Failure, Fault, Host, Requirement};
 use crate::{
-    answer::{Asked, GaveUp},
     guest::{CallError, Guest, Refused},
     stop::Stop,
 };

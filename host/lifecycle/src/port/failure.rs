@@ -85,6 +85,18 @@ impl PortError {
         None
     }
 
+    /// The attempt and its causes in one line, as a buildpack is told.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+
     /// Somebody asked to stop.
     pub fn cancelled() -> Self {
         Self::new(Fault::Cancelled, "stopped on request")

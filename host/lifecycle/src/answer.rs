@@ -1,19 +1,20 @@
 //! What a buildpack answers, checked and turned into the model's words. Nothing of it is believed before.
 //!
-//! The answers come here from every version of the contract ([`crate::host`]), in words of none.
+//! The answers come here from every version of the contract, and from buildpacks that run natively, in words of none.
 
 use std::collections::BTreeMap;
 
-use stave_lifecycle::port::buildpack::{Failure, Report, RunError, Verdict};
 use stave_model::{
     id::BuildpackId,
     launch::{Label, Launch, MAX_LABELS, MAX_PROCESSES, MAX_SLICES, Process, Slice},
     plan::{Alternative, MAX_ALTERNATIVES, Requirement},
 };
 
+use crate::port::buildpack::{Failure, Report, RunError, Verdict, visible};
+
 /// What a buildpack says in detect.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub enum Told {
     /// It takes part in one of these ways.
     Pass(Vec<Offered>),
     /// It has nothing to do, because ….
@@ -22,42 +23,57 @@ pub(crate) enum Told {
 
 /// A way in which it takes part.
 #[derive(Debug)]
-pub(crate) struct Offered {
-    pub(crate) provides: Vec<String>,
-    pub(crate) requires: Vec<Asked>,
+pub struct Offered {
+    /// Names that it would provide.
+    pub provides: Vec<String>,
+    /// What it would need.
+    pub requires: Vec<Asked>,
 }
 
 /// Something that it requires.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) name: String,
-    pub(crate) metadata: Vec<(String, String)>,
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// Details for whoever provides it.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// What it says at the end of build.
 #[derive(Debug)]
-pub(crate) struct Reported {
-    pub(crate) processes: Vec<Started>,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) slices: Vec<Vec<String>>,
-    pub(crate) unmet: Vec<String>,
-    pub(crate) store: Vec<(String, String)>,
+pub struct Reported {
+    /// Processes of the image.
+    pub processes: Vec<Started>,
+    /// Labels of the image.
+    pub labels: Vec<(String, String)>,
+    /// Slices, each a list of patterns.
+    pub slices: Vec<Vec<String>>,
+    /// Requirements left to the next provider.
+    pub unmet: Vec<String>,
+    /// Notes for the next build.
+    pub store: Vec<(String, String)>,
 }
 
 /// A process that it names.
 #[derive(Debug)]
-pub(crate) struct Started {
-    pub(crate) kind: String,
-    pub(crate) command: Vec<String>,
-    pub(crate) args: Vec<String>,
-    pub(crate) default: bool,
-    pub(crate) working_directory: Option<String>,
-    pub(crate) exec_env: Vec<String>,
+pub struct Started {
+    /// Its type.
+    pub kind: String,
+    /// The program and the arguments that always go with it.
+    pub command: Vec<String>,
+    /// The arguments that a user's own replace.
+    pub args: Vec<String>,
+    /// Whether it is the one that starts when none is named.
+    pub default: bool,
+    /// Where it starts; in the app's folder if nothing is said.
+    pub working_directory: Option<String>,
+    /// The execution environments that have it.
+    pub exec_env: Vec<String>,
 }
 
 /// A failure in its own words, of any length.
 #[derive(Debug)]
-pub(crate) struct GaveUp(pub(crate) Failure);
+pub struct GaveUp(pub Failure);
 
 /// Most names that one alternative provides or requires, and most that are left unmet.
 const MAX_NAMES: usize = 100;
@@ -68,9 +84,11 @@ const MAX_NOTES: usize = 64 * 1024;
 /// Longest text that is shown to a person, in characters: of one line, and of more.
 const MAX_LINE: usize = 2000;
 const MAX_TEXT: usize = 20_000;
+/// Longest last words, in characters.
+const MAX_WORDS: usize = 500;
 
 /// What detect answered.
-pub(crate) fn verdict(answer: Result<Told, GaveUp>) -> Result<Verdict, RunError> {
+pub fn verdict(answer: Result<Told, GaveUp>) -> Result<Verdict, RunError> {
     match answer.map_err(refused)? {
         Told::Skip(reason) => Ok(Verdict::Skip(cut(reason, MAX_LINE))),
         Told::Pass(alternatives) => {
@@ -81,7 +99,7 @@ pub(crate) fn verdict(answer: Result<Told, GaveUp>) -> Result<Verdict, RunError>
 }
 
 /// What build answered.
-pub(crate) fn report(answer: Result<Reported, GaveUp>, buildpack: &BuildpackId) -> Result<Report, RunError> {
+pub fn report(answer: Result<Reported, GaveUp>, buildpack: &BuildpackId) -> Result<Report, RunError> {
     let Reported { processes, labels, slices, unmet, store } = answer.map_err(refused)?;
     cap("processes", processes.len(), MAX_PROCESSES)?;
     cap("labels", labels.len(), MAX_LABELS)?;
@@ -169,6 +187,24 @@ fn refused(GaveUp(failure): GaveUp) -> RunError {
     }))
 }
 
+/// What a buildpack did that ended in a panic, by the last words that it had: the SDK and Rust's standard library both say
+/// `… panicked at FILE:LINE…`.
+pub fn panicked(last_words: &str) -> String {
+    let last_words = plain(last_words.trim(), MAX_WORDS);
+    let words =
+        last_words.lines().map(str::trim).take_while(|line| !line.starts_with("note:")).collect::<Vec<_>>().join(" ");
+    match words.find("panicked") {
+        Some(start) => format!("it {}", &words[start..]),
+        None => format!("it gave up with the words: {words}"),
+    }
+}
+
+/// A text from outside: cut to so many characters, control characters made visible, lines kept.
+pub fn plain(text: &str, most: usize) -> String {
+    let cut: String = text.chars().take(most).collect();
+    cut.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// At most so many characters. Whoever shows the text makes control characters visible.
 fn cut(text: String, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -229,5 +265,51 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(cut(text("ééé"), 2), "éé…");
         assert_eq!(cut(text("ééé"), 3), "ééé");
+    }
+
+    #[test]
+    fn a_text_from_outside_is_cut_and_plain() {
+        assert_eq!(plain("a\u{1b}[2J \"b\"\n\tc", 100), "a\\u{1b}[2J \"b\"\n\\tc");
+        assert_eq!(plain(&"x".repeat(1000), 10), "x".repeat(10));
+    }
+
+    #[test]
+    fn last_words_become_a_reason() {
+        for (words, reason) in [
+            ("the buildpack panicked at src/lib.rs:7: no staves", "it panicked at src/lib.rs:7: no staves"),
+            (
+                "\nthread 'main' panicked at src/lib.rs:7:5:\nno staves\nnote: x\n",
+                "it panicked at src/lib.rs:7:5: no staves",
+            ),
+            ("assertion failed: x", "it gave up with the words: assertion failed: x"),
+        ] {
+            assert_eq!(panicked(words), reason);
+        }
+    }
+
+    #[test]
+    fn an_answer_beyond_the_contract_says_what_of_it_is() {
+        let pair = |value: &str| (text("a"), text(value));
+        let asked = || Asked { name: text("jre"), metadata: vec![pair("1"), pair("2")] };
+        let offered = |provides, requires| Offered { provides, requires };
+        let told = |ways| verdict(Ok(Told::Pass(ways))).unwrap_err().to_string();
+        let reported = |unmet, store| {
+            let answer = Reported { processes: vec![], labels: vec![], slices: vec![], unmet, store };
+            report(Ok(answer), &"acme/x".parse().unwrap()).unwrap_err().to_string()
+        };
+        let said = [
+            told((0..33).map(|_| offered(vec![], vec![])).collect()),
+            told(vec![offered(vec![text("x"); 101], vec![])]),
+            told(vec![offered(vec![], vec![asked()])]),
+            reported(vec![String::new()], vec![]),
+            reported(vec![], vec![pair("1"), pair("2")]),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r"
+        its answer breaks the contract: 33 alternatives, where at most 32 are taken
+        its answer breaks the contract: 101 names it provides, where at most 100 are taken
+        its answer breaks the contract: the requirement `jre` says twice what `a` is
+        its answer breaks the contract: `` is not a name: it is empty, longer than 256 bytes or holds control characters
+        its answer breaks the contract: its store says twice what `a` is
+        ");
     }
 }
