@@ -17,6 +17,7 @@ mod java;
 mod keeping;
 mod killed;
 mod memory;
+mod native;
 mod peers;
 mod previous;
 mod publish;

@@ -31,10 +31,10 @@ impl Buildpack for EnvironmentVariables {
         for change in &changes {
             let delimiter = change.delimiter.as_deref();
             let set = layer.set_env(&EnvScope::Launch, change.op, &change.name, &change.value, delimiter);
-            set.map_err(|error| Failure {
+            set.map_err(|error| match error.fault {
                 // A name or a value that no image may have was chosen by whoever builds.
-                blame: if error.fault == Fault::InvalidInput { Blame::Environment } else { Blame::Buildpack },
-                ..Failure::from(error)
+                Fault::InvalidInput => Failure { hint: error.hint, ..Failure::environment(error.message) },
+                _ => Failure { blame: Blame::Buildpack, ..Failure::from(error) },
             })?;
             log::info(&change::told(change));
         }

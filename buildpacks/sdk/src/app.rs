@@ -1,9 +1,14 @@
 //! The app's source, read-only.
 
-pub use crate::bindings::stave::buildpack::app::{Archive, Entry, Kind};
-use crate::{
-    Error, Failure, Fault,
-    bindings::stave::buildpack::app::{self},
+use std::{collections::BTreeMap, fmt::Display};
+
+use crate::{Error, Failure, Fault, backend::app, parse};
+
+/// Most bytes of a file that is read to be understood: [`read_properties`] and its like refuse more.
+pub const MAX_PARSED: u32 = 1 << 20;
+pub use crate::{
+    backend::app::Archive,
+    bindings::stave::buildpack::app::{Entry, Kind},
 };
 
 /// Everything that matches any of the glob patterns, sorted by path, at most `limit` of them.
@@ -16,6 +21,11 @@ pub fn stat(path: &str) -> Result<Option<Entry>, Error> {
     app::stat(path)
 }
 
+/// Whether a file, a folder or a link that leads to one stands at `path`.
+pub fn exists(path: &str) -> Result<bool, Error> {
+    Ok(app::stat(path)?.is_some())
+}
+
 /// Reads a file of at most `limit` bytes; none if it is not there.
 pub fn read(path: &str, limit: u32) -> Result<Option<Vec<u8>>, Error> {
     unless_missing(app::read(path, limit))
@@ -26,6 +36,35 @@ pub fn read_text(path: &str, limit: u32) -> Result<Option<String>, Failure> {
     let Some(bytes) = read(path, limit)? else { return Ok(None) };
     let not_text = |_| Failure::app("the file is not UTF-8 text").file(path);
     String::from_utf8(bytes).map(Some).map_err(not_text)
+}
+
+/// Reads a file and understands it by `parse`; none if it is not there. An error of `parse` is the app's failure.
+///
+/// ```no_run
+/// # fn x() -> Result<(), stave_sdk::Failure> {
+/// let port: Option<u16> = stave_sdk::app::parse("port.txt", |text| text.trim().parse())?;
+/// # Ok(()) }
+/// ```
+pub fn parse<T, E: Display>(path: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<T>, Failure> {
+    let understand = |text: String| parse(&text).map_err(|error| parse::misunderstood(path, error, None));
+    read_text(path, MAX_PARSED)?.map(understand).transpose()
+}
+
+/// Reads a file of JSON into `T`; none if it is not there. Needs the feature `json`.
+#[cfg(feature = "json")]
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &str) -> Result<Option<T>, Failure> {
+    read_text(path, MAX_PARSED)?.map(|text| parse::json(path, &text)).transpose()
+}
+
+/// Reads a file of TOML into `T`; none if it is not there. Needs the feature `toml`.
+#[cfg(feature = "toml")]
+pub fn read_toml<T: serde::de::DeserializeOwned>(path: &str) -> Result<Option<T>, Failure> {
+    read_text(path, MAX_PARSED)?.map(|text| parse::toml(path, &text)).transpose()
+}
+
+/// Reads a file of Java properties; none if it is not there.
+pub fn read_properties(path: &str) -> Result<Option<BTreeMap<String, String>>, Failure> {
+    read_text(path, MAX_PARSED)?.map(|text| parse::properties(path, &text)).transpose()
 }
 
 /// One digest, `sha256:…`, over paths and contents of all files that match.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::bindings::stave::buildpack::context;
+use crate::backend::context;
 pub use crate::{Error, bindings::stave::buildpack::context::Target};
 
 /// The target of this build.

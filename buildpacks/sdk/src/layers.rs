@@ -1,9 +1,10 @@
 //! Layers: folders that become part of the image, or serve later buildpacks. Build phase only.
 
-use crate::bindings::stave::buildpack::layers;
+use crate::backend::layers;
 pub use crate::{
     Error,
-    bindings::stave::buildpack::layers::{EnvOp, EnvScope, Layer, PreviousLayer, Usage},
+    backend::layers::Layer,
+    bindings::stave::buildpack::layers::{EnvOp, EnvScope, PreviousLayer, Usage},
 };
 
 /// This buildpack's layer `name` in the previous build of the same image; none where nothing of it comes back.
@@ -27,7 +28,27 @@ pub fn restore(name: &str, usage: Usage) -> Result<Layer, Error> {
     layers::restore(name, usage)
 }
 
+/// Makes a layer `name` that sets these variables in every process of the image, where whoever starts it does not.
+///
+/// ```no_run
+/// # fn x() -> Result<(), stave_sdk::Failure> {
+/// stave_sdk::layers::environment("environment", [("NODE_ENV", "production")])?;
+/// # Ok(()) }
+/// ```
+pub fn environment<N: AsRef<str>, V: AsRef<str>>(
+    name: &str,
+    variables: impl IntoIterator<Item = (N, V)>,
+) -> Result<(), Error> {
+    let layer = create(name, Usage::LAUNCH)?;
+    variables.into_iter().try_for_each(|(name, value)| layer.launch_env(name.as_ref(), value.as_ref()))
+}
+
 impl Layer {
+    /// Sets a variable in every process of the image, where whoever starts it does not.
+    pub fn launch_env(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.default_env(&EnvScope::Launch, name, value)
+    }
+
     /// Sets a variable where it is unset or empty.
     pub fn default_env(&self, scope: &EnvScope, name: &str, value: &str) -> Result<(), Error> {
         self.set_env(scope, EnvOp::Default, name, value, None)

@@ -1,35 +1,42 @@
 //! What a buildpack author writes against: the contract's types, a trait to fill in, and a few conveniences.
 //!
 //! A buildpack is a crate of the types `cdylib` and `rlib` that implements [`Buildpack`] and names itself with
-//! [`export!`]. Compiled for `wasm32-wasip2` it is a component; compiled for the machine at hand, its pure parts can be
-//! tested. The functions that ask the host ([`app`], [`context`], [`layers`] …) work only in a component.
+//! [`export!`]. Compiled for `wasm32-wasip2` it is a component. Compiled for the machine at hand it is tested: the functions
+//! that ask the host ([`app`], [`context`], [`layers`] …) work there too, within a `testing::Host` (feature `testing`).
 //!
 //! ```
-//! use stave_sdk::{Buildpack, Failure, Process, Report, Requirement, Verdict, app};
+//! use stave_sdk::{Buildpack, Failure, OrFail, Report, Requirement, Verdict, app, layers};
 //!
-//! struct Procfile;
+//! struct Program;
 //!
-//! impl Buildpack for Procfile {
+//! impl Buildpack for Program {
 //!     fn detect() -> Result<Verdict, Failure> {
-//!         Ok(match app::read_text("Procfile", 64 * 1024)? {
-//!             Some(_) => Verdict::pass(),
-//!             None => Verdict::skip("no Procfile"),
-//!         })
+//!         Ok(Verdict::pass_if(app::exists("program.properties")?, "no program.properties"))
 //!     }
 //!
 //!     fn build(_: &[Requirement]) -> Result<Report, Failure> {
-//!         Ok(Report { processes: vec![Process::new("web", ["./serve"]).default()], ..Report::default() })
+//!         let mut settings = app::read_properties("program.properties")?.unwrap_or_default();
+//!         let program = settings.remove("program").or_blame_app("program.properties names no program")?;
+//!         layers::environment("environment", settings)?;
+//!         Ok(Report::web([program]))
 //!     }
 //! }
 //!
-//! stave_sdk::export!(Procfile);
+//! stave_sdk::export!(Program);
 //! ```
+//!
+//! # When something goes wrong
+//!
+//! Every call of the host can fail with an [`Error`], which is an answer to act upon. Where nothing can be done, `?` turns it into a
+//! [`Failure`]: its blame follows from the fault, and one of the buildpack says the place in its source. [`OrFail`] does the same
+//! for other errors and for what is missing. A panic ends the buildpack: the host says what it said, and where.
 
 // The generated code names this crate by its path, here as in the crates that use it.
 extern crate self as stave_sdk;
 
 pub mod app;
 pub mod artifacts;
+mod backend;
 #[doc(hidden)]
 pub mod bindings;
 pub mod context;
@@ -39,8 +46,11 @@ mod failure;
 pub mod layers;
 pub mod log;
 pub mod overlay;
+mod parse;
 mod report;
 pub mod services;
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+pub mod testing;
 pub mod words;
 
 use std::marker::PhantomData;
@@ -50,7 +60,7 @@ pub use wit_bindgen::rt as wit_bindgen_rt;
 
 pub use crate::{
     detection::{Alternative, Requirement, Verdict},
-    failure::{Blame, Error, Failure, Fault},
+    failure::{Blame, Error, Failure, Fault, OrFail},
     report::{Process, Report},
 };
 

@@ -1,7 +1,7 @@
 //! Words for the person who watches the build.
 
+use crate::backend::log;
 pub use crate::bindings::stave::buildpack::log::Level;
-use crate::bindings::stave::buildpack::log::{self};
 
 /// Says that a new step of the work begins, such as "Java 21".
 pub fn step(title: &str) {

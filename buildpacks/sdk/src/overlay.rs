@@ -1,6 +1,6 @@
 //! Changes to the app as it will stand in the image. Build phase only; to be granted.
 
-use crate::{Error, app::owned, bindings::stave::buildpack::overlay};
+use crate::{Error, app::owned, backend::overlay};
 
 /// Adds a file, or puts another in its place.
 pub fn write_file(path: &str, contents: &[u8], executable: bool) -> Result<(), Error> {

@@ -3,6 +3,11 @@
 pub use crate::bindings::exports::stave::buildpack::construction::{Process, Report};
 
 impl Process {
+    /// The process `web`, which starts when none is named.
+    pub fn web<T: Into<String>>(command: impl IntoIterator<Item = T>) -> Self {
+        Self::new("web", command).default()
+    }
+
     /// A process that starts `command`: a program and the arguments that it always gets.
     pub fn new<T: Into<String>>(kind: impl Into<String>, command: impl IntoIterator<Item = T>) -> Self {
         Self {
@@ -37,6 +42,48 @@ impl Process {
     }
 }
 
+impl Report {
+    /// One process, `web`, which starts when none is named.
+    pub fn web<T: Into<String>>(command: impl IntoIterator<Item = T>) -> Self {
+        Self::default().process(Process::web(command))
+    }
+
+    /// Adds a process.
+    #[must_use]
+    pub fn process(mut self, process: Process) -> Self {
+        self.processes.push(process);
+        self
+    }
+
+    /// Adds a label of the image.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds a slice: what these patterns match is a layer of its own.
+    #[must_use]
+    pub fn slice<T: Into<String>>(mut self, patterns: impl IntoIterator<Item = T>) -> Self {
+        self.slices.push(patterns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves a requirement to the next buildpack that provides it.
+    #[must_use]
+    pub fn unmet(mut self, name: impl Into<String>) -> Self {
+        self.unmet.push(name.into());
+        self
+    }
+
+    /// Adds a note for this buildpack's next build of the same image ([`context::notes`](crate::context::notes)).
+    #[must_use]
+    pub fn note(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.store.push((name.into(), value.into()));
+        self
+    }
+}
+
 /// Nothing to say beside the layers.
 impl Default for Report {
     fn default() -> Self {
@@ -47,6 +94,14 @@ impl Default for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_is_put_together() {
+        let report = Report::web(["./run"]).label("a", "b").slice(["lib/*"]).unmet("jre").note("c", "d");
+        assert!(report.processes[0].default && report.processes[0].kind == "web");
+        assert_eq!((report.labels.len(), report.slices[0].as_slice()), (1, ["lib/*".to_owned()].as_slice()));
+        assert_eq!((report.unmet, report.store), (vec!["jre".to_owned()], vec![("c".to_owned(), "d".to_owned())]));
+    }
 
     #[test]
     fn a_process_is_put_together() {

@@ -1,6 +1,6 @@
 //! Service bindings: what the person who builds hands over beside the app. To be granted, by type.
 
-use crate::bindings::stave::buildpack::bindings;
+use crate::backend::bindings;
 pub use crate::{Error, bindings::stave::buildpack::bindings::Binding};
 
 /// The bindings of a type, sorted by name. The manifest must ask for the type under `asks.bindings`.

@@ -10,7 +10,7 @@ use super::{
     process::{cargo, root, succeeds, target_folder},
 };
 
-/// A guest without its manifest.
+/// A guest, or a buildpack of this repository, without its manifest.
 ///
 /// Guests are built once a run, in the target folder of everything that is for other targets than the program: it neither
 /// waits for the outer cargo nor throws its work away.
@@ -23,7 +23,9 @@ pub(crate) fn bare(name: &str) -> Vec<u8> {
         succeeds(
             cargo
                 .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-keeper"])
-                .args(["-p", "stave-planter", "-p", "stave-sockets"])
+                .args(["-p", "stave-planter", "-p", "stave-sockets", "-p", "stave-minimal-buildpack"])
+                .args(["-p", "stave-ca-certificates", "-p", "stave-environment-variables", "-p", "stave-image-labels"])
+                .args(["-p", "stave-java", "-p", "stave-procfile"])
                 .arg("--target-dir")
                 .arg(&folder),
         );
