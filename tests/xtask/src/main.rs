@@ -8,6 +8,7 @@
 mod bills;
 mod container;
 mod demo;
+mod javascript;
 mod peers;
 mod setup;
 mod shell;
@@ -21,7 +22,8 @@ usage: cargo xtask TASK
   verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
   setup    only install what the two need
   peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder; `peers oras` builds that
-  bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder";
+  bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder
+  javascript  install what makes a component of JavaScript, where npm is; print its folder";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
         "peers" => peers::run(std::env::args().nth(2).as_deref()),
         "bills" => bills::run(),
+        "javascript" => javascript::run(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(3);
