@@ -9,11 +9,13 @@
 //! | `COMPONENT-KEY.sha256` | the SHA-256 of the code |
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, FileTimes, Permissions},
     hash::{DefaultHasher, Hash, Hasher as _},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use stave_model::digest::{Digest, Hasher, Key};
@@ -27,6 +29,28 @@ const MAX_CODE: u64 = 1 << 30;
 pub struct CodeStore {
     folder: PathBuf,
 }
+
+/// The code of one component that is kept, whole or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCode {
+    /// The component.
+    pub component: Digest,
+    /// The code and its sum, as far as they are there.
+    pub files: Vec<PathBuf>,
+}
+
+impl KeptCode {
+    /// Whether the code is the code that was written. One that is not is compiled again when it is needed.
+    pub fn is_sound(&self) -> bool {
+        let with = |ending: &str| self.files.iter().find(|path| path.extension().is_some_and(|found| found == ending));
+        let sum = with("sha256").and_then(|sum| read_sum(sum));
+        let code = with("cwasm").and_then(|code| hash(code).ok());
+        sum.is_some() && sum == code
+    }
+}
+
+/// What the names of files begin with that are written and have no name yet; nobody else's in this folder do.
+pub const UNFINISHED: &str = ".tmp";
 
 /// Why a folder is not used for compiled code.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +92,22 @@ impl CodeStore {
         code.is_file() && sum.is_file()
     }
 
+    /// All code that is kept, for any engine.
+    pub fn list(&self) -> Vec<KeptCode> {
+        let mut found: BTreeMap<String, KeptCode> = BTreeMap::new();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            let Some(component) = stem.split_once('-').and_then(|(hex, _)| Digest::from_hex(hex).ok()) else {
+                continue;
+            };
+            let kept = found.entry(stem.to_owned()).or_insert_with(|| KeptCode { component, files: Vec::new() });
+            kept.files.push(path.clone());
+            kept.files.sort_unstable();
+        }
+        found.into_values().collect()
+    }
+
     /// The code of a component, if it is here, unchanged, and made by this very engine.
     pub(crate) fn get(&self, engine: &wasmtime::Engine, component: &Digest) -> Option<Component> {
         let (code, sum) = self.paths(engine, component);
@@ -75,6 +115,9 @@ impl CodeStore {
         if hash(&code).ok()? != expected {
             return None;
         }
+        // The time of access is when it was used last, which decides what goes when the cache is too large.
+        let used = FileTimes::new().set_accessed(SystemTime::now());
+        let _ = File::open(&code).and_then(|file| file.set_times(used));
         load(engine, &code)
     }
 
@@ -108,7 +151,10 @@ impl CodeStore {
 
     /// Writes a file that appears whole or not at all, and that nobody writes to again.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(&self.folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
         file.as_file().set_permissions(Permissions::from_mode(0o400))?;
         file.persist(path)?;

@@ -1,26 +1,30 @@
 //! Bytes by their digest: `blobs/sha256/<2 hex>/<hex>`.
 //!
-//! A blob has its name only when it is whole and on the disk, so one that is there has the size it was written with.
-//! What a disk does to it later is found by [`DiskBlobs::verify`], not by every reader: hashing a gigabyte takes longer
-//! than using it.
+//! A blob has its name only when it is whole and on the disk. Which file was compared with its digest is kept among the
+//! results: size, time of the last write and inode. Whoever asks for a blob whose file is another one gets it only after it was
+//! compared again, and a damaged one is taken away, so that it is made or fetched anew. Hashing a gigabyte takes longer than
+//! using it, so what the disk changes without telling the system is found by [`DiskBlobs::verify`] alone.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use stave_archive::content::{Content, Span};
 use stave_lifecycle::port::{
-    blobs::{Blobs, NewBlob},
+    blobs::{Blobs, NewBlob, Results},
     failure::PortError,
+    observer::Level,
 };
-use stave_model::digest::Digest;
+use stave_model::digest::{Digest, Key};
 
 use crate::{
+    files,
     folders::Folder,
-    staged::{Staged, Staging, libc_nofollow},
+    locks::Waiting,
+    results::DiskResults,
+    staged::{Staged, Staging},
 };
 
 /// The blobs in a folder.
@@ -28,6 +32,8 @@ use crate::{
 pub struct DiskBlobs {
     folder: Folder,
     staging: Staging,
+    marks: DiskResults,
+    told: Waiting,
 }
 
 /// What [`DiskBlobs::verify`] found.
@@ -46,7 +52,13 @@ impl DiskBlobs {
     pub fn open(cache: &Folder) -> Result<Self, PortError> {
         let folder = cache.within("blobs")?;
         let staging = Staging::open(&folder)?;
-        Ok(Self { folder, staging })
+        Ok(Self { folder, staging, marks: DiskResults::open(cache)?, told: Waiting::default() })
+    }
+
+    /// The same, telling of damage that is found.
+    #[must_use]
+    pub fn telling(self, told: Waiting) -> Self {
+        Self { told, ..self }
     }
 
     /// Where the blob is, or would be.
@@ -54,21 +66,74 @@ impl DiskBlobs {
         path(self.folder.path(), digest)
     }
 
-    /// Reads a blob and compares. A damaged one is removed.
+    /// Reads a blob and compares, whatever is known of its file. A damaged one is removed.
     pub fn verify(&self, digest: &Digest) -> Result<Condition, PortError> {
-        let Some(span) = self.get(digest)? else { return Ok(Condition::Missing) };
         let failed = |error| self.folder.failed(format!("could not verify the blob {digest}"), error);
-        if span.digest().map_err(failed)? == *digest {
-            return Ok(Condition::Sound);
+        match files::open_to_check(&self.path(digest)) {
+            Ok(None) => return Ok(Condition::Missing),
+            Ok(Some(span)) if span.digest().map_err(failed)? == *digest => {
+                learn(&self.marks, digest, &span);
+                return Ok(Condition::Sound);
+            }
+            Err(error) if !files::is_no_file(&error) => return Err(failed(error)),
+            _ => {}
         }
         self.discard(digest)?;
         Ok(Condition::Damaged)
+    }
+
+    /// Every blob that has its place.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (Digest, fs::Metadata)> {
+        let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        let folders = entries(self.folder.path().join("sha256"));
+        folders.flat_map(move |folder| entries(folder.path())).filter_map(|entry| {
+            let digest = Digest::from_hex(entry.file_name().to_str()?).ok()?;
+            Some((digest, entry.metadata().ok()?))
+        })
+    }
+}
+
+/// Under what it is kept which file was compared with a digest.
+fn compared(digest: &Digest) -> Digest {
+    Key::new("compared blob 1").field(digest.hex()).finish()
+}
+
+/// Whether this very file was compared with the digest, and is as it was then.
+fn is_known(marks: &DiskResults, digest: &Digest, file: &Span) -> bool {
+    let mark = file.stat().map(|stat| stat.mark()).ok();
+    mark.is_some_and(|mark| marks.get(&compared(digest)).is_some_and(|kept| kept == mark.as_bytes()))
+}
+
+/// Takes in that this file has the digest. Without a mark it is read the next time, and nothing worse.
+fn learn(marks: &DiskResults, digest: &Digest, file: &Span) {
+    if let Ok(stat) = file.stat()
+        && !is_known(marks, digest, file)
+    {
+        marks.put(&compared(digest), stat.mark().as_bytes());
     }
 }
 
 impl Blobs for DiskBlobs {
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
-        open(&self.path(digest)).map_err(|error| self.folder.failed(format!("could not read the blob {digest}"), error))
+        let failed = |error| self.folder.failed(format!("could not read the blob {digest}"), error);
+        match files::open_used(&self.path(digest)) {
+            Ok(None) => return Ok(None),
+            Ok(Some(span)) => {
+                if is_known(&self.marks, digest, &span) {
+                    return Ok(Some(span));
+                }
+                if span.digest().map_err(failed)? == *digest {
+                    learn(&self.marks, digest, &span);
+                    return Ok(Some(span));
+                }
+            }
+            Err(error) if files::is_no_file(&error) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        self.discard(digest)?;
+        let text = format!("the cache's copy of {digest} was damaged and is gone: it is made or fetched again");
+        self.told.tell(Level::Warning, text);
+        Ok(None)
     }
 
     fn discard(&self, digest: &Digest) -> Result<(), PortError> {
@@ -82,7 +147,7 @@ impl Blobs for DiskBlobs {
 
     fn create(&self) -> Result<Box<dyn NewBlob>, PortError> {
         let staged = self.staging.create().map_err(|error| self.folder.failed("could not begin a blob", error))?;
-        Ok(Box::new(DiskBlob { folder: self.folder.clone(), staged, size: 0 }))
+        Ok(Box::new(DiskBlob { folder: self.folder.clone(), marks: self.marks.clone(), staged }))
     }
 }
 
@@ -90,15 +155,13 @@ impl Blobs for DiskBlobs {
 #[derive(Debug)]
 struct DiskBlob {
     folder: Folder,
+    marks: DiskResults,
     staged: Staged,
-    size: u64,
 }
 
 impl Write for DiskBlob {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.staged.write(buffer).map_err(|error| explained(&self.folder, error))?;
-        self.size += written as u64;
-        Ok(written)
+        self.staged.write(buffer).map_err(|error| explained(&self.folder, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -108,21 +171,23 @@ impl Write for DiskBlob {
 
 impl NewBlob for DiskBlob {
     fn keep(self: Box<Self>, digest: &Digest) -> Result<Span, PortError> {
-        let failed = |error| self.folder.failed(format!("could not keep the blob {digest}"), error);
-        let path = path(self.folder.path(), digest);
-        if let Some(kept) = open(&path).map_err(failed)?.filter(|kept| kept.size() == self.size)
-            && kept.digest().map_err(failed)? == *digest
+        let Self { folder, marks, staged } = *self;
+        let path = path(folder.path(), digest);
+        // Somebody else may have been quicker with the same bytes. A file of which that is not known is replaced.
+        if let Ok(Some(kept)) = files::open_used(&path)
+            && is_known(&marks, digest, &kept)
         {
-            // Somebody else was quicker with the same bytes. A blob with others is damaged, and replaced.
             return Ok(kept);
         }
-        let parent = path.parent().unwrap_or(self.folder.path());
-        fs::create_dir_all(parent).map_err(failed)?;
-        let folder = self.folder.clone();
-        let published = self.staged.settle().and_then(|staged| staged.publish(&path, 0o444)).and_then(|_| open(&path));
-        published
-            .and_then(|span| span.ok_or_else(|| io::ErrorKind::NotFound.into()))
-            .map_err(|error| folder.failed(format!("could not keep the blob {digest}"), error))
+        let publish = || {
+            fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+            staged.settle()?.publish(&path, 0o444)?;
+            files::open(&path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        let span =
+            publish().map_err(|error: io::Error| folder.failed(format!("could not keep the blob {digest}"), error))?;
+        learn(&marks, digest, &span);
+        Ok(span)
     }
 }
 
@@ -139,27 +204,12 @@ fn path(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join("sha256").join(&hex[..2]).join(hex)
 }
 
-/// Opens a blob for reading; links are not followed, and anything but a regular file is an error.
-pub(crate) fn open(path: &Path) -> io::Result<Option<Span>> {
-    let file = match OpenOptions::new().read(true).custom_flags(libc_nofollow()).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    regular(file).map(Some)
-}
-
-fn regular(file: File) -> io::Result<Span> {
-    if file.metadata()?.is_file() {
-        Span::whole(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::symlink, process, thread};
+    use std::{
+        os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+        process, thread,
+    };
 
     use super::*;
     use crate::folders::CACHE_VARIABLE;
@@ -200,7 +250,7 @@ mod tests {
         let mut blob = blobs.create().unwrap();
         blob.write_all(b"half").unwrap();
         drop(blob);
-        assert!(files(temp.path()) <= before + 1, "nothing but the gate's file may be new");
+        assert_eq!(files(temp.path()), before);
     }
 
     #[test]
@@ -247,7 +297,72 @@ mod tests {
         fs::create_dir_all(blobs.path(&digest).parent().unwrap()).unwrap();
         fs::write(temp.path().join("secret"), "secret").unwrap();
         symlink(temp.path().join("secret"), blobs.path(&digest)).unwrap();
-        assert!(blobs.get(&digest).is_err());
+        assert!(blobs.get(&digest).unwrap().is_none());
+        assert!(!blobs.path(&digest).is_symlink(), "the right bytes can take its place");
+        assert_eq!(fs::read(temp.path().join("secret")).unwrap(), b"secret");
+    }
+
+    /// T7: whatever was done to the file of a blob is found by who asks for it, and the blob can be made again.
+    #[test]
+    fn t7_a_changed_or_swapped_file_is_found_on_use() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = store(&temp);
+        let (digest, other) = (put(&blobs, b"hello"), put(&blobs, b"hallo"));
+        let path = blobs.path(&digest);
+        let writable = || fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        // Some time after it was written: a clock that stood still would hide it.
+        let later = || {
+            let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_modified(file.metadata().unwrap().modified().unwrap() + std::time::Duration::from_secs(1))
+                .unwrap();
+        };
+        let ways: [&dyn Fn(); 4] = [
+            &|| {
+                writable();
+                fs::write(&path, "hellp").unwrap();
+                later();
+            },
+            &|| {
+                writable();
+                fs::write(&path, "hell").unwrap();
+            },
+            &|| fs::rename(blobs.path(&other), &path).unwrap(),
+            &|| {
+                fs::remove_file(&path).unwrap();
+                symlink("/dev/null", &path).unwrap();
+            },
+        ];
+        for (way, damage) in ways.into_iter().enumerate() {
+            damage();
+            assert!(blobs.get(&digest).unwrap().is_none(), "way {way}");
+            assert!(!path.exists(), "way {way}");
+            put(&blobs, b"hello");
+            assert_eq!(blobs.get(&digest).unwrap().unwrap().bytes(9).unwrap(), b"hello", "way {way}");
+        }
+    }
+
+    #[test]
+    fn what_was_compared_is_read_again_only_if_it_is_another_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let blobs = store(&temp);
+        let digest = put(&blobs, b"hello");
+        let mark = || blobs.marks.get(&compared(&digest));
+        let before = mark().unwrap();
+        blobs.get(&digest).unwrap().unwrap();
+        fs::hard_link(blobs.path(&digest), temp.path().join("second name")).unwrap();
+        blobs.get(&digest).unwrap().unwrap();
+        assert_eq!(mark().as_ref(), Some(&before), "nothing was to be learned");
+        // The same bytes in another file.
+        let copy = temp.path().join("copy");
+        fs::copy(blobs.path(&digest), &copy).unwrap();
+        fs::rename(copy, blobs.path(&digest)).unwrap();
+        blobs.get(&digest).unwrap().unwrap();
+        assert!(mark().is_some_and(|mark| mark != before));
+        // Nobody who is quicker with the same bytes is written over.
+        let inode = || fs::metadata(blobs.path(&digest)).unwrap().ino();
+        let first = inode();
+        put(&blobs, b"hello");
+        assert_eq!(inode(), first);
     }
 
     #[test]
@@ -267,7 +382,7 @@ mod tests {
         for n in 0..50_u8 {
             assert_eq!(blobs.verify(&Digest::of(&[n; 1000])).unwrap(), Condition::Sound);
         }
-        assert_eq!(files(&temp.path().join("cache/blobs/new")), 1, "only the gate's file is left");
+        assert_eq!(files(&temp.path().join("cache/blobs/new")), 0);
     }
 
     /// Not a test by itself: the process that `a_killed_writer_leaves_nothing_that_counts` kills.
@@ -291,8 +406,8 @@ mod tests {
             .unwrap()
             .status;
         assert!(!status.success());
-        assert_eq!(files(&cache.join("blobs")), 2, "the gate and the half-written blob");
+        assert_eq!(files(&cache.join("blobs")), 1, "the half-written blob");
         store(&temp);
-        assert_eq!(files(&cache.join("blobs")), 1, "the gate alone");
+        assert_eq!(files(&cache.join("blobs")), 0);
     }
 }

@@ -115,6 +115,11 @@ impl Folder {
         &self.path
     }
 
+    /// Its path for a message.
+    pub fn shown(&self) -> String {
+        self.path.display().to_string().escape_debug().to_string()
+    }
+
     /// The folder `name` within, made if it is missing.
     pub fn within(&self, name: &str) -> Result<Self, FolderError> {
         Self::open(self.path.join(name), self.variable)
@@ -123,9 +128,12 @@ impl Folder {
     /// An operation on the disk that failed, with what a person can do about it.
     pub fn failed(&self, attempt: impl Into<String>, cause: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
         let cause = cause.into();
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let said = cause.downcast_ref::<io::Error>();
+        // The standard library has no kind for this one.
+        let has_no_locks = said.and_then(io::Error::raw_os_error) == Some(rustix::io::Errno::NOLCK.raw_os_error());
+        let kind = if has_no_locks { Some(io::ErrorKind::Unsupported) } else { said.map(io::Error::kind) };
         let error = PortError::new(Fault::Io, attempt);
-        let (folder, variable) = (self.path.display().to_string().escape_debug().to_string(), self.variable);
+        let (folder, variable) = (self.shown(), self.variable);
         let error = match kind {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => error.hint(format!(
                 "the disk is full: make room where `{folder}` is, or set {variable} to a folder elsewhere"

@@ -5,31 +5,28 @@
 //! change. Changes hold a kernel lock alone, readers share it. A blob that is there already is compared with its digest before
 //! it is counted on, once for each file; a damaged one is replaced.
 
+mod care;
 mod checked;
 mod index;
+mod named;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
+    io::{Read, Write},
     path::PathBuf,
     sync::Arc,
-    thread,
-    time::Duration,
 };
 
 use rustix::fs::FlockOperation;
 use serde::Deserialize;
 use stave_archive::content::{Content, Span};
 use stave_lifecycle::{
-    image::{Descriptor, Image, ImageLayer, Index as ImageIndex},
+    image::{Descriptor, Image, ImageLayer},
     port::{
-        bases::{Base, Bases},
         cancel::Cancel,
         failure::{Fault, PortError},
-        observer::{Event, Level, Observer, Silent},
-        sink::{Sink, Stored},
+        observer::Observer,
     },
 };
 use stave_model::{
@@ -37,12 +34,14 @@ use stave_model::{
     target::Platform,
 };
 
-pub use self::index::Entry;
+pub use self::{care::Damage, index::Entry, named::NamedImage};
 use self::{checked::Checked, index::Index};
 use crate::{
-    blobs::{self, Condition, DiskBlobs},
+    blobs::{Condition, DiskBlobs},
+    files,
     folders::Folder,
-    staged::{Staging, lock, sync_folder},
+    locks::{self, Waiting},
+    staged::{Staging, sync_folder},
 };
 
 /// The largest `index.json` that is read, in bytes: tens of thousands of images.
@@ -53,11 +52,6 @@ const MAX_DOCUMENT: u64 = 4 << 20;
 const CHECKED: &str = "checked.json";
 /// The longest name, in bytes.
 const MAX_NAME: usize = 512;
-/// How often a lock that somebody else holds is tried again.
-const PAUSE: Duration = Duration::from_millis(20);
-/// After how many pauses people are told what is being waited for.
-const PATIENCE: u32 = 50;
-
 /// The images in a folder.
 #[derive(Debug, Clone)]
 pub struct ImageStore {
@@ -65,6 +59,7 @@ pub struct ImageStore {
     blobs: Folder,
     staging: Staging,
     cache: Option<DiskBlobs>,
+    waiting: Waiting,
 }
 
 /// The parts of a manifest that lead to other blobs.
@@ -91,11 +86,17 @@ impl ImageStore {
         let folder = data.within("images")?;
         let blobs = folder.within("blobs")?.within("sha256")?;
         let staging = Staging::open(&folder)?;
-        let store = Self { folder, blobs, staging, cache };
+        let store = Self { folder, blobs, staging, cache, waiting: Waiting::default() };
         if !store.folder.path().join("oci-layout").exists() {
             store.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         }
         Ok(store)
+    }
+
+    /// The same, telling whoever waits for others that change the store.
+    #[must_use]
+    pub fn telling(self, waiting: Waiting) -> Self {
+        Self { waiting, ..self }
     }
 
     /// Where it is: an OCI image layout.
@@ -108,9 +109,10 @@ impl ImageStore {
         Ok(self.index()?.entries())
     }
 
-    /// The image called `name` for `platform`, if there is one.
+    /// The image called `name` for `platform`, if there is one. Its layers are not compared with their digests:
+    /// [`ImageStore::get_whole`] is for whoever counts on them.
     pub fn get(&self, name: &str, platform: &Platform) -> Result<Option<Image>, PortError> {
-        let _lock = self.lock(FlockOperation::NonBlockingLockShared, &Silent, &Cancel::new())?;
+        let _lock = self.shared()?;
         self.index()?.find(name, platform).map(|entry| self.load(&entry)).transpose()
     }
 
@@ -144,7 +146,7 @@ impl ImageStore {
 
     /// Takes `name` from all its images; answers how many there were.
     pub fn remove(&self, name: &str) -> Result<usize, PortError> {
-        let _lock = self.lock(FlockOperation::NonBlockingLockExclusive, &Silent, &Cancel::new())?;
+        let _lock = self.alone()?;
         let mut index = self.index()?;
         let removed = index.remove(name);
         self.commit(&index, self.checked())?;
@@ -219,7 +221,7 @@ impl ImageStore {
 
     fn blob(&self, digest: &Digest) -> Result<Arc<dyn Content>, PortError> {
         let attempt = || format!("could not read {digest} from the image store");
-        let span = blobs::open(&self.place(digest)).map_err(|error| self.folder.failed(attempt(), error))?;
+        let span = files::open(&self.place(digest)).map_err(|error| self.folder.failed(attempt(), error))?;
         Ok(Arc::new(span.ok_or_else(|| damaged(attempt()))?))
     }
 
@@ -269,7 +271,7 @@ impl ImageStore {
         }
         let attempt = || format!("could not check {digest} in the image store");
         let failed = |error| self.folder.failed(attempt(), error);
-        let Some(there) = blobs::open(&place).map_err(failed)? else { return Ok(Condition::Missing) };
+        let Some(there) = files::open(&place).map_err(failed)? else { return Ok(Condition::Missing) };
         if !checked.knows(digest, &there) {
             if there.digest().map_err(failed)? != *digest {
                 fs::remove_file(&place).map_err(failed)?;
@@ -291,7 +293,7 @@ impl ImageStore {
         let Descriptor { digest, size, .. } = &layer.descriptor;
         let Some(cache) = &self.cache else { return Ok(false) };
         // What cannot be looked into is copied instead.
-        let Ok(Some(there)) = blobs::open(&cache.path(digest)) else { return Ok(false) };
+        let Ok(Some(there)) = files::open_used(&cache.path(digest)) else { return Ok(false) };
         let is_vouched_for = found == Condition::Missing && there.size() == *size && is_same(&layer.content, &there);
         if !is_vouched_for && (cache.verify(digest)? != Condition::Sound || there.size() != *size) {
             return Ok(false);
@@ -304,7 +306,7 @@ impl ImageStore {
     }
 
     fn put_bytes(&self, digest: &Digest, bytes: &[u8]) -> Result<(), PortError> {
-        let there = blobs::open(&self.place(digest)).ok().flatten();
+        let there = files::open(&self.place(digest)).ok().flatten();
         if there.is_some_and(|there| there.bytes(bytes.len() as u64).is_ok_and(|there| there == bytes)) {
             return Ok(());
         }
@@ -328,13 +330,13 @@ impl ImageStore {
     }
 
     fn checked(&self) -> Checked {
-        let span = blobs::open(&self.folder.path().join(CHECKED)).ok().flatten();
+        let span = files::open(&self.folder.path().join(CHECKED)).ok().flatten();
         Checked::parse(&span.and_then(|span| span.bytes(MAX_INDEX).ok()).unwrap_or_default())
     }
 
     fn index(&self) -> Result<Index, PortError> {
         let attempt = "could not read index.json of the image store";
-        let span = blobs::open(&self.folder.path().join("index.json"));
+        let span = files::open(&self.folder.path().join("index.json"));
         let Some(span) = span.map_err(|error| self.folder.failed(attempt, error))? else { return Ok(Index::empty()) };
         let bytes = span.bytes(MAX_INDEX).map_err(|error| self.folder.failed(attempt, error))?;
         Index::parse(&bytes).map_err(|error| {
@@ -344,27 +346,18 @@ impl ImageStore {
         })
     }
 
+    fn shared(&self) -> Result<File, PortError> {
+        let Waiting { observer, cancel } = &self.waiting;
+        self.lock(FlockOperation::NonBlockingLockShared, observer.as_ref(), cancel)
+    }
+
+    fn alone(&self) -> Result<File, PortError> {
+        let Waiting { observer, cancel } = &self.waiting;
+        self.lock(FlockOperation::NonBlockingLockExclusive, observer.as_ref(), cancel)
+    }
+
     fn lock(&self, operation: FlockOperation, observer: &dyn Observer, cancel: &Cancel) -> Result<File, PortError> {
-        let failed = |error| self.folder.failed("could not lock the image store", error);
-        let path = self.folder.path().join(".lock");
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(failed)?;
-        let mut pauses = 0;
-        loop {
-            match lock(&file, operation) {
-                Ok(()) => return Ok(file),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(failed(error)),
-            }
-            cancel.check()?;
-            pauses += 1;
-            if pauses == PATIENCE {
-                let text = "waiting for another process that works on the image store".to_owned();
-                observer.observe(Event::Note(Level::Info, text));
-            }
-            thread::sleep(PAUSE);
-        }
+        locks::take(&self.folder, ".lock", operation, "works on the image store", observer, cancel)
     }
 }
 
@@ -385,62 +378,6 @@ fn check_name(name: &str) -> Result<(), PortError> {
     }
     let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
     Err(PortError::new(Fault::InvalidInput, format!("`{shown}` is not a name for an image")))
-}
-
-/// The store as the place where one image goes, under a name.
-#[derive(Debug, Clone)]
-pub struct NamedImage {
-    store: ImageStore,
-    name: String,
-}
-
-impl NamedImage {
-    /// What is called `name`, or is going to be, in `store`.
-    pub fn new(store: ImageStore, name: impl Into<String>) -> Self {
-        Self { store, name: name.into() }
-    }
-}
-
-impl Sink for NamedImage {
-    fn describe(&self) -> String {
-        format!("{} in the image store", self.name)
-    }
-
-    fn put(&self, image: &Image, observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        Ok(Stored { digest: self.store.put(&self.name, image, observer, cancel)? })
-    }
-
-    fn holds_platforms(&self) -> bool {
-        true
-    }
-
-    fn put_platforms(&self, images: &[Image], observer: &dyn Observer, cancel: &Cancel) -> Result<Stored, PortError> {
-        for image in images {
-            self.store.put(&self.name, image, observer, cancel)?;
-        }
-        // A name has an image for each platform here; what the index would be is what it becomes where it is sent to.
-        Ok(Stored { digest: ImageIndex::of(images).descriptor().digest })
-    }
-}
-
-impl Bases for NamedImage {
-    fn base(&self, platform: &Platform) -> Result<Base, PortError> {
-        let name = self.name.clone();
-        if let Some(image) = self.store.get(&name, platform)? {
-            let reference = format!("{name}@{}", image.digest());
-            return Ok(Base { image, name, reference });
-        }
-        let entries = self.store.list()?;
-        let others = entries.iter().filter(|entry| entry.name == name).map(|entry| entry.platform.to_string());
-        let others: Vec<String> = others.collect();
-        let shown = name.escape_debug();
-        Err(if others.is_empty() {
-            PortError::new(Fault::NotFound, format!("there is no image `{shown}` in the image store"))
-        } else {
-            let hint = format!("it is there for {}", others.join(", "));
-            PortError::new(Fault::NotFound, format!("the image `{shown}` is not there for {platform}")).hint(hint)
-        })
-    }
 }
 
 #[cfg(test)]

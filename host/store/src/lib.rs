@@ -11,9 +11,14 @@
 //! | [`blobs`] | bytes by their digest |
 //! | [`results`] | small results by their key |
 //! | [`images`] | images by name and platform, as an OCI image layout |
+//! | [`locks`] | who may use and change all this at the same time |
+//! | [`tidy`] | what goes when there is too much |
 
 pub mod blobs;
+mod files;
 pub mod folders;
 pub mod images;
+pub mod locks;
 pub mod results;
 pub mod staged;
+pub mod tidy;

@@ -9,11 +9,11 @@ use std::{
     path::PathBuf,
 };
 
-use stave_archive::content::Content;
+use stave_archive::content::{Content, Span};
 use stave_lifecycle::port::{blobs::Results, failure::PortError};
 use stave_model::digest::{Digest, Key};
 
-use crate::{blobs, folders::Folder, staged::Staging};
+use crate::{blobs::Condition, files, folders::Folder, staged::Staging};
 
 /// The largest result that is kept, in bytes.
 pub const MAX_RESULT: usize = 4 << 20;
@@ -36,7 +36,28 @@ impl DiskResults {
         Ok(Self { folder, staging })
     }
 
-    fn path(&self, key: &Digest) -> PathBuf {
+    /// Reads a result and compares. A damaged one is removed; it is a miss anyhow.
+    pub fn verify(&self, key: &Digest) -> Condition {
+        match files::open_to_check(&self.path(key)) {
+            Ok(None) => return Condition::Missing,
+            Ok(Some(span)) if value(key, &span).is_some() => return Condition::Sound,
+            _ => {}
+        }
+        let _ = fs::remove_file(self.path(key));
+        Condition::Damaged
+    }
+
+    /// Every result that has its place.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (Digest, fs::Metadata)> {
+        let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        let folders = entries(self.folder.path().to_owned()).filter(|folder| folder.file_name().len() == 2);
+        folders.flat_map(move |folder| entries(folder.path())).filter_map(|entry| {
+            let key = Digest::from_hex(entry.file_name().to_str()?).ok()?;
+            Some((key, entry.metadata().ok()?))
+        })
+    }
+
+    pub(crate) fn path(&self, key: &Digest) -> PathBuf {
         let hex = key.hex();
         self.folder.path().join(&hex[..2]).join(hex)
     }
@@ -56,10 +77,7 @@ impl DiskResults {
 
 impl Results for DiskResults {
     fn get(&self, key: &Digest) -> Option<Vec<u8>> {
-        let span = blobs::open(&self.path(key)).ok()??;
-        let bytes = span.bytes((MAX_RESULT + CHECK) as u64).ok()?;
-        let (line, value) = bytes.split_at_checked(CHECK)?;
-        (line == format!("{}\n", check(key, value)).as_bytes()).then(|| value.to_vec())
+        value(key, &files::open_used(&self.path(key)).ok()??)
     }
 
     fn put(&self, key: &Digest, value: &[u8]) {
@@ -68,6 +86,13 @@ impl Results for DiskResults {
             let _ = self.try_put(key, value);
         }
     }
+}
+
+/// The value of a key in a file that has the right check.
+fn value(key: &Digest, span: &Span) -> Option<Vec<u8>> {
+    let bytes = span.bytes((MAX_RESULT + CHECK) as u64).ok()?;
+    let (line, value) = bytes.split_at_checked(CHECK)?;
+    (line == format!("{}\n", check(key, value)).as_bytes()).then(|| value.to_vec())
 }
 
 /// Binds a value to its key.
@@ -112,7 +137,7 @@ mod tests {
         results.put(&key, b"value");
         let good = fs::read(results.path(&key)).unwrap();
         let set = |bytes: &[u8]| {
-            fs::remove_file(results.path(&key)).unwrap();
+            let _ = fs::remove_file(results.path(&key));
             fs::write(results.path(&key), bytes).unwrap();
         };
         for at in 0..good.len() {
@@ -128,5 +153,8 @@ mod tests {
         results.put(&other, b"another value");
         fs::rename(results.path(&other), results.path(&key)).unwrap();
         assert_eq!(results.get(&key), None, "swapped with another");
+        assert_eq!((results.verify(&key), results.verify(&key)), (Condition::Damaged, Condition::Missing));
+        set(&good);
+        assert_eq!(results.verify(&key), Condition::Sound);
     }
 }

@@ -6,19 +6,22 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
-use crate::folders::{Folder, FolderError};
+use crate::{
+    files::libc_nofollow,
+    folders::{Folder, FolderError},
+};
 
 /// The folder in which files wait for their names.
 const WAITING: &str = "new";
-/// The file whose lock keeps the sweep away from files that exist but are not locked yet.
-const GATE: &str = ".gate";
+/// How often a file is begun again that somebody swept away before it was locked.
+const TRIES: usize = 1000;
 
 /// The place within a folder where files are staged.
 #[derive(Debug, Clone)]
@@ -32,35 +35,35 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Begins a file.
+    /// Begins a file. Nobody is waited for: between making a file and locking it somebody may take it for a leftover, and
+    /// then another one is made.
     pub fn create(&self) -> io::Result<Staged> {
-        let gate = self.gate()?;
-        lock(&gate, FlockOperation::LockShared)?;
-        let file = tempfile::Builder::new().prefix("").suffix(".part").tempfile_in(self.0.path())?;
-        lock(file.as_file(), FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Staged(file))
+        for _ in 0..TRIES {
+            let file = tempfile::Builder::new().prefix("").suffix(".part").tempfile_in(self.0.path())?;
+            match lock(file.as_file(), FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if file.as_file().metadata()?.nlink() > 0 => return Ok(Staged(file)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+        Err(io::Error::other(format!("{TRIES} new files were taken away by other processes")))
     }
 
     /// Removes leftovers. Failing to is no reason to stop: the next run tries again.
     fn sweep(&self) {
-        let Ok(gate) = self.gate() else { return };
-        if lock(&gate, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return;
-        }
         for entry in fs::read_dir(self.0.path()).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "part") {
                 continue;
             }
             let options = OpenOptions::new().read(true).custom_flags(libc_nofollow()).open(&path);
-            if options.is_ok_and(|file| lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()) {
+            // The lock is held until the name is gone: who made the file sees one or the other.
+            if let Ok(file) = options
+                && lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
                 let _ = fs::remove_file(&path);
             }
         }
-    }
-
-    fn gate(&self) -> io::Result<File> {
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.0.path().join(GATE))
     }
 }
 
@@ -97,13 +100,8 @@ impl Write for Staged {
 }
 
 /// Takes or drops a kernel lock.
-pub(crate) fn lock(file: &File, operation: FlockOperation) -> io::Result<()> {
+fn lock(file: &File, operation: FlockOperation) -> io::Result<()> {
     flock(file, operation).map_err(io::Error::from)
-}
-
-/// `O_NOFOLLOW`, as the standard library wants it.
-pub(crate) fn libc_nofollow() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }
 
 /// Flushes a folder's names to the disk.
@@ -118,8 +116,7 @@ mod tests {
 
     fn names(folder: &Folder) -> Vec<String> {
         let entries = fs::read_dir(folder.path().join(WAITING)).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name != GATE).collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -134,6 +131,27 @@ mod tests {
         assert_eq!(names(&folder).len(), 1, "the leftover is gone, the file in progress is not");
         working.publish(&folder.path().join("done"), 0o444).unwrap();
         assert_eq!(fs::read(folder.path().join("done")).unwrap(), b"going on");
+        assert_eq!(names(&folder), [""; 0]);
+    }
+
+    #[test]
+    fn nobody_who_sweeps_takes_a_file_from_who_writes_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path().join("cache"), CACHE_VARIABLE).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let folder = &folder;
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let mut staged = Staging::open(folder).unwrap().create().unwrap();
+                        staged.write_all(b"whole").unwrap();
+                        let name = folder.path().join(format!("{writer}-{round}"));
+                        staged.publish(&name, 0o444).unwrap();
+                        assert_eq!(fs::read(name).unwrap(), b"whole");
+                    }
+                });
+            }
+        });
         assert_eq!(names(&folder), [""; 0]);
     }
 

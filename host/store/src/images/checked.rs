@@ -36,6 +36,11 @@ impl Checked {
         }
     }
 
+    /// What to keep of all that is known. None if that is what was kept before.
+    pub(super) fn all_bytes(&self) -> Option<Vec<u8>> {
+        self.is_new.then(|| serde_json::to_vec(&self.marks).ok()).flatten()
+    }
+
     /// What to keep of the blobs that are in use. None if that is what was kept before.
     pub(super) fn bytes(&mut self, used: &BTreeSet<Digest>) -> Option<Vec<u8>> {
         let before = self.marks.len();

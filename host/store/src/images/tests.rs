@@ -1,14 +1,21 @@
 //! Tests of the image store as its users see it.
 
 use std::{
+    fs::OpenOptions,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use stave_archive::content::Bytes;
 use stave_lifecycle::{
     image::{LAYER, MANIFEST},
-    port::blobs::Blobs,
+    port::{
+        bases::Bases as _,
+        blobs::Blobs,
+        observer::{Event, Silent},
+    },
 };
 
 use super::*;
@@ -157,13 +164,88 @@ fn damage_that_two_names_share_is_healed() {
     damage(&store.place(&digest));
     assert_ne!(fs::read(home.cache().path(&digest)).unwrap(), b"base", "they are one file");
     // The bytes that are at hand are the damaged ones: nobody can heal it with them, and nobody is lied to.
-    own.layers[0].content = Arc::new(home.cache().get(&digest).unwrap().unwrap());
     assert_eq!(put(&store, "app", &own).unwrap_err().fault, Fault::Integrity);
     // The next build makes the layer again.
     assert!(home.cache().get(&digest).unwrap().is_none());
     own.layers[0].content = Arc::new(kept(&home, b"base"));
     put(&store, "app", &own).unwrap();
     assert_eq!(fs::read(store.place(&digest)).unwrap(), b"base");
+}
+
+#[test]
+fn who_counts_on_an_image_gets_it_whole_or_not_at_all() {
+    let home = Home::new();
+    let (store, image) = (home.store(), image("amd64", &["base", "app"]));
+    put(&store, "app", &image).unwrap();
+    let amd64 = Platform::linux("amd64");
+    let whole = || store.get_whole("app", &amd64);
+    assert_eq!(whole().unwrap().unwrap().digest(), image.digest());
+    assert!(store.get_whole("other", &amd64).unwrap().is_none());
+    let blobs = [image.digest(), image.config_descriptor().digest, image.layers[1].descriptor.digest];
+    let good = blobs.map(|digest| fs::read(store.place(&digest)).unwrap());
+    for (digest, bytes) in blobs.into_iter().zip(&good) {
+        // Nobody has the right bytes.
+        damage(&store.place(&digest));
+        assert_eq!(whole().unwrap_err().fault, Fault::Integrity);
+        let (checked, _, damaged) = store.verify().unwrap();
+        let names = vec!["app".to_owned()];
+        assert_eq!(damaged, [Damage { digest, images: names.clone(), healed: false }]);
+        assert_eq!(checked, if digest == image.digest() { 1 } else { 4 });
+        // The cache has them.
+        kept(&home, bytes);
+        assert_eq!(whole().unwrap().unwrap().digest(), image.digest());
+        assert_eq!(store.verify().unwrap().2, []);
+        fs::remove_file(store.place(&digest)).unwrap();
+        assert_eq!(store.verify().unwrap().2, [Damage { digest, images: names, healed: true }]);
+        assert_eq!(blobs.map(|digest| fs::read(store.place(&digest)).unwrap()), good);
+    }
+}
+
+#[test]
+fn what_images_are_made_of_is_live_and_what_their_bases_say() {
+    let home = Home::new();
+    let (store, base) = (home.store(), image("amd64", &["base"]));
+    let reference = format!("registry.example.com/base@{}", base.digest());
+    let label = serde_json::json!({ "runImage": { "topLayer": "", "reference": reference } }).to_string();
+    let mut app = image("amd64", &["base", "app"]);
+    let mut config: serde_json::Value = serde_json::from_slice(&app.config).unwrap();
+    config["config"]["Labels"][stave_model::image::LIFECYCLE_LABEL] = label.into();
+    app = Image::new(app.platform, serde_json::to_vec(&config).unwrap(), app.layers);
+    put(&store, "app", &app).unwrap();
+    kept(&home, &base.manifest);
+    let live = store.live().unwrap();
+    let layers = app.layers.iter().map(|layer| layer.descriptor.digest);
+    let of_app = layers.chain([app.digest(), app.config_descriptor().digest]);
+    assert_eq!(live, of_app.chain([base.digest(), base.config_descriptor().digest]).collect());
+    store.remove("app").unwrap();
+    assert!(store.live().unwrap().is_empty());
+}
+
+#[test]
+fn whoever_waits_for_the_store_says_so() {
+    struct Ear(std::sync::mpsc::Sender<Event>);
+    impl Observer for Ear {
+        fn observe(&self, event: Event) {
+            let _ = self.0.send(event);
+        }
+    }
+    let home = Home::new();
+    let (sender, heard) = std::sync::mpsc::channel();
+    let store = home.store().telling(Waiting::new(Arc::new(Ear(sender)), Cancel::new()));
+    put(&store, "app", &image("amd64", &["base"])).unwrap();
+    let waits: [&(dyn Fn() + Sync); 3] =
+        [&|| drop(store.get("app", &Platform::linux("amd64")).unwrap()), &|| drop(store.verify().unwrap()), &|| {
+            assert_eq!(store.remove("app").unwrap(), 1);
+        }];
+    for wait in waits {
+        let held = home.store().alone().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(wait);
+            let Event::Note(_, text) = heard.recv().unwrap() else { panic!("another event") };
+            assert_eq!(text, "waiting for another stave that works on the image store");
+            drop(held);
+        });
+    }
 }
 
 #[test]
@@ -189,7 +271,7 @@ fn a_blob_is_read_again_only_if_its_file_is_another() {
     let digest = image.layers[0].descriptor.digest;
     put(&store, "app", &image).unwrap();
     let known = fs::read(store.folder.path().join(CHECKED)).unwrap();
-    let there = || blobs::open(&store.place(&digest)).unwrap().unwrap();
+    let there = || files::open(&store.place(&digest)).unwrap().unwrap();
     assert!(Checked::parse(&known).knows(&digest, &there()));
     put(&store, "app", &image).unwrap();
     assert_eq!(fs::read(store.folder.path().join(CHECKED)).unwrap(), known);
