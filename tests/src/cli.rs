@@ -20,12 +20,13 @@ fn the_help_says_what_there_is() {
       detect       Find the buildpacks that an app would be built with, and say why; nothing is built
       stack        Compose and list stacks: the base images that apps are put on
       buildpack    Build, publish and inspect buildpacks
-      images       List the images in the image store
+      images       List the images in the image store, and remove some
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
       sbom         Take out what is known of an image's contents
       verify       Build an image's source again and compare
       export       Send an image from the image store somewhere else
+      cache        Look after the cache: what it holds, whether it is sound, and what of it goes
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -235,7 +236,7 @@ fn a_configuration_is_read_strictly() {
         |
       1 | registry = 1
         | ^^^^^^^^
-      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `ca-bundles`
+      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `cache`, `ca-bundles`
     ");
 }
 

@@ -29,6 +29,7 @@ mod reproducible;
 mod sandbox;
 mod sbom;
 mod small_buildpacks;
+mod store;
 mod twins;
 mod variations;
 mod verify;

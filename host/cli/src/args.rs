@@ -1,5 +1,6 @@
 //! What can be typed. Doc comments here are the help texts.
 
+pub(crate) mod cache;
 mod publish;
 mod recipe;
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use stave_model::target::Platform;
 
+pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
@@ -55,7 +57,7 @@ pub(crate) enum Command {
     /// Build, publish and inspect buildpacks
     #[command(subcommand)]
     Buildpack(BuildpackCommand),
-    /// List the images in the image store
+    /// List the images in the image store, and remove some
     Images(Images),
     /// Show what an image is made of
     Inspect(Inspect),
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Send an image from the image store somewhere else
     Export(Export),
+    /// Look after the cache: what it holds, whether it is sound, and what of it goes
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -199,7 +204,10 @@ pub(crate) struct BuildpackInspect {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Images {
+    #[command(subcommand)]
+    pub(crate) command: Option<ImagesCommand>,
     /// How to print them
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,

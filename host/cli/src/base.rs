@@ -163,8 +163,16 @@ fn composed(workshop: &Workshop, stack: Defined, platform: &Platform) -> Result<
     let kept = NamedImage::new(workshop.images.clone(), stack.name.clone());
     let failed =
         |error| Exit::new(ANALYZE, anyhow::Error::new(error).context("could not read the stack that was composed"));
-    if workshop.images.get(&stack.name, platform).map_err(failed)?.is_none() {
-        let id = &stack.definition.id;
+    let id = &stack.definition.id;
+    let found = match workshop.images.get_whole(&stack.name, platform) {
+        Err(error) if error.fault == Fault::Integrity => {
+            let note = format!("the stack {id} that was composed for {platform} is damaged ({error})");
+            workshop.ui.observe(Event::Note(Level::Warning, note));
+            None
+        }
+        found => found.map_err(failed)?,
+    };
+    if found.is_none() {
         let note = format!("composing the stack {id} for {platform}: this is done once");
         workshop.ui.observe(Event::Note(Level::Info, note));
         keep(workshop, &compose(workshop, &stack.definition)?, &stack.name)?;

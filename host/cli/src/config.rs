@@ -9,10 +9,21 @@ use serde::Deserialize;
 use stave_distro::sources::Mirrors;
 use stave_oci::component::names::Namespaces;
 
-use crate::exit::{Exit, USAGE};
+use crate::{
+    args::cache::Size,
+    exit::{Exit, USAGE},
+};
 
 /// The largest configuration that is read, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
+
+/// `[cache]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Cache {
+    /// How large the cache may become; what was not used for longest goes after the run that makes it larger.
+    pub(crate) max_size: Option<Size>,
+}
 
 /// A whole `config.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) namespaces: Namespaces,
     /// Image registries, as host or host:port, that are spoken to without TLS. Those on this machine always are.
     pub(crate) insecure_registries: Vec<String>,
+    /// `[cache]`: how large the cache may become.
+    pub(crate) cache: Cache,
     /// More certificate authorities to trust: PEM files.
     pub(crate) ca_bundles: Vec<PathBuf>,
 }

@@ -9,7 +9,13 @@ use stave_lifecycle::{
 };
 use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::Credentials};
 use stave_packages::{Packages, machine::Machine};
-use stave_store::{blobs::DiskBlobs, folders::Folder, images::ImageStore, results::DiskResults};
+use stave_store::{
+    blobs::DiskBlobs,
+    folders::Folder,
+    images::ImageStore,
+    locks::{Turn, Waiting},
+    results::DiskResults,
+};
 use stave_transport::{
     client::{Client, Options},
     proxy::Proxies,
@@ -40,16 +46,20 @@ pub(crate) struct Workshop {
     pub(crate) images: ImageStore,
     /// The way to the network.
     pub(crate) client: Client,
+    /// The right to use the cache, beside others or alone.
+    pub(crate) turn: Turn,
 }
 
 impl Workshop {
-    /// Opens the user's folders; nothing is fetched or compiled yet.
-    pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel) -> Result<Self, Exit> {
+    /// Opens the user's folders; nothing is fetched or compiled yet. Whoever throws things out of the cache must be `alone` in it.
+    pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel, alone: bool) -> Result<Self, Exit> {
         let config = Config::read(global.config.as_ref())?;
         let variable = |name: &str| std::env::var_os(name);
         let cache = Folder::cache(variable).map_err(PortError::from)?;
         let data = Folder::data(variable).map_err(PortError::from)?;
-        let blobs = DiskBlobs::open(&cache)?;
+        let waiting = Waiting::new(ui.clone(), cancel.clone());
+        let turn = if alone { Turn::alone(&cache, &waiting)? } else { Turn::beside_others(&cache, &waiting)? };
+        let blobs = DiskBlobs::open(&cache)?.telling(waiting.clone());
         let client = Client::new(Options {
             ca_bundles: config.ca_bundles.clone(),
             proxies: Proxies::read(|name| std::env::var(name).ok()),
@@ -59,13 +69,14 @@ impl Workshop {
         });
         Ok(Self {
             results: DiskResults::open(&cache)?,
-            images: ImageStore::open(&data, Some(blobs.clone()))?,
+            images: ImageStore::open(&data, Some(blobs.clone()))?.telling(waiting),
             blobs: Arc::new(blobs),
             ui,
             cancel,
             config,
             cache,
             client,
+            turn,
         })
     }
 

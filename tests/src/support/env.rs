@@ -119,6 +119,7 @@ impl TestEnv {
         for path in files.keys() {
             let is_waiting = path.starts_with("cache/scratch/")
                 || path.starts_with("tmp/")
+                // The kept cache of tests may be an earlier program's, which had a file of this name.
                 || path.contains("/new/") && !path.ends_with("/.gate")
                 || [".part", ".partial", ".tmp"].iter().any(|ending| path.ends_with(ending));
             assert!(!is_waiting, "left behind: {path}");

@@ -1,12 +1,40 @@
-//! `stave images`: what is in the image store.
+//! `stave images`: what is in the image store, and what goes out of it.
 
 use serde::Serialize;
+use stave_oci::reference::Reference;
 
 use crate::{
-    args::{Images, Output},
-    exit::{Exit, GENERAL},
+    args::{Images, Output, cache::ImagesRemove},
+    exit::{Exit, GENERAL, USAGE},
+    ui::bytes,
     workshop::Workshop,
 };
+
+/// Takes names out of the store: all of them, or none if one is not there.
+pub(crate) fn remove(workshop: &Workshop, arguments: &ImagesRemove) -> Result<(), Exit> {
+    let mut names: Vec<String> = Vec::new();
+    let there = workshop.images.list()?;
+    for text in &arguments.names {
+        let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
+        // A stack that was composed has a name as it is.
+        let name = if there.iter().any(|entry| entry.name == *text) { text.clone() } else { reference.to_string() };
+        if !there.iter().any(|entry| entry.name == name) {
+            let exit = Exit::new(GENERAL, format!("there is no image `{name}` in the image store"));
+            return Err(exit.hint("`stave images` lists what there is"));
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let before = workshop.images.size();
+        let count = workshop.images.remove(&name)?;
+        let freed = before.saturating_sub(workshop.images.size());
+        let images = if count == 1 { "1 image".to_owned() } else { format!("{count} images") };
+        workshop.ui.result(&format!("removed {name} ({images}, {})", bytes(freed)));
+    }
+    Ok(())
+}
 
 /// One line of the list.
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod buildpack;
+mod cache;
 mod detect;
 mod export;
 mod images;
@@ -17,7 +18,7 @@ use clap::CommandFactory;
 use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
-    args::{BuildpackCommand, Cli, Command, SbomCommand, StackCommand},
+    args::{BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand, StackCommand},
     exit::{Exit, GENERAL},
     interrupt,
     ui::Ui,
@@ -37,20 +38,34 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
         _ => {}
     }
     interrupt::watch(cancel).map_err(|error| Exit::new(GENERAL, error))?;
-    let workshop = Workshop::open(&cli.global, Arc::clone(ui), cancel.clone())?;
+    let is_alone = matches!(&cli.command, Command::Cache(CacheCommand::Gc(_)));
+    let workshop = Workshop::open(&cli.global, Arc::clone(ui), cancel.clone(), is_alone)?;
     interrupt::wake(&workshop.client).map_err(|error| Exit::new(GENERAL, error))?;
-    match cli.command {
-        Command::Build(arguments) => build::run(&workshop, &arguments),
-        Command::Detect(arguments) => detect::run(&workshop, &arguments),
-        Command::Stack(StackCommand::Create(arguments)) => stack::create(&workshop, &arguments),
-        Command::Images(arguments) => images::run(&workshop, &arguments),
-        Command::Inspect(arguments) => inspect::run(&workshop, &arguments),
-        Command::Rebase(arguments) => rebase::run(&workshop, &arguments),
-        Command::Sbom(SbomCommand::Download(arguments)) => sbom::download(&workshop, &arguments),
-        Command::Verify(arguments) => verify::run(&workshop, &arguments),
-        Command::Export(arguments) => export::run(&workshop, &arguments),
-        Command::Buildpack(BuildpackCommand::Publish(arguments)) => buildpack::publish::run(&workshop, &arguments),
-        Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(&workshop, &arguments),
+    run_in(&workshop, cli.command)?;
+    cache::keep_small(&workshop);
+    Ok(())
+}
+
+/// Does what needs a workshop.
+fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Build(arguments) => build::run(workshop, &arguments),
+        Command::Detect(arguments) => detect::run(workshop, &arguments),
+        Command::Stack(StackCommand::Create(arguments)) => stack::create(workshop, &arguments),
+        Command::Images(arguments) => match &arguments.command {
+            Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),
+            None => images::run(workshop, &arguments),
+        },
+        Command::Inspect(arguments) => inspect::run(workshop, &arguments),
+        Command::Rebase(arguments) => rebase::run(workshop, &arguments),
+        Command::Sbom(SbomCommand::Download(arguments)) => sbom::download(workshop, &arguments),
+        Command::Verify(arguments) => verify::run(workshop, &arguments),
+        Command::Export(arguments) => export::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Publish(arguments)) => buildpack::publish::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(workshop, &arguments),
+        Command::Cache(CacheCommand::Info(arguments)) => cache::info(workshop, &arguments),
+        Command::Cache(CacheCommand::Verify(arguments)) => cache::verify(workshop, &arguments),
+        Command::Cache(CacheCommand::Gc(arguments)) => cache::gc(workshop, &arguments),
         Command::Completions { .. } | Command::Buildpack(_) => Ok(()),
     }
 }

@@ -1,0 +1,485 @@
+//! The store: used by many at once, killed, damaged and tidied, and sound after all of it.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File, OpenOptions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
+
+use crate::support::{
+    env::{TestEnv, listing},
+    filters,
+    guests::{self, guest},
+    images::checked_here,
+    process::{Outcome, Running, run, stave},
+    tools::tool,
+};
+
+/// How many builds there are at once.
+const CROWD: usize = 16;
+/// How often they come.
+const ROUNDS: usize = 3;
+/// Calls by which something in the store changes, and about how many of each a build makes.
+const CALLS: [(&str, u64); 5] = [
+    ("openat", 150),
+    ("mkdir,mkdirat,fchmod", 12),
+    ("rename,renameat,renameat2,link,linkat", 12),
+    ("fsync,fdatasync", 8),
+    ("write,pwrite64", 200),
+];
+
+/// Numbers that are the same in each run (xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// A world with an app and a builder.
+fn world() -> (TestEnv, [&'static str; 4]) {
+    let env = TestEnv::empty();
+    let arguments = guests::builder(&env, &guest("hostile"));
+    (env, arguments)
+}
+
+/// What the program says of the store for programs.
+#[track_caller]
+fn verified(env: &TestEnv) -> Value {
+    serde_json::from_str(&env.run(&["cache", "verify", "--output", "json"]).succeeds().stdout).unwrap()
+}
+
+/// The image of a name, everything that it promises being checked.
+#[track_caller]
+fn exported(env: &TestEnv, name: &str) -> String {
+    let folder = env.work().join("out");
+    let _ = fs::remove_dir_all(&folder);
+    env.run(&["export", name, "--to", "oci:out"]).succeeds();
+    checked_here(&folder).digest().to_string()
+}
+
+#[test]
+fn a_crowd_that_is_killed_leaves_the_store_sound() {
+    let (env, build) = world();
+    let digest = env.run(&[&build[..], &["--tag", "first"]].concat()).succeeds().result().to_owned();
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let mut killed = 0;
+    for round in 0..ROUNDS {
+        let mut commands = Vec::new();
+        for member in 0..CROWD {
+            // Every other one goes to its end.
+            let (calls, many) = CALLS[usize::try_from(numbers.below(CALLS.len() as u64)).unwrap()];
+            let moment = numbers.below(many) + 1;
+            let mut command = if member % 2 == 0 {
+                let mut command = env.command(tool("strace").get_program());
+                command.args(["--follow-forks", "--quiet=all", "--output=/dev/null", &format!("--trace={calls}")]);
+                command.arg(format!("--inject={calls}:signal=SIGKILL:when={moment}")).arg(stave());
+                command
+            } else {
+                env.command(stave())
+            };
+            // Some find everything there, and some make it anew beside the others.
+            let tag = format!("app-{round}-{}", member / 4);
+            command.args(build).args(["--tag", &tag, "--env", &format!("BP_HOSTILE=none-{round}")]);
+            if member % 3 == 0 {
+                command.arg("--clear-cache");
+            }
+            commands.push((member, command));
+        }
+        let outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
+            let started: Vec<_> =
+                commands.iter_mut().map(|(member, command)| scope.spawn(move || (*member, run(command)))).collect();
+            started.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        for (member, outcome) in outcomes {
+            match outcome.code {
+                None if member % 2 == 0 => killed += 1,
+                Some(0) => assert_eq!(outcome.result(), digest, "round {round}, member {member}"),
+                _ => panic!("round {round}, member {member}: {}{}", outcome.stdout, outcome.stderr),
+            }
+        }
+        assert_eq!(verified(&env)["damaged"], Value::Array(Vec::new()), "round {round}");
+    }
+    assert!(killed >= ROUNDS * CROWD / 8, "only {killed} were killed");
+    // What the dead left is gone with the next ones.
+    env.run(&["cache", "gc"]).succeeds();
+    assert_eq!(exported(&env, "app-0-0"), digest);
+    env.assert_nothing_half_written();
+}
+
+/// The files of the store that hold something, for which a flipped bit matters.
+fn stored(env: &TestEnv) -> Vec<PathBuf> {
+    let files = listing(env.root()).into_keys();
+    let holds = |path: &String| {
+        let places = ["cache/blobs/sha256/", "cache/results/", "cache/code/", "data/images/blobs/"];
+        places.iter().any(|place| path.starts_with(place))
+    };
+    files.filter(holds).map(|path| env.root().join(path)).collect()
+}
+
+/// Flips one bit of a file, as a program that runs amok would.
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = at % bytes.len();
+    bytes[at] ^= 0x10;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// T7: whatever is flipped in the store, the next build finds it where it uses it, and makes the same image.
+#[test]
+fn t7_a_flipped_bit_in_anything_stored_is_found_on_use_and_healed() {
+    let (env, build) = world();
+    let digest = env.run(&build).succeeds().result().to_owned();
+    let files = stored(&env);
+    assert!(files.len() > 15, "{files:?}");
+    for (number, path) in files.iter().enumerate().filter(|(_, path)| path.exists()) {
+        flip(path, number * 131);
+        let outcome = env.run(&build);
+        assert_eq!(outcome.code, Some(0), "{}: {}", path.display(), outcome.stderr);
+        assert_eq!(outcome.result(), digest, "{}", path.display());
+        assert_eq!(exported(&env, "app"), digest, "{}", path.display());
+    }
+    // What no build used is found by who reads everything, and all is well after that.
+    env.run(&["cache", "verify"]);
+    assert_eq!(verified(&env)["damaged"], Value::Array(Vec::new()));
+    env.assert_nothing_half_written();
+}
+
+#[test]
+fn verify_says_what_was_damaged_and_what_became_of_it() {
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    env.run(&build).succeeds();
+    insta::assert_snapshot!(counts_hidden(&env.run(&["cache", "verify"]).succeeds().stdout), @"
+    blobs [N] sound [SIZE]
+    results [N] sound [SIZE]
+    code [N] sound [SIZE]
+    images [N] sound [SIZE]
+    ");
+    let files = stored(&env);
+    let first = |place: &str, ending: &str| {
+        let is_it = |path: &&PathBuf| {
+            let path = path.to_str().unwrap();
+            path.contains(place) && path.ends_with(ending)
+        };
+        files.iter().find(is_it).unwrap()
+    };
+    // The image's copy and the cache's are one file, and that is flipped; a document is the image store's alone.
+    let index = fs::read_to_string(env.data().join("images/index.json")).unwrap();
+    let manifest =
+        serde_json::from_str::<Value>(&index).unwrap()["manifests"][0]["digest"].as_str().unwrap()[7..].to_owned();
+    for path in [first("cache/results/", ""), first("cache/code/", ".cwasm"), first("images/blobs/", &manifest)] {
+        flip(path, 40);
+    }
+    let outcome = env.run(&["cache", "verify"]).ends_with(1);
+    insta::assert_snapshot!(format!("{}{}", counts_hidden(&outcome.stdout), outcome.stderr), @"
+    blobs [N] sound [SIZE]
+    results [N] sound [SIZE]
+    code [N] sound [SIZE]
+    images [N] sound [SIZE]
+    damaged result sha256:[HEX]: removed: it is made or fetched again
+    damaged code sha256:[HEX]: removed: it is made or fetched again
+    damaged image blob sha256:[HEX]: needed by app:latest
+    error: 3 damaged things were found
+    hint: build these images again, or take their names away: `stave images remove NAME`
+    ");
+    let outcome = env.run(&["inspect", "app"]).ends_with(32);
+    insta::assert_snapshot!(outcome.failure(), @"
+    error: could not read sha256:[HEX] of the image `app:latest`
+    hint: `stave images` lists what there is
+    hint: the image store is damaged there: build the image again
+    ");
+    env.run(&build).succeeds();
+    env.run(&["cache", "verify"]).succeeds();
+}
+
+/// Lines without the numbers that differ from build to build, and without the columns.
+fn counts_hidden(text: &str) -> String {
+    let word = |word: &str| if word.parse::<u64>().is_ok() { "[N]".to_owned() } else { word.to_owned() };
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // A size keeps its number: a filter knows it.
+        let numbers = words.iter().enumerate().map(|(at, text)| {
+            let is_size = words.get(at + 1).is_some_and(|unit| ["B", "kB", "MB", "GB"].contains(unit));
+            if is_size { (*text).to_owned() } else { word(text) }
+        });
+        numbers.collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).fold(String::new(), |all, line| all + &line + "\n")
+}
+
+/// Takes a kernel lock as another process would.
+fn hold(path: &Path, operation: FlockOperation) -> File {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
+    flock(&file, operation).unwrap();
+    file
+}
+
+#[test]
+fn nobody_waits_without_saying_so() {
+    let (env, build) = world();
+    env.run(&build).succeeds();
+    let (cache, images) = (env.cache(), env.data().join("images"));
+    let locks = [cache.join(".turnstile"), cache.join(".lock"), images.join(".lock")];
+    let found = [listing(&cache), listing(&env.data())].into_iter().flatten();
+    let found = found.filter(|(path, _)| path.ends_with("lock") || path.ends_with("turnstile")).count();
+    assert_eq!(found, locks.len(), "every lock is in this test");
+    let mut said = Vec::new();
+    for (arguments, shared) in [(&build[..], false), (&["cache", "gc"], true), (&["images", "remove", "none"], false)] {
+        for lock in &locks {
+            let alone = FlockOperation::LockExclusive;
+            let held = hold(lock, if shared { FlockOperation::LockShared } else { alone });
+            if shared && lock.starts_with(&images) || arguments[0] == "images" && lock.starts_with(&images) {
+                // Reading beside a reader, and reading the index, which is one file.
+                env.run(arguments);
+                continue;
+            }
+            let mut running = Running::start(&mut env.stave(arguments));
+            running.wait_for("waiting for another stave that ");
+            drop(held);
+            let outcome = running.end();
+            assert_eq!(outcome.code, Some(i32::from(arguments[0] == "images")), "{}", outcome.stderr);
+            let line = outcome.stderr.lines().find(|line| line.starts_with("waiting")).unwrap();
+            said.push(format!("{}: {line}", arguments[..2].join(" ")));
+        }
+    }
+    insta::assert_snapshot!(said.join("\n"), @"
+    build app: waiting for another stave that tidies the cache
+    build app: waiting for another stave that tidies the cache
+    build app: waiting for another stave that works on the image store
+    cache gc: waiting for another stave that tidies the cache
+    cache gc: waiting for another stave that uses the cache
+    images remove: waiting for another stave that tidies the cache
+    images remove: waiting for another stave that tidies the cache
+    ");
+}
+
+#[test]
+fn tidying_while_builds_run_takes_nothing_from_them() {
+    let (env, build) = world();
+    let digest = env.run(&build).succeeds().result().to_owned();
+    let tidied = thread::scope(|scope| {
+        let builders: Vec<_> = (0..8)
+            .map(|number| {
+                let (env, build, digest) = (&env, &build, &digest);
+                scope.spawn(move || {
+                    for round in 0..3 {
+                        let tag = format!("app-{number}");
+                        let setting = format!("BP_HOSTILE=none-{number}-{round}");
+                        let outcome = env.run(&[&build[..], &["--tag", &tag, "--env", &setting]].concat()).succeeds();
+                        assert_eq!(outcome.result(), digest);
+                    }
+                })
+            })
+            .collect();
+        let mut tidied = 0;
+        while tidied < 3 || builders.iter().any(|builder| !builder.is_finished()) {
+            env.run(&["cache", "gc", "--max-size", "0"]).succeeds();
+            tidied += 1;
+        }
+        for builder in builders {
+            builder.join().unwrap();
+        }
+        tidied
+    });
+    assert!(tidied >= 3);
+    for number in 0..8 {
+        assert_eq!(exported(&env, &format!("app-{number}")), digest);
+    }
+    env.run(&["cache", "verify"]).succeeds();
+    env.assert_nothing_half_written();
+}
+
+#[test]
+fn what_killed_runs_left_and_what_is_too_much_goes() {
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    let digest = env.run(&build).succeeds().result().to_owned();
+    let leave = |path: &str| {
+        fs::create_dir_all(env.cache().join(path).parent().unwrap()).unwrap();
+        fs::write(env.cache().join(path), "left").unwrap();
+    };
+    for path in ["code/.tmpAbCdEf", "scratch/unpacked/file", "blobs/new/x.part"] {
+        leave(path);
+    }
+    let info: Value = serde_json::from_str(&env.run(&["cache", "info", "-o", "json"]).succeeds().stdout).unwrap();
+    // Whoever opens the blobs sweeps theirs at once.
+    assert_eq!(info["unfinished"], serde_json::json!({ "count": 2, "bytes": 8 }), "{info}");
+    assert!(info["shared"]["count"].as_u64().unwrap() >= 1, "{info}");
+    let before = listing(&env.cache());
+    let dry = env.run(&["cache", "gc", "--max-size", "0", "--dry-run"]).succeeds().stdout;
+    assert_eq!(listing(&env.cache()), before);
+    insta::assert_snapshot!(counts_hidden(&dry), @"
+    would remove leftovers [N] [SIZE]
+    would remove blobs [N] [SIZE]
+    would remove results [N] [SIZE]
+    would remove code [N] [SIZE]
+    [SIZE] stay
+    ");
+    // Without a limit only what is nobody's goes.
+    let outcome = env.run(&["cache", "gc"]).succeeds();
+    insta::assert_snapshot!(format!("{}{}", outcome.stdout, outcome.stderr), @"
+    removed leftovers       2  [SIZE]
+    removed blobs           0  [SIZE]
+    removed results         0  [SIZE]
+    removed code            0  [SIZE]
+    [SIZE] stay
+    there is no limit for the cache: set `max-size` below `[cache]` in config.toml, or give --max-size
+    ");
+    let left = listing(&env.cache());
+    assert!(
+        before
+            .keys()
+            .filter(|path| !left.contains_key(*path))
+            .all(|path| path.contains("tmp") || path.contains("scratch"))
+    );
+    // What the image is made of stays, and a lock names the rest.
+    let names: Vec<String> =
+        left.keys().filter_map(|path| path.strip_prefix("blobs/sha256/")).map(|path| path[3..].to_owned()).collect();
+    env.write("stave.lock", names.iter().fold(String::new(), |lock, hex| lock + "digest = \"sha256:" + hex + "\"\n"));
+    env.run(&["cache", "gc", "--max-size", "0", "--lock", "stave.lock"]).succeeds();
+    let blobs = |env: &TestEnv| listing(&env.cache().join("blobs/sha256")).len();
+    assert_eq!(blobs(&env), names.len());
+    env.run(&["cache", "gc", "--max-size=0"]).succeeds();
+    assert!(listing(&env.cache().join("results")).is_empty() && listing(&env.cache().join("code")).is_empty());
+    assert!(blobs(&env) >= 1, "the image's layers have a second name here");
+    assert_eq!(env.run(&build).succeeds().result(), digest);
+    // And by itself, where a limit is configured.
+    env.write("config.toml", "cache = { max-size = \"1 kB\" }\n");
+    env.run(&[&build[..], &["--config", "config.toml"]].concat()).succeeds();
+    assert!(listing(&env.cache().join("code")).is_empty());
+    env.write("config.toml", "cache = { max-size = \"large\" }\n");
+    let outcome = env.run(&["cache", "gc", "--config", "config.toml"]).ends_with(3);
+    insta::assert_snapshot!(outcome.failure(), @r#"
+    error: could not understand the configuration config.toml
+    caused by: TOML parse error at line 1, column 22
+        |
+      1 | cache = { max-size = "large" }
+        |                      ^^^^^^^
+      `large` is not a size: write a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB
+    "#);
+}
+
+#[test]
+fn images_are_removed_by_name() {
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    env.run(&[&build[..], &["--tag", "one", "--tag", "two"]].concat()).succeeds();
+    insta::assert_snapshot!(env.run(&["images", "remove", "one", "three"]).ends_with(1).failure(), @"
+    error: there is no image `three:latest` in the image store
+    hint: `stave images` lists what there is
+    ");
+    insta::assert_snapshot!(env.run(&["images", "remove", "one", "two"]).succeeds().stdout, @"
+    removed one:latest (1 image, [SIZE])
+    removed two:latest (1 image, [SIZE])
+    ");
+    assert_eq!(listing(&env.data().join("images/blobs")).len(), 0);
+    insta::assert_snapshot!(env.run(&["images"]).succeeds().stderr, @"the image store is empty: build something");
+}
+
+/// T9: a cache folder that somebody else could put things into is refused, and one that cannot be written is said at once.
+#[test]
+fn t9_a_cache_folder_that_cannot_be_used_is_refused() {
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    let is_root = rustix::process::getuid().is_root();
+    // Of another user, and a link of another user to a folder of one's own.
+    let (foreign, link) = (env.root().join("foreign"), env.root().join("link"));
+    fs::create_dir(&foreign).unwrap();
+    std::os::unix::fs::symlink(env.cache(), &link).unwrap();
+    let open = env.root().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut places = vec![("everybody's", open)];
+    if is_root {
+        std::os::unix::fs::lchown(&foreign, Some(12345), None).unwrap();
+        std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+        places.extend([("another's", foreign), ("another's link", link)]);
+    } else {
+        places.extend([("another's", PathBuf::from("/usr")), ("another's link", PathBuf::from("/usr"))]);
+    }
+    let mut said = String::new();
+    for (whose, place) in places {
+        let before = listing(&env.work());
+        let outcome = run(env.stave(&build).env("STAVE_CACHE_DIR", &place)).ends_with(1);
+        assert_eq!(listing(&env.work()), before);
+        let failure = outcome.failure().replace(&place.display().to_string(), "PLACE");
+        writeln!(said, "--- {whose}\n{failure}").unwrap();
+    }
+    if is_root {
+        insta::assert_snapshot!(said, @"
+        --- everybody's
+        error: could not open the folder for Stave's data
+        caused by: `PLACE` is not used: everybody may write to it
+        hint: take it over (chown, chmod go-w), or set STAVE_CACHE_DIR to a folder of your own
+
+        --- another's
+        error: could not open the folder for Stave's data
+        caused by: `PLACE` is not used: it belongs to another user
+        hint: take it over (chown, chmod go-w), or set STAVE_CACHE_DIR to a folder of your own
+
+        --- another's link
+        error: could not open the folder for Stave's data
+        caused by: `PLACE` is not used: it is a symbolic link of another user
+        hint: take it over (chown, chmod go-w), or set STAVE_CACHE_DIR to a folder of your own
+        ");
+    } else {
+        assert_eq!(said.matches("it belongs to another user").count(), 2, "{said}");
+    }
+}
+
+/// T9: a cache on a file system that cannot be written, empty or with what earlier builds kept.
+#[test]
+fn t9_a_read_only_cache_is_said_at_once() {
+    const SCRIPT: &str = r#"
+mount --bind "$STAVE_CACHE_DIR" "$STAVE_CACHE_DIR" && mount -o remount,bind,ro "$STAVE_CACHE_DIR" || exit 99
+exec "$@"
+"#;
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    let own = if rustix::process::getuid().is_root() { "-m" } else { "-Urm" };
+    for _ in 0..2 {
+        let mut command = env.command(tool("unshare").get_program());
+        command.args([own, "/bin/sh", "-c", SCRIPT, "sh"]).arg(stave()).args(build);
+        let outcome = run(&mut command).ends_with(1);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(outcome.stderr, @"
+            error: could not lock `[ENV]/cache`
+            caused by: Read-only file system (os error 30)
+            hint: make `[ENV]/cache` writable, or set STAVE_CACHE_DIR to a folder that is
+            ");
+        }
+        env.run(&build).succeeds();
+    }
+}
+
+/// T10: a file system without locks is said before anything is done on it.
+#[test]
+fn t10_no_locks() {
+    let (env, build) = world();
+    let _filters = filters::bind(&env);
+    let mut command = env.command(tool("strace").get_program());
+    command.args([
+        "--follow-forks",
+        "--quiet=all",
+        "--output=/dev/null",
+        "--trace=flock",
+        "--inject=flock:error=ENOLCK",
+    ]);
+    let outcome = run(command.arg(stave()).args(build)).ends_with(1);
+    insta::assert_snapshot!(outcome.stderr, @"
+    error: could not lock `[ENV]/cache`
+    caused by: No locks available (os error 37)
+    hint: the file system of `[ENV]/cache` has no locks: set STAVE_CACHE_DIR to a folder on a local disk
+    ");
+}
