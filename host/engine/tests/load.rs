@@ -47,6 +47,7 @@ const EXPORTS: &str = r#"
     (export "stave:buildpack/construction@0.1.0" (instance $none))
 "#;
 
+/// W4, W9.
 #[test]
 fn a_component_that_imports_sockets_is_refused_before_it_is_compiled() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,6 +60,7 @@ fn a_component_that_imports_sockets_is_refused_before_it_is_compiled() {
     "#);
 }
 
+/// W4.
 #[test]
 fn other_files_are_refused_with_what_they_are() {
     let usual = Capabilities::usual();
@@ -139,6 +141,7 @@ fn other_files_are_refused_with_what_they_are() {
     "#);
 }
 
+/// W3.
 #[test]
 fn what_could_take_for_ever_to_compile_is_refused() {
     let limits = Limits { functions: 3, function_bytes: 100, component_bytes: 5000, ..Limits::default() };
@@ -237,6 +240,7 @@ fn kept_code_is_read_by_the_first_call() {
     assert_eq!(load().prepare().unwrap(), &How::Kept);
 }
 
+/// W5.
 #[test]
 fn code_is_compiled_once_and_never_trusted_when_it_changed() {
     let folder = tempfile::tempdir().unwrap();

@@ -156,6 +156,19 @@ fn listed(lines: &BTreeMap<String, String>) -> String {
 }
 
 #[test]
+fn w8_there_is_no_call_that_moves_or_links_a_file_from_one_root_to_another() {
+    for contract in CONTRACTS {
+        let all = functions(contract);
+        let moves = |name: &&String| ["rename", "move-", "hard", "mount"].iter().any(|word| name.contains(word));
+        let moving: Vec<&String> = all.iter().filter(moves).collect();
+        assert!(moving.is_empty(), "{contract}: {moving:?}");
+        // The one that makes links makes symbolic ones, whose text is checked.
+        let linking: Vec<&String> = all.iter().filter(|name| name.contains("link")).collect();
+        assert_eq!(linking, ["layers.layer.link"]);
+    }
+}
+
+#[test]
 fn every_call_is_answered_where_it_is_allowed() {
     let answers = same_in_all(|contract| {
         let (loaded, grants) = (load(contract), all(contract));

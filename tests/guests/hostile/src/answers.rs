@@ -35,6 +35,8 @@ pub(crate) fn report(word: &str) -> Option<Report> {
         "defaults" => processes(vec![Process::new("a", ["x"]).default(), Process::new("b", ["x"]).default()]),
         "processes" => processes((0..10_000).map(|n| Process::new(format!("p{n}"), ["x"])).collect()),
         "label" => Report { labels: vec![pair("io.buildpacks.lifecycle.metadata", "{}")], ..Report::default() },
+        "long-label" => Report { labels: vec![pair("a", &"x".repeat(100_000))], ..Report::default() },
+        "labels" => Report { labels: (0..10_000).map(|n| pair(&format!("l{n}"), "")).collect(), ..Report::default() },
         "slice" => Report { slices: vec![vec!["../*".to_owned()]], ..Report::default() },
         "store" => Report { store: vec![pair("a", &"x".repeat(100_000))], ..Report::default() },
         "exec-env" => Report {

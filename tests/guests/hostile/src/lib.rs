@@ -76,6 +76,10 @@ fn act(word: &str) -> Result<Option<String>, Failure> {
         "world" => return Ok(Some(probes::world())),
         "denied" => return Ok(Some(probes::denied())),
         "names" => return Ok(Some(probes::names())),
+        "climb" => return Ok(Some(probes::climb())),
+        "layer-names" => return Ok(Some(probes::layer_names())),
+        "variables" => return Ok(Some(probes::variables())),
+        "leave" => return Ok(Some(probes::leave())),
         "refuse" => return Err(answers::refusal()),
         _ => return Ok(None),
     }

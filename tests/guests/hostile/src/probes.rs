@@ -3,11 +3,12 @@
 use std::{
     collections::HashSet,
     fmt::Debug,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use stave_sdk::{
-    Error, context,
+    Error, app, context,
     layers::{self, EnvOp, EnvScope, Usage},
     overlay,
 };
@@ -55,6 +56,54 @@ pub(crate) fn names() -> String {
         set(&EnvScope::Process("../x".to_owned()), "A"),
     ];
     said(found)
+}
+
+/// Files of the machine and of others, by way of the app and of a layer.
+pub(crate) fn climb() -> String {
+    let Ok(layer) = layers::create("good", Usage::LAUNCH) else { return "no layer".to_owned() };
+    let read = |path: &str| app::read(path, 1000).map(drop);
+    let planted = layer.link("out", "/etc").and_then(|()| layer.read("out/passwd", 1000)).map(drop);
+    let found = [
+        read("/etc/passwd"),
+        read("../../etc/passwd"),
+        read("a.zip/../../etc/passwd"),
+        read("a.zip/"),
+        read("."),
+        planted,
+        layer.link("up", "..").map(drop),
+        layer.write_file("../other/x", b"", false),
+        layer.write_file("out/x", b"", false),
+        overlay::write_file("../stave-tests_other/x", b"", false),
+    ];
+    said(found)
+}
+
+/// Layers with names that are others', or files'.
+pub(crate) fn layer_names() -> String {
+    let create = |name: &str| layers::create(name, Usage::LAUNCH).map(drop);
+    said([create(".."), create("launch.toml"), create("launch"), create(""), create(&"x".repeat(300)), create("a/b")])
+}
+
+/// Variables that would reach further than its own work.
+pub(crate) fn variables() -> String {
+    let Ok(layer) = layers::create("good", Usage::LAUNCH) else { return "no layer".to_owned() };
+    let set = |op: EnvOp, name: &str, value: &str| layer.set_env(&EnvScope::Both, op, name, value, None);
+    said([
+        set(EnvOp::Overwrite, "LD_PRELOAD", "x.so"),
+        set(EnvOp::Overwrite, "PATH", "/x"),
+        set(EnvOp::Prepend, "PATH", ""),
+        set(EnvOp::Overwrite, "CNB_APP_DIR", "/x"),
+        set(EnvOp::Overwrite, "A=B", "x"),
+        set(EnvOp::Overwrite, "A\nB", "x"),
+        set(EnvOp::Overwrite, "A", "x\0"),
+        set(EnvOp::Overwrite, "A", &"x".repeat(10 << 20)),
+    ])
+}
+
+/// Leaves something in its memory, and says what it found there.
+pub(crate) fn leave() -> String {
+    static LEFT: AtomicU32 = AtomicU32::new(0);
+    format!("found {}", LEFT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn said<const N: usize>(found: [Result<(), Error>; N]) -> String {
