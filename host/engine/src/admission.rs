@@ -191,12 +191,12 @@ fn lines(excess: &[Excess]) -> String {
 }
 
 /// What is granted together with what everybody has.
-pub(crate) fn with_always(grants: &Capabilities) -> Capabilities {
+pub fn with_always(grants: &Capabilities) -> Capabilities {
     grants.clone().with_always()
 }
 
 /// Decides. `grants` includes what everybody has.
-pub(crate) fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refusal> {
+pub fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refusal> {
     let contract = component.manifest.contract.as_str();
     let buildpack = || component.manifest.title();
     for import in &component.imports {
@@ -229,6 +229,24 @@ fn check_track(name: &str, version: &str, contract: &str, buildpack: &dyn Fn() -
         return Err(Refusal::Track { buildpack, name, contract: contract.to_owned() });
     }
     Err(Refusal::Contract { buildpack, name })
+}
+
+/// What a component's manifest asks for and it could never use: it does not import the interface, or no dependency comes from
+/// the ecosystem.
+pub fn unused(component: &Description) -> Vec<Excess> {
+    let mut usable = component.manifest.asks.clone();
+    let imported = component.interfaces();
+    usable.interfaces = imported.iter().copied().chain(ALWAYS).collect();
+    if !imported.contains(&Interface::Context) {
+        usable.settings.clear();
+    }
+    if !imported.contains(&Interface::Bindings) {
+        usable.bindings.clear();
+    }
+    let brings_in = imported.contains(&Interface::Artifacts);
+    let artifacts = component.manifest.dependencies.iter().flat_map(|dependency| &dependency.artifacts);
+    usable.ecosystems = artifacts.filter(|_| brings_in).map(|artifact| artifact.purl.kind.clone()).collect();
+    excess(&component.manifest.asks, &usable)
 }
 
 fn check_import(import: &str, contract: &str, buildpack: &dyn Fn() -> String) -> Result<(), Refusal> {
@@ -382,6 +400,26 @@ mod tests {
 
         acme/x@1.2.3 imports run, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
         "#);
+    }
+
+    #[test]
+    fn what_is_asked_for_and_never_used_is_known() {
+        let lines = |asks: &str, imports: &[&str]| -> Vec<String> {
+            unused(&component(asks, imports, &[])).iter().map(ToString::to_string).collect()
+        };
+        let asks = "interfaces = [\"app\", \"layers\", \"overlay\", \"artifacts\", \"bindings\"]\n\
+                    ecosystems = [\"pypi\"]\nsettings = [\"BP_X\"]\nbindings = [\"maven\"]";
+        assert_eq!(
+            lines(asks, &["stave:buildpack/layers@0.1.0", "stave:buildpack/artifacts@0.1.0"]),
+            [
+                r#"interfaces = ["overlay"]"#,
+                r#"interfaces = ["bindings"]"#,
+                r#"ecosystems = ["pypi"]"#,
+                r#"settings = ["BP_X"]"#,
+                r#"bindings = ["maven"]"#,
+            ]
+        );
+        assert_eq!(lines("settings = [\"BP_X\"]", &["stave:buildpack/context@0.1.0"]), Vec::<String>::new());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! fit is not asked, optional or not, and has declined rather than failed; and a buildpack that failed in any group makes
 //! the whole of it a failure (exit code 21), also in the groups of an optional composite.
 
+pub mod alone;
 pub mod explain;
 #[cfg(test)]
 mod tests;

@@ -302,26 +302,29 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Adds a call.
+    /// Adds a call, if there is room.
     fn note(&mut self, call: Call) {
         self.bytes += call.size();
         if self.calls.len() >= MAX_CALLS || self.bytes > MAX_BYTES {
             self.give_up(Unkept::TooMuch);
-        }
-        if self.unfit.is_none() {
+        } else {
             self.calls.push(call);
         }
     }
 
-    /// From now on it is of no use.
+    /// From now on it is of no use for another run.
     fn give_up(&mut self, why: Unkept) {
         self.unfit = self.unfit.or(Some(why));
-        self.calls = Vec::new();
     }
 
-    /// Takes the last call, if all of them are here.
+    /// Takes the last call, if all of them are of use.
     pub(super) fn take_last(&mut self) -> Option<Call> {
-        self.calls.pop()
+        if self.unfit.is_some() { None } else { self.calls.pop() }
+    }
+
+    /// The calls, of use for another run or not.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 
     /// All calls, if they tell the whole of what the component knew.

@@ -17,6 +17,7 @@ mod journal;
 mod layers;
 mod limits;
 mod log;
+mod looks;
 mod overlay;
 mod previous;
 mod replay;
@@ -52,6 +53,7 @@ pub use self::{
     bindings::Service,
     layers::DraftLayer,
     limits::Limits,
+    looks::{Look, Sight},
     sbom::Part,
 };
 use crate::{
