@@ -1,7 +1,11 @@
-//! Makes what the program carries inside: the default buildpacks as components, and the launcher for each architecture.
+//! Makes what the program carries inside: the default buildpacks as components, the launcher for each architecture, and the
+//! SDK's source for new buildpacks.
 //!
-//! They are for other targets than the program itself, so a second cargo builds them, in a target folder of its own beside
+//! The first two are for other targets than the program itself, so a second cargo builds them, in a target folder of its own beside
 //! the first one's: it knows by itself what is fresh. The compiler's targets come with `rust-toolchain.toml`.
+
+#[path = "build/sdk.rs"]
+mod sdk;
 
 use std::{
     env, fs,
@@ -43,6 +47,7 @@ fn main() {
     for watched in inputs {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
+    sdk::pack(&root, &out);
     let target_folder = target_folder(&out);
     build(&root, &target_folder, &BUILDPACKS.map(|name| format!("stave-{name}")), WASM);
     for name in BUILDPACKS {

@@ -19,7 +19,7 @@ fn the_help_says_what_there_is() {
       build        Build an image from an app: a folder, or a jar
       detect       Find the buildpacks that an app would be built with, and say why; nothing is built
       stack        Compose and list stacks: the base images that apps are put on
-      buildpack    Build, publish and inspect buildpacks
+      buildpack    Make, test, publish and inspect buildpacks
       images       List the images in the image store, and remove some
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
@@ -68,7 +68,8 @@ fn the_help_says_what_there_is() {
        52  the build failed otherwise
        62  the image or buildpack could not be written or sent
        72  the image cannot be put on that base
-      112  an image is not what its source gives
+      100  the one buildpack that was asked does not take the app
+      112  an image is not what its source gives, or a buildpack's fixture not what is expected
       130  stopped with Ctrl-C
     ");
     let help = env.run(&["build", "-h"]).succeeds();
@@ -158,13 +159,16 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 18] = [
         &["build"],
         &["detect"],
         &["stack"],
         &["stack", "create"],
         &["buildpack"],
+        &["buildpack", "new"],
         &["buildpack", "build"],
+        &["buildpack", "test"],
+        &["buildpack", "detect"],
         &["buildpack", "inspect"],
         &["images"],
         &["inspect"],

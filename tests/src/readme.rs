@@ -28,8 +28,9 @@ fn commands(block: &str) -> Vec<Vec<String>> {
 
 /// The words up to a comment, a pipe or a redirection; quotes around a word are taken off.
 fn arguments(line: &str) -> Vec<String> {
-    let words =
-        line.split_whitespace().take_while(|word| !matches!(*word, "|" | ">" | "&&" | ";") && !word.starts_with('#'));
+    let words = line
+        .split_whitespace()
+        .take_while(|word| !matches!(*word, "|" | ">" | "&&" | "||" | ";") && !word.starts_with('#'));
     words.map(|word| word.trim_matches(['"', '\'']).to_owned()).collect()
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod architecture;
 mod arm64;
+mod authors;
 mod cli;
 mod detect;
 mod full_disk;

@@ -1,5 +1,6 @@
 //! What can be typed. Doc comments here are the help texts.
 
+mod author;
 pub(crate) mod cache;
 mod publish;
 mod recipe;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use stave_model::target::Platform;
 
+pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
@@ -54,7 +56,7 @@ pub(crate) enum Command {
     /// Compose and list stacks: the base images that apps are put on
     #[command(subcommand)]
     Stack(StackCommand),
-    /// Build, publish and inspect buildpacks
+    /// Make, test, publish and inspect buildpacks
     #[command(subcommand)]
     Buildpack(BuildpackCommand),
     /// List the images in the image store, and remove some
@@ -173,8 +175,14 @@ pub(crate) struct StackCreate {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BuildpackCommand {
+    /// Make a folder with a buildpack that builds, tests and runs as it stands
+    New(BuildpackNew),
     /// Build a Rust buildpack to a component that carries its manifest
     Build(BuildpackBuild),
+    /// Run a buildpack on the apps in its fixtures/, and compare what comes of each with what is expected
+    Test(BuildpackTest),
+    /// Ask one buildpack whether it takes an app, and show what it looked at
+    Detect(BuildpackDetect),
     /// Show what a buildpack is, what it asks for, and what it could ever do
     Inspect(BuildpackInspect),
     /// Put a buildpack into a registry, for others to pull

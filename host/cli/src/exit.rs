@@ -32,7 +32,9 @@ pub(crate) const BUILD: u8 = 52;
 pub(crate) const EXPORT: u8 = 62;
 /// The image cannot be put on that base.
 pub(crate) const REBASE: u8 = 72;
-/// An image is not what its source gives.
+/// The one buildpack that was asked does not take the app, as buildpacks themselves say it (buildpack specification, "Detection").
+pub(crate) const DECLINED: u8 = 100;
+/// An image is not what its source gives, or what comes of a buildpack's fixture is not what is expected.
 pub(crate) const DIFFERS: u8 = 112;
 /// Stopped with Ctrl-C, as shells number it.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -54,7 +56,8 @@ Exit codes:
    52  the build failed otherwise
    62  the image or buildpack could not be written or sent
    72  the image cannot be put on that base
-  112  an image is not what its source gives
+  100  the one buildpack that was asked does not take the app
+  112  an image is not what its source gives, or a buildpack's fixture not what is expected
   130  stopped with Ctrl-C";
 
 /// Why the program ends with something else than 0.

@@ -1,5 +1,6 @@
 //! The `stave` program: reads what was typed, wires the adapters together, prints, and exits.
 
+mod alone;
 mod args;
 mod base;
 mod bindings;
@@ -11,13 +12,16 @@ mod destination;
 mod document;
 mod embedded;
 mod exit;
+mod fixture;
 mod found;
 mod interrupt;
 mod prepare;
 mod previous;
 mod project;
 mod settings;
+mod template;
 mod ui;
+mod watch;
 mod workshop;
 
 use std::{process::ExitCode, sync::Arc};

@@ -1,6 +1,7 @@
 //! What the tests share: a world of its own for each, the program, apps to build, tools to compare with.
 
 pub(crate) mod app;
+pub(crate) mod author;
 pub(crate) mod certificates;
 pub(crate) mod container;
 pub(crate) mod env;

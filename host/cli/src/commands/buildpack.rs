@@ -1,82 +1,47 @@
 //! `stave buildpack`: make a component that carries its manifest, and look at one.
 
 mod card;
+mod compile;
+pub(crate) mod detect;
+pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod pull;
+pub(crate) mod test;
 
 use std::{
-    collections::BTreeSet,
-    fs::File,
+    fs::{File, Permissions},
     io::{Read, Write},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use serde::{Deserialize, Serialize};
-use stave_engine::component::{Description, describe};
-use stave_model::{capability::Interface, component, digest::Digest, manifest::Manifest};
+use serde::Serialize;
+use stave_engine::{
+    admission::{admit, unused, with_always},
+    component::{Description, describe},
+    load::LoadError,
+};
+use stave_model::{capability::Interface, digest::Digest, manifest::Manifest};
 
+use self::compile::{Compiled, Talk, compile};
 use crate::{
     args::{BuildpackBuild, BuildpackInspect, Output},
-    buildpacks::is_for_other_contract,
-    config::read_capped,
+    buildpacks::{is_for_other_contract, refused},
     embedded,
     exit::{CONTRACT, Exit, GENERAL, REFUSED, USAGE, printable},
     ui::{Ui, bytes},
 };
 
-/// The target that Rust buildpacks are compiled for.
-const TARGET: &str = "wasm32-wasip2";
-
-/// What is read of `cargo metadata`.
-#[derive(Deserialize)]
-struct CargoMetadata {
-    target_directory: PathBuf,
-    packages: Vec<CargoPackage>,
-}
-
-#[derive(Deserialize)]
-struct CargoPackage {
-    manifest_path: PathBuf,
-    targets: Vec<CargoTarget>,
-}
-
-#[derive(Deserialize)]
-struct CargoTarget {
-    name: String,
-    crate_types: BTreeSet<String>,
-}
-
 /// Compiles the crate in the folder and puts its buildpack.toml inside.
 pub(crate) fn build(arguments: &BuildpackBuild, ui: &Ui) -> Result<(), Exit> {
-    let (manifest, wasm) = made(&arguments.folder)?;
+    let Compiled { manifest, wasm } = compile(&arguments.folder, Talk::All)?;
     let into = arguments.into.clone().unwrap_or_else(|| PathBuf::from(file_name(&manifest)));
-    write_whole(&into, &wasm).map_err(|error| {
-        let context = format!("could not write {}", into.display());
-        Exit::new(USAGE, anyhow::Error::new(error).context(context))
-    })?;
-    ui.say(&format!("{} is in {} ({})", manifest.title(), into.display(), bytes(wasm.len() as u64)));
+    let shown = printable(&into.display().to_string());
+    write_whole(&into, &wasm)
+        .map_err(|error| Exit::new(USAGE, anyhow::Error::new(error).context(format!("could not write {shown}"))))?;
+    ui.say(&format!("{} is in {shown} ({})", manifest.title(), bytes(wasm.len() as u64)));
     ui.result(&Digest::of(&wasm).to_string());
     Ok(())
-}
-
-/// The manifest and the component of the buildpack whose crate is in the folder.
-fn made(folder: &Path) -> Result<(Manifest, Vec<u8>), Exit> {
-    let folder = folder.canonicalize().map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("no buildpack at {}", folder.display()));
-        Exit::new(USAGE, error)
-    })?;
-    let manifest_file = folder.join("buildpack.toml");
-    let failed = |what: &str, error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not {what}")));
-    let text = read_capped(&manifest_file)
-        .map_err(|error| failed(&format!("read {}", manifest_file.display()), error.into()))?;
-    let manifest = Manifest::parse(&text)
-        .map_err(|error| failed(&format!("understand {}", manifest_file.display()), error.into()))?;
-    let compiled = compile(&folder)?;
-    let wasm = std::fs::read(&compiled).map_err(|error| failed("read what cargo built", error.into()))?;
-    let wasm = component::embed(&wasm, &text).map_err(|error| Exit::new(REFUSED, error))?;
-    describe(&wasm, &stave_engine::Limits::default()).map_err(|error| Exit::new(REFUSED, error))?;
-    Ok((manifest, wasm))
 }
 
 /// The file that a buildpack is written to where nobody names one.
@@ -87,44 +52,12 @@ fn file_name(manifest: &Manifest) -> String {
 /// A file that is there whole or not at all.
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // With the mode of any new file, not of a temporary one.
+    let mode = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
-}
-
-/// Runs the user's cargo; answers where the component is.
-fn compile(folder: &Path) -> Result<PathBuf, Exit> {
-    let cargo = || {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(folder);
-        command
-    };
-    let no_cargo = |error| {
-        let error = anyhow::Error::new(error).context("could not run cargo");
-        Exit::new(GENERAL, error).hint("a Rust buildpack is compiled with cargo: install Rust, then try again")
-    };
-    let metadata = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().map_err(no_cargo)?;
-    if !metadata.status.success() {
-        let said = String::from_utf8_lossy(&metadata.stderr).into_owned();
-        return Err(Exit::new(USAGE, format!("{} is not a Rust crate that cargo knows", folder.display())).detail(said));
-    }
-    let metadata: CargoMetadata =
-        serde_json::from_slice(&metadata.stdout).map_err(|error| Exit::new(GENERAL, error))?;
-    let package = metadata.packages.iter().find(|package| package.manifest_path.parent() == Some(folder));
-    let library =
-        package.and_then(|package| package.targets.iter().find(|target| target.crate_types.contains("cdylib")));
-    let library = library.ok_or_else(|| {
-        Exit::new(USAGE, format!("the crate in {} has no cdylib target", folder.display()))
-            .hint("add `[lib]` with `crate-type = [\"cdylib\", \"rlib\"]` to its Cargo.toml")
-    })?;
-    let status = cargo().args(["build", "--release", "--target", TARGET]).status().map_err(no_cargo)?;
-    if !status.success() {
-        let exit = Exit::new(GENERAL, format!("cargo could not build the crate in {}", folder.display()));
-        return Err(exit.hint(format!("if the target is missing: rustup target add {TARGET}")));
-    }
-    let file = format!("{}.wasm", library.name.replace('-', "_"));
-    Ok(metadata.target_directory.join(TARGET).join("release").join(file))
 }
 
 /// What a component is, for programs.
@@ -138,10 +71,13 @@ struct About<'a> {
     imports: Vec<&'static str>,
     wasi: Vec<&'a str>,
     asks: &'a stave_model::capability::Capabilities,
+    /// What it asks for and could never use, as lines of the manifest.
+    unused: Vec<String>,
     dependencies: &'a [stave_model::dependency::Dependency],
 }
 
-/// Shows what a component is and could do, without compiling it.
+/// Shows what a component is and could do, without compiling it. One that no host would run, whatever it may be granted, is
+/// shown too, and refused then.
 pub(crate) fn inspect(arguments: &BuildpackInspect, ui: &Ui) -> Result<(), Exit> {
     let name = &arguments.component;
     let wasm = read_component(name)?;
@@ -156,7 +92,8 @@ pub(crate) fn inspect(arguments: &BuildpackInspect, ui: &Ui) -> Result<(), Exit>
         }
         Output::Text => ui.result(&for_people(&description, wasm.len() as u64)),
     }
-    Ok(())
+    admit(&description, &with_always(&description.manifest.asks))
+        .map_err(|refusal| refused(name, LoadError::Refused(refusal)))
 }
 
 fn read_component(name: &str) -> Result<Vec<u8>, Exit> {
@@ -188,6 +125,7 @@ fn about(description: &Description, size: u64) -> About<'_> {
         imports: description.interfaces().into_iter().map(Interface::name).collect(),
         wasi: description.imports.iter().map(String::as_str).filter(|import| import.starts_with("wasi:")).collect(),
         asks: &manifest.asks,
+        unused: unused(description).iter().map(ToString::to_string).collect(),
         dependencies: &manifest.dependencies,
     }
 }
@@ -214,6 +152,12 @@ fn for_people(description: &Description, size: u64) -> String {
     lines.push(format!("  settings    {}", list(asks.settings.iter().cloned().collect())));
     if !asks.bindings.is_empty() {
         lines.push(format!("  bindings    {}", list(asks.bindings.iter().cloned().collect())));
+    }
+    let unused = unused(description);
+    if !unused.is_empty() {
+        lines.push(String::new());
+        lines.push("It asks for these and could never use them:".to_owned());
+        lines.extend(unused.iter().map(|line| format!("  {line}")));
     }
     if !manifest.dependencies.is_empty() {
         lines.push(String::new());

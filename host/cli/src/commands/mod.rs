@@ -33,6 +33,7 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
             clap_complete::generate(*shell, &mut Cli::command(), "stave", &mut io::stdout());
             return Ok(());
         }
+        Command::Buildpack(BuildpackCommand::New(arguments)) => return buildpack::new::run(arguments, ui),
         Command::Buildpack(BuildpackCommand::Build(arguments)) => return buildpack::build(arguments, ui),
         Command::Buildpack(BuildpackCommand::Inspect(arguments)) => return buildpack::inspect(arguments, ui),
         _ => {}
@@ -51,6 +52,8 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
     match command {
         Command::Build(arguments) => build::run(workshop, &arguments),
         Command::Detect(arguments) => detect::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Test(arguments)) => buildpack::test::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Detect(arguments)) => buildpack::detect::run(workshop, &arguments),
         Command::Stack(StackCommand::Create(arguments)) => stack::create(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {
             Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),

@@ -7,7 +7,11 @@ use stave_engine::component::Description;
 use stave_model::{digest::Digest, manifest::Manifest, sbom};
 use stave_oci::component::{self, Facts, artifact, names::Name};
 
-use super::{card::Card, file_name, made, read_component};
+use super::{
+    card::Card,
+    compile::{Talk, compile},
+    file_name, read_component,
+};
 use crate::{
     args::BuildpackPublish,
     commands::build::{EPOCH_VARIABLE, created},
@@ -24,7 +28,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
     let (place, name) = resolve(workshop, &arguments.reference)?;
     let created = created(None, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
     let wasm = match Path::new(&arguments.component) {
-        folder if folder.is_dir() => made(folder)?.1,
+        folder if folder.is_dir() => compile(folder, Talk::All)?.wasm,
         _ => read_component(&arguments.component)?,
     };
     let description = described(&wasm, &arguments.component)?;
