@@ -1,4 +1,6 @@
-//! `builder.toml`: a stack, buildpacks, their order, and what each is granted.
+//! `builder.toml`: a stack, buildpacks, their order, and what each is granted. [`pinned`] is the same with digests for names.
+
+pub mod pinned;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,16 +46,75 @@ pub enum StackReference {
 
 /// One of `[[buildpacks]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawReference", into = "RawReference")]
 pub struct BuildpackReference {
-    /// The component's file, relative to the builder's file.
-    pub path: String,
-    /// The digest that it must have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Where the component is.
+    pub place: Place,
+    /// The digest that the component must have.
     pub digest: Option<Digest>,
     /// What it may do; [`Capabilities::usual`] when nothing is said.
-    #[serde(default = "Capabilities::usual")]
     pub grants: Capabilities,
+}
+
+/// Where a component is: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `path`: a file, relative to the builder's file; or `builtin:NAME`.
+    Path(String),
+    /// `reference`: an artefact in a registry, or in a layout (`oci:DIR`).
+    Reference(String),
+}
+
+impl Place {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Path(text) | Self::Reference(text) => text,
+        }
+    }
+}
+
+/// The keys of `[[buildpacks]]`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReference {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    #[serde(default = "Capabilities::usual")]
+    grants: Capabilities,
+}
+
+/// A buildpack of a builder that is in no place, or in two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a buildpack has either a `path` or a `reference`")]
+pub struct InvalidPlace;
+
+impl TryFrom<RawReference> for BuildpackReference {
+    type Error = InvalidPlace;
+
+    fn try_from(raw: RawReference) -> Result<Self, Self::Error> {
+        let RawReference { path, reference, digest, grants } = raw;
+        let place = match (path, reference) {
+            (Some(path), None) => Place::Path(path),
+            (None, Some(reference)) => Place::Reference(reference),
+            _ => return Err(InvalidPlace),
+        };
+        Ok(Self { place, digest, grants })
+    }
+}
+
+impl From<BuildpackReference> for RawReference {
+    fn from(BuildpackReference { place, digest, grants }: BuildpackReference) -> Self {
+        let (path, reference) = match place {
+            Place::Path(path) => (Some(path), None),
+            Place::Reference(reference) => (None, Some(reference)),
+        };
+        Self { path, reference, digest, grants }
+    }
 }
 
 /// Why a text is not a builder.
@@ -92,6 +153,8 @@ mod tests {
             grants = { interfaces = ["app", "log", "layers", "artifacts"], ecosystems = ["pypi"] }
             [[buildpacks]]
             path = "plain.wasm"
+            [[buildpacks]]
+            reference = "registry.example.com/acme/labels:1.0.0"
             [[order]]
             group = [{ id = "acme/java" }, { id = "acme/plain", version = "1.0.0", optional = true }]
             "#,
@@ -100,6 +163,9 @@ mod tests {
         assert_eq!(builder.stack, StackReference::Path("stack.toml".to_owned()));
         assert!(builder.buildpacks[0].grants.interfaces.contains(&Interface::Artifacts));
         assert_eq!(builder.buildpacks[1].grants, Capabilities::usual());
+        assert_eq!(builder.buildpacks[1].place, Place::Path("plain.wasm".to_owned()));
+        let reference = Place::Reference("registry.example.com/acme/labels:1.0.0".to_owned());
+        assert_eq!(builder.buildpacks[2].place, reference);
         assert!(builder.order[0].group[1].optional);
     }
 
@@ -127,6 +193,18 @@ mod tests {
         assert_eq!(selection.system.pre.buildpacks[0].title(), "acme/ca");
         assert_eq!(selection.system.post.buildpacks[0].title(), "acme/labels");
         assert_eq!(Builder::parse(&toml::to_string(&builder).unwrap()).unwrap(), builder);
+    }
+
+    #[test]
+    fn a_buildpack_is_in_one_place() {
+        let message = |keys: &str| {
+            let text = format!("stack = {{ path = \"a\" }}\n[[buildpacks]]\n{keys}\n");
+            std::error::Error::source(&Builder::parse(&text).unwrap_err()).unwrap().to_string()
+        };
+        for keys in ["", "path = \"a\"\nreference = \"b\""] {
+            assert!(message(keys).contains("a buildpack has either a `path` or a `reference`"), "{}", message(keys));
+        }
+        assert!(message("uri = \"a\"").contains("unknown field `uri`"));
     }
 
     #[test]

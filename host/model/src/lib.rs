@@ -14,6 +14,7 @@
 //! | [`capability`] | asked ⊆ granted, with the reason when it is not |
 //! | [`dependency`] | pinned artefacts and the package URLs that name them |
 //! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
+//! | [`lock`] | `stave.lock`: every input by digest, and what an update changes |
 //! | [`order`] | groups of buildpacks, tried in order |
 //! | [`plan`] | provides and requires, and how they are matched |
 //! | [`mod@env`] | environment changes as layers carry them |
@@ -41,6 +42,7 @@ pub mod inspect;
 pub mod installed;
 pub mod launch;
 pub mod layer;
+pub mod lock;
 pub mod manifest;
 pub mod order;
 pub mod plan;
