@@ -10,6 +10,7 @@
 //! | [`manifest`] | manifests and indexes, OCI's and docker's |
 //! | [`config`] | what an image's configuration must say |
 //! | [`component`] | WebAssembly components as artefacts |
+//! | [`builder`] | builders as artefacts |
 //! | [`image`] | manifest, configuration and contents put together, checked |
 //! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`index`] | indexes in which images are replaced |
@@ -25,6 +26,7 @@
 
 mod artifact;
 mod aside;
+pub mod builder;
 pub mod checked;
 pub mod compare;
 pub mod component;

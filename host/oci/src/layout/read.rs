@@ -1,5 +1,6 @@
 //! Images out of a layout.
 
+mod builder;
 mod component;
 
 use std::{collections::BTreeSet, fs::File, io, path::Path, sync::Arc};

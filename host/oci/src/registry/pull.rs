@@ -1,6 +1,7 @@
 //! Base images out of a registry. Manifest and configuration are fetched at once; a layer when somebody reads it, which
 //! for a base that is already where the image goes is never.
 
+mod builder;
 mod component;
 mod every;
 

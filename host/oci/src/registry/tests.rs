@@ -1,6 +1,7 @@
 //! Pulls and pushes against a registry in this process.
 
 mod attach;
+mod builder;
 mod component;
 mod faults;
 mod hostile;
