@@ -20,6 +20,9 @@ fn the_help_says_what_there_is() {
       detect       Find the buildpacks that an app would be built with, and say why; nothing is built
       stack        Compose and list stacks: the base images that apps are put on
       buildpack    Make, test, publish and inspect buildpacks
+      builder      Make builders that others can use: a stack, buildpacks and what each may do, by
+                   digest
+      lock         Write every input of a build by digest, and show what an update changes
       images       List the images in the image store, and remove some
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
@@ -59,6 +62,8 @@ fn the_help_says_what_there_is() {
         3  the command line or a configuration file is not right
        12  a buildpack is written for another contract
        13  a buildpack was refused: not a component, or it wants more than it is granted
+       14  an input is not the one that is locked
+       15  an update wants more than was accepted
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise
@@ -97,8 +102,13 @@ fn the_help_says_what_there_is() {
               A file of such patterns instead of the app's .dockerignore
           --gitignore
               Leave out too what the app's .gitignore files name, which are often the compiled files
-          --builder <FILE>
-              The builder.toml to build with, or `builtin` [default: the built-in one]
+          --builder <FILE|REF>
+              The builder to build with: a builder.toml, a name, a registry reference, oci:DIR, or
+              `builtin` [default: the built-in one]
+          --locked
+              Take nothing but what the lock names: the builder's parts, what they are granted, the base
+          --lock-file <FILE>
+              The lock that --locked means [default: stave.lock]
           --run-image <REF|oci:DIR>
               A base image instead of the builder's stack: a registry reference, or oci:DIR
           --no-memory
@@ -159,7 +169,7 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 25] = [
         &["build"],
         &["detect"],
         &["stack"],
@@ -170,6 +180,13 @@ fn every_command_has_help_and_asking_for_it_makes_no_files() {
         &["buildpack", "test"],
         &["buildpack", "detect"],
         &["buildpack", "inspect"],
+        &["builder"],
+        &["builder", "create"],
+        &["builder", "inspect"],
+        &["builder", "publish"],
+        &["lock"],
+        &["lock", "update"],
+        &["lock", "diff"],
         &["images"],
         &["inspect"],
         &["rebase"],

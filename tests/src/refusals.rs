@@ -352,6 +352,7 @@ fn builders_that_are_not_right() {
     insta::assert_snapshot!(refuse(&env, &["build", "app", "--builder", "missing.toml"], 3), @"
     error: could not read the builder missing.toml
     caused by: No such file or directory (os error 2)
+    hint: a builder is a file, a name that `stave builder create` gave, oci:DIR, or a reference with its registry
     ");
     insta::assert_snapshot!(refuse_builder("stak = 1", 3), @"
     error: could not read the builder builder.toml

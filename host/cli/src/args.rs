@@ -1,7 +1,9 @@
 //! What can be typed. Doc comments here are the help texts.
 
 mod author;
+mod builder;
 pub(crate) mod cache;
+mod lock;
 mod publish;
 mod recipe;
 
@@ -12,7 +14,9 @@ use clap_complete::Shell;
 use stave_model::target::Platform;
 
 pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
+pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
+pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
@@ -59,6 +63,11 @@ pub(crate) enum Command {
     /// Make, test, publish and inspect buildpacks
     #[command(subcommand)]
     Buildpack(BuildpackCommand),
+    /// Make builders that others can use: a stack, buildpacks and what each may do, by digest
+    #[command(subcommand)]
+    Builder(BuilderCommand),
+    /// Write every input of a build by digest, and show what an update changes
+    Lock(Lock),
     /// List the images in the image store, and remove some
     Images(Images),
     /// Show what an image is made of

@@ -18,12 +18,16 @@ use stave_lifecycle::port::{
     observer::{Event, Level, Observer},
 };
 use stave_model::{
-    builder::StackReference,
+    builder::{
+        StackReference,
+        pinned::{PinnedImage, PinnedStack},
+    },
     digest::{Digest, Key},
     image,
     target::{Distro, Platform},
 };
 use stave_oci::{
+    component::Place,
     distribution,
     layout::{self, Layout},
     reference::Reference,
@@ -32,7 +36,7 @@ use stave_oci::{
 use stave_store::images::NamedImage;
 
 use crate::{
-    buildpacks::Equipment,
+    builder::BaseChoice,
     config::read_capped,
     embedded,
     exit::{ANALYZE, Exit, STACK, USAGE, printable},
@@ -116,17 +120,21 @@ pub(crate) fn keep(workshop: &Workshop, stack: &Stack, name: &str) -> Result<(),
     Ok(())
 }
 
-/// The base to build on.
+/// The base to build on. Where a name of a registry is to be a `locked` image, it is that one, wherever the name leads now.
 pub(crate) fn find(
     workshop: &Workshop,
-    equipment: &Equipment,
+    stack: &BaseChoice,
     run_image: Option<&str>,
     platform: &Platform,
+    locked: Option<Digest>,
 ) -> Result<Base, Exit> {
-    let in_folder = |path: &str| equipment.folder.join(path);
-    let bases: Box<dyn Bases> = match (run_image, &equipment.stack) {
+    if let (None, Some((place, pinned))) = (run_image, &stack.pinned) {
+        return told(workshop, of_artefact(workshop, place, pinned, platform)?);
+    }
+    let in_folder = |path: &str| stack.folder.join(path);
+    let bases: Box<dyn Bases> = match (run_image, &stack.reference) {
         (Some(named_by_user), _) => named(workshop, named_by_user)?,
-        (None, Some(StackReference::RunImage(reference))) => named(workshop, reference)?,
+        (None, Some(StackReference::RunImage(reference))) => named_or_locked(workshop, reference, locked)?,
         (None, Some(StackReference::Name(name))) => {
             let name: Reference = name.parse().map_err(|error| Exit::new(USAGE, error))?;
             Box::new(NamedImage::new(workshop.images.clone(), name.to_string()))
@@ -143,6 +151,73 @@ pub(crate) fn find(
     told(workshop, bases.base(platform).map_err(no_base)?)
 }
 
+/// The base that a builder's artefact names: beside it, or in a repository. It is called the same wherever the artefact is, so
+/// that the same app gives the same image.
+fn of_artefact(workshop: &Workshop, place: &Place, pinned: &PinnedStack, platform: &Platform) -> Result<Base, Exit> {
+    let exact = pinned.images.iter().find(|image| image.platform == *platform);
+    let wanted = exact.or_else(|| pinned.images.iter().find(|image| image.platform.serves(platform)));
+    let Some(PinnedImage { digest, platform }) = wanted else {
+        let platforms: Vec<String> = pinned.images.iter().map(|image| image.platform.to_string()).collect();
+        let exit = Exit::new(ANALYZE, format!("the builder has no base for {platform}"));
+        return Err(exit.hint(format!("it has one for {}", platforms.join(", "))));
+    };
+    let found = match (&pinned.repository, place) {
+        (Some(repository), _) => named(workshop, &format!("{repository}@{digest}"))?.base(platform),
+        (None, Place::Registry(reference)) => in_registry(workshop, reference.clone()).base(platform),
+        (None, Place::Layout { place, .. }) => Layout::open(place.clone()).and_then(|layout| layout.base(platform)),
+    };
+    let base = found.map_err(no_base)?;
+    if base.image.digest() != *digest {
+        let exit = Exit::new(ANALYZE, format!("the base for {platform} is not the one that the builder names"));
+        return Err(exit.detail(format!("named: {digest}")).detail(format!("found: {}", base.image.digest())));
+    }
+    let reference = match &pinned.repository {
+        Some(_) => base.reference,
+        None => format!("{}@{digest}", pinned.name),
+    };
+    Ok(Base { image: base.image, name: pinned.name.clone(), reference })
+}
+
+/// All platforms that there is a base for.
+pub(crate) fn platforms(workshop: &Workshop, stack: &BaseChoice) -> Result<Vec<Platform>, Exit> {
+    if let Some((_, pinned)) = &stack.pinned {
+        return Ok(pinned.images.iter().map(|image| image.platform.clone()).collect());
+    }
+    let of_layout = |place| Layout::open(place).and_then(|layout| layout.platforms()).map_err(no_base);
+    let of_definition = |defined: Defined| {
+        let architectures = defined.definition.architectures.iter();
+        architectures.map(|one| Platform::linux(oci_architecture(one).unwrap_or(one))).collect()
+    };
+    let mut platforms: Vec<Platform> = match &stack.reference {
+        None => of_definition(Defined::parse(embedded::STACK, "inside this program")?),
+        Some(StackReference::Path(path)) if stack.folder.join(path).is_dir() => {
+            of_layout(layout::Place { folder: stack.folder.join(path), name: None })?
+        }
+        Some(StackReference::Path(path)) => of_definition(Defined::read(&stack.folder.join(path))?),
+        Some(StackReference::Name(name)) => {
+            let name: Reference = name.parse().map_err(|error| Exit::new(USAGE, error))?;
+            let all = workshop.images.list().map_err(no_base)?;
+            all.into_iter().filter(|entry| entry.name == name.to_string()).map(|entry| entry.platform).collect()
+        }
+        Some(StackReference::RunImage(text)) => {
+            if let Some(place) = text.strip_prefix("oci:") {
+                of_layout(layout::Place::parse(place))?
+            } else {
+                let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
+                let every = in_registry(workshop, reference).every().map_err(no_base)?;
+                every.images.into_iter().map(|image| image.platform).collect()
+            }
+        }
+    };
+    platforms.retain(|platform| platform.os != "unknown");
+    platforms.sort();
+    platforms.dedup();
+    if platforms.is_empty() {
+        return Err(Exit::new(ANALYZE, format!("there is no image of the stack {}", printable(stack.name()))));
+    }
+    Ok(platforms)
+}
+
 pub(crate) fn no_base(error: PortError) -> Exit {
     Exit::new(ANALYZE, anyhow::Error::new(error).context("could not find the base image"))
 }
@@ -153,8 +228,22 @@ pub(crate) fn named(workshop: &Workshop, text: &str) -> Result<Box<dyn Bases>, E
         return Ok(Box::new(Layout::open(layout::Place::parse(place)).map_err(no_base)?));
     }
     let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
+    Ok(Box::new(in_registry(workshop, reference)))
+}
+
+fn named_or_locked(workshop: &Workshop, text: &str, locked: Option<Digest>) -> Result<Box<dyn Bases>, Exit> {
+    match (locked, text.parse::<Reference>()) {
+        (Some(locked), Ok(reference)) if reference.digest.is_none() && !text.starts_with("oci:") => {
+            let reference = Reference { digest: Some(locked), ..reference };
+            Ok(Box::new(in_registry(workshop, reference)))
+        }
+        _ => named(workshop, text),
+    }
+}
+
+fn in_registry(workshop: &Workshop, reference: Reference) -> RegistryImage {
     let (blobs, ui, cancel) = (workshop.blobs.clone(), workshop.ui.clone(), workshop.cancel.clone());
-    Ok(Box::new(RegistryImage::new(workshop.registries(), reference, blobs, ui, cancel)))
+    RegistryImage::new(workshop.registries(), reference, blobs, ui, cancel)
 }
 
 /// The stack as it is kept, or composed now.

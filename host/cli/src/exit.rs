@@ -14,6 +14,10 @@ pub(crate) const USAGE: u8 = 3;
 pub(crate) const CONTRACT: u8 = 12;
 /// A buildpack was refused before it ran: not a component, or it wants more than it is granted.
 pub(crate) const REFUSED: u8 = 13;
+/// An input is not the one that is locked.
+pub(crate) const LOCKED: u8 = 14;
+/// An update wants more than was accepted.
+pub(crate) const UNACCEPTED: u8 = 15;
 /// No buildpack takes the app.
 pub(crate) const NO_GROUP: u8 = 20;
 /// No buildpack takes the app, and one failed while it looked.
@@ -47,6 +51,8 @@ Exit codes:
     3  the command line or a configuration file is not right
    12  a buildpack is written for another contract
    13  a buildpack was refused: not a component, or it wants more than it is granted
+   14  an input is not the one that is locked
+   15  an update wants more than was accepted
    20  no buildpack takes the app
    21  no buildpack takes the app, and one failed while it looked
    22  the builder's order names a buildpack that is not there, or is not right otherwise

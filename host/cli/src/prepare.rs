@@ -22,8 +22,10 @@ use stave_model::{
 use crate::{
     args::Source,
     base, bindings,
+    builder::{self, Named},
     buildpacks::{self, Equipment},
     exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP},
+    locked::Held,
     project,
     settings::settings,
     workshop::Workshop,
@@ -41,6 +43,7 @@ pub(crate) struct Prepared<'a> {
     settings: Arc<BTreeMap<String, String>>,
     bindings: Arc<Bindings>,
     equipment: Equipment,
+    lock: Option<Held>,
     limits: Limits,
 }
 
@@ -56,16 +59,19 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
     let kept: Option<&dyn Results> = if source.paranoid { None } else { Some(&workshop.results) };
     let app = app::open(&source.app, &selection, &limits.archive, kept).map_err(unreadable_app)?;
     tell_of_files(&app, workshop.ui.as_ref());
-    let builder = match &source.builder {
-        Some(named) if named.as_os_str() == "builtin" => None,
-        Some(named) => Some(named.clone()),
-        None => descriptor.builder()?.or_else(|| workshop.config.builder.clone()),
-    };
+    let lock = if source.locked { Some(Held::read(&source.lock_file)?) } else { None };
+    let named = source.builder.clone().map_or_else(|| descriptor.builder(), |named| Ok(Some(named)))?;
+    let named = named.or_else(|| lock.as_ref().map(|held| held.lock().builder.name.clone().into()));
+    let named = Named::of(workshop, named.or_else(|| workshop.config.builder.clone()).as_deref());
+    let builder = builder::find(workshop, &named, lock.as_ref().map(Held::lock))?;
     let engine = workshop.engine()?;
-    let mut equipment = buildpacks::equip(&engine, builder.as_deref())?;
+    let mut equipment = buildpacks::equip(workshop, &engine, &builder, lock.as_ref())?;
     descriptor.apply(&engine, &mut equipment)?;
+    if let Some(held) = &lock {
+        held.check_loaded(equipment.buildpacks.iter().map(AsRef::as_ref))?;
+    }
     let label = descriptor.project.label();
-    Ok(Prepared { app, label, base: None, source, settings: Arc::new(settings), bindings, equipment, limits })
+    Ok(Prepared { app, label, base: None, source, settings: Arc::new(settings), bindings, equipment, lock, limits })
 }
 
 /// What was left out of the app, and what in it nobody should see.
@@ -103,10 +109,15 @@ fn tell_of_files(app: &App, observer: &dyn Observer) {
 impl Prepared<'_> {
     /// The base for `platform`, and the shop in which buildpacks work for it.
     pub(crate) fn open_shop(&self, workshop: &Workshop, platform: Platform) -> Result<(Base, Shop), Exit> {
-        let base = match &self.base {
-            Some(base) => base.clone(),
-            None => base::find(workshop, &self.equipment, self.source.run_image.as_deref(), &platform)?,
+        let base = if let Some(base) = &self.base {
+            base.clone()
+        } else {
+            let locked = self.lock.as_ref().and_then(|held| held.lock().image(&platform)).map(|image| image.digest);
+            base::find(workshop, &self.equipment.stack, self.source.run_image.as_deref(), &platform, locked)?
         };
+        if let Some(held) = &self.lock {
+            held.check_base(&base, &platform)?;
+        }
         let distro = base::distro(workshop, &base)?;
         let shop = Shop {
             target: Target { platform, distro },

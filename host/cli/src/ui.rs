@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, IsTerminal, Write},
+    io::{self, BufRead as _, IsTerminal, Read as _, Write},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,6 +25,9 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const FAINT: Style = Style::new().dimmed();
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 1024;
 
 /// Shows what happens.
 pub(crate) struct Ui {
@@ -88,6 +91,21 @@ impl Ui {
         self.bars.suspend(|| {
             let _ = io::stderr().lock().write_all(text.as_bytes());
         });
+    }
+
+    /// Asks the person at the terminal, and waits for a line; nobody is asked where there is no terminal, or quiet is wanted.
+    pub(crate) fn ask(&self, question: &str) -> Option<String> {
+        let input = io::stdin();
+        if self.quiet || !input.is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        let mut answer = String::new();
+        self.bars.suspend(|| {
+            let mut output = io::stderr().lock();
+            let asked = write!(output, "{}", printable(question)).and_then(|()| output.flush());
+            asked.and_then(|()| input.lock().take(MAX_ANSWER).read_line(&mut answer)).ok()
+        })?;
+        Some(answer.trim().to_owned())
     }
 
     fn paint(&self, style: Style, text: &str) -> String {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("chmod", "coreutils"),
     ("docker-registry", "docker-registry"),
     ("javac", "default-jdk-headless"),
@@ -12,6 +12,7 @@ const PACKAGES: [(&str, &str); 13] = [
     ("podman", "podman"),
     ("qemu-aarch64-static", "qemu-user-static"),
     ("runc", "runc"),
+    ("script", "bsdutils"),
     ("skopeo", "skopeo"),
     ("strace", "strace"),
     ("umoci", "umoci"),

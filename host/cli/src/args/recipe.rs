@@ -13,6 +13,7 @@ use stave_model::{
 
 /// What an app is and what its buildpacks are told: enough to detect.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Source {
     /// The app: its folder, or a jar (which is built as if it were unpacked)
     #[arg(value_name = "PATH|JAR")]
@@ -32,9 +33,16 @@ pub(crate) struct Source {
     /// Leave out too what the app's .gitignore files name, which are often the compiled files
     #[arg(long)]
     pub(crate) gitignore: bool,
-    /// The builder.toml to build with, or `builtin` [default: the built-in one]
-    #[arg(long, value_name = "FILE")]
+    /// The builder to build with: a builder.toml, a name, a registry reference, oci:DIR, or `builtin` [default: the
+    /// built-in one]
+    #[arg(long, value_name = "FILE|REF")]
     pub(crate) builder: Option<PathBuf>,
+    /// Take nothing but what the lock names: the builder's parts, what they are granted, the base
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// The lock that --locked means
+    #[arg(long, value_name = "FILE", requires = "locked", default_value = stave_model::lock::FILE)]
+    pub(crate) lock_file: PathBuf,
     /// A base image instead of the builder's stack: a registry reference, or oci:DIR
     #[arg(long, value_name = "REF|oci:DIR")]
     pub(crate) run_image: Option<String>,

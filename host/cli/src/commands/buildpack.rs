@@ -9,9 +9,8 @@ pub(crate) mod pull;
 pub(crate) mod test;
 
 use std::{
-    fs::{File, Permissions},
-    io::{Read, Write},
-    os::unix::fs::PermissionsExt as _,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -30,6 +29,7 @@ use crate::{
     embedded,
     exit::{CONTRACT, Exit, GENERAL, REFUSED, USAGE, printable},
     ui::{Ui, bytes},
+    whole::write_whole,
 };
 
 /// Compiles the crate in the folder and puts its buildpack.toml inside.
@@ -47,17 +47,6 @@ pub(crate) fn build(arguments: &BuildpackBuild, ui: &Ui) -> Result<(), Exit> {
 /// The file that a buildpack is written to where nobody names one.
 fn file_name(manifest: &Manifest) -> String {
     format!("{}.wasm", manifest.buildpack.id.as_str().rsplit('/').next().unwrap_or_default())
-}
-
-/// A file that is there whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // With the mode of any new file, not of a temporary one.
-    let mode = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// What a component is, for programs.

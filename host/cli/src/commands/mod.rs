@@ -1,12 +1,14 @@
 //! One file a command.
 
 pub(crate) mod build;
+mod builder;
 mod buildpack;
 mod cache;
 mod detect;
 mod export;
 mod images;
 mod inspect;
+pub(crate) mod lock;
 pub(crate) mod rebase;
 mod sbom;
 mod stack;
@@ -18,7 +20,7 @@ use clap::CommandFactory;
 use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
-    args::{BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand, StackCommand},
+    args::{BuilderCommand, BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand, StackCommand},
     exit::{Exit, GENERAL},
     interrupt,
     ui::Ui,
@@ -55,6 +57,10 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Buildpack(BuildpackCommand::Test(arguments)) => buildpack::test::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Detect(arguments)) => buildpack::detect::run(workshop, &arguments),
         Command::Stack(StackCommand::Create(arguments)) => stack::create(workshop, &arguments),
+        Command::Builder(BuilderCommand::Create(arguments)) => builder::create(workshop, &arguments),
+        Command::Builder(BuilderCommand::Inspect(arguments)) => builder::inspect(workshop, &arguments),
+        Command::Builder(BuilderCommand::Publish(arguments)) => builder::publish(workshop, &arguments),
+        Command::Lock(arguments) => lock::run(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {
             Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),
             None => images::run(workshop, &arguments),

@@ -1,7 +1,7 @@
 //! Builders in registries: there and back, with and without a stack beside them, and what is no builder.
 
 use serde_json::{Value, json};
-use stave_archive::content::{Bytes, Content as _};
+use stave_archive::content::Bytes;
 use stave_lifecycle::image::Descriptor;
 use stave_model::builder::pinned::PinnedBuilder;
 

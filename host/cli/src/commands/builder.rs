@@ -1,0 +1,184 @@
+//! `stave builder`: an artefact of a builder.toml, what is in one, and one on its way to others.
+
+use serde::Serialize;
+use stave_lifecycle::port::observer::{Event, Observer as _};
+use stave_model::{
+    builder::pinned::{PinnedBuilder, PinnedBuildpack},
+    capability::Capabilities,
+    digest::Digest,
+    order::Group,
+};
+use stave_oci::{builder as artefact, component::Place};
+
+use crate::{
+    args::{BuilderCreate, BuilderInspect, BuilderPublish, Output},
+    builder::{self, Named},
+    components::means,
+    exit::{EXPORT, Exit, GENERAL, USAGE, printable},
+    pinned::{self, Made},
+    ui::bytes,
+    workshop::Workshop,
+};
+
+/// A builder for programs.
+#[derive(Serialize)]
+struct About<'a> {
+    name: &'a str,
+    /// Of the artefact; none for what is none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    #[serde(flatten)]
+    builder: &'a PinnedBuilder,
+}
+
+#[derive(Serialize)]
+struct Published<'a> {
+    builder: &'a str,
+    reference: String,
+    digest: Digest,
+}
+
+/// Makes a builder's artefact and keeps it.
+pub(crate) fn create(workshop: &Workshop, arguments: &BuilderCreate) -> Result<(), Exit> {
+    let name = match &arguments.tag {
+        Some(tag) => tag.clone(),
+        None => arguments.file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default(),
+    };
+    let place = builder::kept_place(workshop, &name)?;
+    let made = pinned::make(workshop, &Named::File(arguments.file.clone()), &arguments.platform)?;
+    let name = builder::kept_name(&name)?;
+    put(workshop, &place, &made)?;
+    let digest = artefact::digest(&made.artifact, &made.carried);
+    let about = About { name: &name, digest: Some(digest), builder: &made.builder };
+    match arguments.output {
+        Output::Json => json(workshop, &about),
+        Output::Text => {
+            let count = made.builder.buildpacks.len();
+            workshop.ui.say(&format!("{count} buildpacks and the stack {} are {name}", made.builder.stack.name));
+            workshop.ui.result(&digest.to_string());
+            Ok(())
+        }
+    }
+}
+
+/// Shows what a builder is made of.
+pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result<(), Exit> {
+    let named = Named::of(workshop, Some(&arguments.builder));
+    let (builder, digest) = match &named {
+        Named::Artefact(place, _) => {
+            let found = builder::artefact_at(workshop, place)?;
+            (found.builder, Some(found.digest))
+        }
+        Named::BuiltIn | Named::File(_) => (pinned::make(workshop, &named, &[])?.builder, None),
+    };
+    let name = arguments.builder.display().to_string();
+    let about = About { name: &name, digest, builder: &builder };
+    match arguments.output {
+        Output::Json => json(workshop, &about),
+        Output::Text => {
+            workshop.ui.result(&for_people(&about));
+            Ok(())
+        }
+    }
+}
+
+/// Sends a builder somewhere else; a file's artefact is made for it.
+pub(crate) fn publish(workshop: &Workshop, arguments: &BuilderPublish) -> Result<(), Exit> {
+    let name = arguments.builder.display().to_string();
+    let place = destination(&name, arguments.to.as_deref())?;
+    let named = Named::of(workshop, Some(&arguments.builder));
+    let made = match &named {
+        Named::Artefact(from, _) => pinned::copied(workshop, &builder::artefact_at(workshop, from)?)?,
+        Named::BuiltIn | Named::File(_) => pinned::make(workshop, &named, &[])?,
+    };
+    let resolved = put(workshop, &place, &made)?;
+    let digest = artefact::digest(&made.artifact, &made.carried);
+    workshop.ui.observe(Event::Exported { to: place.to_string(), digest: digest.to_string() });
+    match arguments.output {
+        Output::Json => json(workshop, &Published { builder: &name, reference: resolved.to_string(), digest }),
+        Output::Text => {
+            workshop.ui.result(&resolved.to_string());
+            Ok(())
+        }
+    }
+}
+
+fn put(workshop: &Workshop, place: &Place, made: &Made) -> Result<Place, Exit> {
+    artefact::push(place, &made.artifact, &made.carried, &means(workshop)).map_err(|error| Exit::new(EXPORT, error))
+}
+
+/// Where a builder goes: as typed, else where its own name says.
+fn destination(name: &str, typed: Option<&str>) -> Result<Place, Exit> {
+    let text = typed.unwrap_or(name);
+    let place = text.parse::<Place>().map_err(|error| Exit::new(USAGE, error));
+    match place {
+        Ok(Place::Registry(reference)) if reference.registry.is_none() => {
+            let exit = Exit::new(USAGE, format!("`{}` says no registry", printable(text)));
+            Err(exit.hint("say where the builder goes, as in registry.example.com/acme/builder:1 or oci:DIR"))
+        }
+        Err(_) if typed.is_none() => {
+            let exit = Exit::new(USAGE, format!("{} does not say where the builder goes", printable(text)));
+            Err(exit.hint("say it, as in registry.example.com/acme/builder:1 or oci:DIR"))
+        }
+        place => place,
+    }
+}
+
+fn json(workshop: &Workshop, about: &impl Serialize) -> Result<(), Exit> {
+    workshop.ui.result(&serde_json::to_string_pretty(about).map_err(|error| Exit::new(GENERAL, error))?);
+    Ok(())
+}
+
+fn for_people(about: &About<'_>) -> String {
+    let PinnedBuilder { description, stack, buildpacks, order, composites, system, .. } = about.builder;
+    let mut lines = vec![about.name.to_owned()];
+    lines.extend((!description.is_empty()).then(|| format!("  {description}")));
+    lines.extend(about.digest.map(|digest| format!("  digest  {digest}")));
+    let from = stack.repository.as_ref().map(|repository| format!(" in {repository}")).unwrap_or_default();
+    lines.extend([String::new(), format!("stack {}{from}", stack.name)]);
+    lines.extend(stack.images.iter().map(|image| format!("  {}  {}", image.platform, image.digest)));
+    lines.extend([String::new(), "buildpacks".to_owned()]);
+    lines.extend(buildpacks.iter().flat_map(part));
+    lines.extend([String::new(), "order".to_owned()]);
+    lines.extend(order.iter().map(|one| format!("  {}", group(one))));
+    for composite in composites {
+        lines.push(format!("  {} stands for", composite.title()));
+        lines.extend(composite.order.iter().map(|one| format!("    {}", group(one))));
+    }
+    for (words, members) in [("first in every group", &system.pre), ("last in every group", &system.post)] {
+        if !members.buildpacks.is_empty() {
+            lines.push(format!("  {words}: {}", group(&Group { group: members.buildpacks.clone() })));
+        }
+    }
+    lines.iter().map(|line| printable(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn part(buildpack: &PinnedBuildpack) -> Vec<String> {
+    let mut lines = vec![
+        format!("  {}  ({})", buildpack.title(), bytes(buildpack.size)),
+        format!("    digest      {}", buildpack.digest),
+    ];
+    lines.extend(buildpack.reference.as_ref().map(|reference| format!("    from        {reference}")));
+    let Capabilities { interfaces, ecosystems, settings, bindings, .. } = &buildpack.grants;
+    let interfaces: Vec<String> = interfaces.iter().map(ToString::to_string).collect();
+    let of = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+    for (what, names) in [
+        ("interfaces", interfaces),
+        ("ecosystems", of(ecosystems)),
+        ("settings", of(settings)),
+        ("bindings", of(bindings)),
+    ] {
+        if !names.is_empty() {
+            lines.push(format!("    may {what:<10}  {}", names.join(", ")));
+        }
+    }
+    lines
+}
+
+fn group(group: &Group) -> String {
+    let members = group.group.iter().map(|member| {
+        let optional = if member.optional { " (optional)" } else { "" };
+        format!("{}{optional}", member.title())
+    });
+    members.collect::<Vec<_>>().join(", ")
+}
