@@ -11,7 +11,7 @@ pub(crate) struct BuildpackPublish {
     /// The component; or the folder of a buildpack, which is built first; or `builtin:java`
     #[arg(value_name = "FILE|DIR")]
     pub(crate) component: String,
-    /// Where it goes: a registry reference, NAMESPACE:NAME@VERSION of the configuration, or oci:DIR[:NAME]
+    /// Where it goes: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
     /// How to print the result
@@ -21,7 +21,7 @@ pub(crate) struct BuildpackPublish {
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildpackPull {
-    /// Where it is: a registry reference, NAMESPACE:NAME@VERSION of the configuration, or oci:DIR[:NAME]
+    /// Where it is: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
     /// The file to write [default: NAME.wasm in the current folder, after the last part of the id]
