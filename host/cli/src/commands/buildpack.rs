@@ -8,11 +8,7 @@ pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod test;
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read, path::PathBuf};
 
 use serde::Serialize;
 use stave_engine::{
