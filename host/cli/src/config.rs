@@ -77,11 +77,16 @@ fn usual() -> Option<PathBuf> {
 
 /// The text of a small file that somebody wrote by hand.
 pub(crate) fn read_capped(path: &std::path::Path) -> io::Result<String> {
+    read_at_most(path, MAX_CONFIG)
+}
+
+/// The text of a file of at most so many bytes.
+pub(crate) fn read_at_most(path: &std::path::Path, most: u64) -> io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_CONFIG + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_CONFIG {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_CONFIG} bytes")));
+    std::fs::File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most} bytes")));
     }
     Ok(text)
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use stave_engine::component::{Description, describe};
+use stave_engine::{
+    component::{Description, describe},
+    load::LoadError,
+};
 use stave_lifecycle::port::{bases::Base, buildpack::Buildpack};
 use stave_model::{
     id::BuildpackId,
@@ -15,8 +18,8 @@ use stave_model::{
 use crate::{
     base,
     builder::{Builder, Component, Part},
-    buildpacks::{is_for_other_contract, side_by_side},
-    config::read_capped,
+    buildpacks::{is_for_other_contract, refused, side_by_side},
+    config::read_at_most,
     exit::{CONTRACT, Exit, LOCKED, REFUSED, USAGE, printable},
     review,
     workshop::Workshop,
@@ -34,7 +37,7 @@ pub(crate) enum Fresh<'a> {
 pub(crate) fn read(file: &Path) -> Result<Lock, Exit> {
     let shown = printable(&file.display().to_string());
     let failed = |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not read the lock {shown}")));
-    match read_capped(file) {
+    match read_at_most(file, lock::MAX_LOCK as u64) {
         Ok(text) => Lock::parse(&text).map_err(|error| failed(error.into())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(failed(error.into()).hint("`stave lock` writes one"))
@@ -102,6 +105,9 @@ pub(crate) fn inputs(workshop: &Workshop, builder: &Builder, with_manifests: boo
             let context = format!("could not look at the buildpack {}", printable(&part.shown));
             Exit::new(code, anyhow::Error::new(error).context(context))
         })?;
+        if let Some(expected) = part.digest.filter(|expected| *expected != description.digest) {
+            return Err(refused(&part.shown, LoadError::Digest { expected, found: description.digest }));
+        }
         Ok((component, description))
     })?;
     workshop.cancel.check()?;

@@ -41,7 +41,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &crate::args::Lock) -> Result<
     match &arguments.command {
         None => write(workshop, &arguments.what, &[]),
         Some(LockCommand::Update(LockUpdate { ids, what })) => {
-            if !what.lock_file.exists() {
+            if !is_there(&what.lock_file)? {
                 let exit = Exit::new(USAGE, format!("there is no {}", shown(&what.lock_file)));
                 return Err(exit.hint("`stave lock` writes the first one"));
             }
@@ -54,7 +54,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &crate::args::Lock) -> Result<
 /// Makes the lock anew, compares it with the one that is there, and writes it if nothing is left to agree to.
 fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(), Exit> {
     let file = &what.lock_file;
-    let old = if file.exists() { Some(locked::read(file)?) } else { None };
+    let old = if is_there(file)? { Some(locked::read(file)?) } else { None };
     let builder = named(workshop, what.builder.as_deref(), old.as_ref());
     let platforms = platforms(&what.platform, old.as_ref());
     let ids: BTreeSet<BuildpackId> = ids.iter().cloned().collect();
@@ -63,8 +63,16 @@ fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(),
             for id in &ids {
                 check_known(old, id)?;
             }
-            let fresh = Fresh::Only(&ids, old);
-            old.updated(&locked::make(workshop, builder::find(workshop, &builder, None)?, &platforms, &fresh)?, &ids)
+            let builder = builder::find(workshop, &builder, None)?;
+            if builder.digest.is_some() || old.builder.digest.is_some() || builder.name != old.builder.name {
+                let exit = Exit::new(USAGE, "an artefact, or another builder than the locked one, is taken as a whole");
+                return Err(exit.hint("leave the ids out: `stave lock update`"));
+            }
+            if !what.platform.is_empty() {
+                let exit = Exit::new(USAGE, "the bases stay as they are where single buildpacks are updated");
+                return Err(exit.hint("leave --platform out, or the ids"));
+            }
+            old.updated(&locked::make(workshop, builder, &platforms, &Fresh::Only(&ids, old))?, &ids)
         }
         _ => locked::make(workshop, builder::find(workshop, &builder, None)?, &platforms, &Fresh::All)?,
     };
@@ -75,7 +83,14 @@ fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(),
             workshop.ui.result(&line);
         }
     }
-    let accepted = agreed(workshop, &changes, what)?;
+    let lock = file.display().to_string();
+    let accepted = match agreed(workshop, &changes, what) {
+        Ok(accepted) => accepted,
+        Err(exit) => {
+            report(workshop, what.output, &Report { lock, written: false, changes: &changes })?;
+            return Err(exit);
+        }
+    };
     let text = new.to_toml();
     let differs = old.is_none_or(|old| old.to_toml() != text);
     if differs {
@@ -92,7 +107,18 @@ fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(),
         (false, false) => "nothing has changed:".to_owned(),
     };
     workshop.ui.say(&format!("{said} {}", shown(file)));
-    report(workshop, what.output, &Report { lock: file.display().to_string(), written: differs, changes: &changes })
+    report(workshop, what.output, &Report { lock, written: differs, changes: &changes })
+}
+
+/// Whether there is a lock. What cannot be looked at is not taken for none: everything would pass as its first entry.
+fn is_there(file: &Path) -> Result<bool, Exit> {
+    match std::fs::symlink_metadata(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            Err(Exit::new(USAGE, anyhow::Error::new(error).context(format!("could not read the lock {}", shown(file)))))
+        }
+    }
 }
 
 /// Stops where somebody has to agree and does not. Answers whose update was agreed to.
@@ -101,7 +127,9 @@ fn agreed(workshop: &Workshop, changes: &[Change], what: &Locking) -> Result<Vec
     for update in unaccepted(changes, &accepted.clone()) {
         if what.output == Output::Text {
             let question = format!("{} wants more than before; type its id to accept that: ", update.id);
-            if workshop.ui.ask(&question).is_some_and(|answer| answer == update.id.as_str()) {
+            let answer = workshop.pausing(|| workshop.ui.ask(&question))?;
+            workshop.cancel.check()?;
+            if answer.is_some_and(|answer| answer == update.id.as_str()) {
                 accepted.insert(update.id.clone());
             }
         }

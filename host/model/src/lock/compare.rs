@@ -167,8 +167,32 @@ pub fn changes(old: &Lock, new: &Lock) -> Vec<Change> {
     for id in ids {
         let of = |lock: &'_ Lock| lock.buildpacks.iter().filter(|one| one.id == *id).cloned().collect::<Vec<_>>();
         changes.extend(pairs(of(old), of(new)).into_iter().filter_map(|(old, new)| update(old.as_ref(), new.as_ref())));
+        let turned_back = turned_back(old, new, id, &changes);
+        changes.extend(turned_back);
     }
     changes
+}
+
+/// Of a buildpack in several versions: that an older one is tried now, because the order names it or the newer one is gone (N10).
+fn turned_back(old: &Lock, new: &Lock, id: &BuildpackId, told: &[Change]) -> Option<Change> {
+    let (old, new) = (tried(old, id)?, tried(new, id)?);
+    let is_told = |change: &Change| {
+        let is_older = |stop: &Stop| matches!(stop, Stop::Older { .. });
+        matches!(change, Change::Buildpack(update) if update.id == *id && update.stops.iter().any(is_older))
+    };
+    if new.version >= old.version || told.iter().any(is_told) { None } else { update(Some(old), Some(new)) }
+}
+
+/// The newest version of a buildpack that is tried.
+fn tried<'a>(lock: &'a Lock, id: &BuildpackId) -> Option<&'a LockedBuildpack> {
+    let Selection { order, composites, system } = lock.selection();
+    let groups = composites.into_iter().flat_map(|composite| composite.order).chain(order);
+    let members = groups.flat_map(|group| group.group).chain(system.pre.buildpacks).chain(system.post.buildpacks);
+    let named: Vec<Option<Version>> = members.filter(|member| member.id == *id).map(|member| member.version).collect();
+    let is_named = |one: &&LockedBuildpack| {
+        named.iter().any(|version| version.as_ref().is_none_or(|version| *version == one.version))
+    };
+    lock.buildpacks.iter().filter(|one| one.id == *id).filter(is_named).max_by(|a, b| a.version.cmp(&b.version))
 }
 
 /// The buildpacks that a person has to agree to and has not named, with the reasons.

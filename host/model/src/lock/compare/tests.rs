@@ -116,6 +116,38 @@ fn n10_an_older_version_and_another_signer_stop() {
     ");
 }
 
+/// An order of one group that names a version of the buildpack.
+fn order_of(version: &str) -> crate::order::Order {
+    let member = crate::order::Member {
+        id: "acme/tool".parse().unwrap(),
+        version: Some(version.parse().unwrap()),
+        optional: false,
+        exec_env: Vec::new(),
+    };
+    vec![crate::order::Group { group: vec![member] }]
+}
+
+#[test]
+fn n10_an_older_one_of_several_versions_stops_too() {
+    let mut old = lock();
+    let mut newer = old.buildpacks[0].clone();
+    (newer.version, newer.component) = (Version::new(2, 0, 0), Digest::of(b"newer"));
+    old.buildpacks.push(newer);
+    old.order = order_of("2.0.0");
+    let turned = Lock { order: order_of("1.2.0"), ..old.clone() };
+    let mut gone = turned.clone();
+    gone.buildpacks.pop();
+    for new in [&turned, &gone] {
+        let stops = stops_of(&(old.clone(), new.clone()));
+        assert_eq!(stops, ["its version 1.2.0 is older than 2.0.0, which is locked"]);
+    }
+    assert_eq!(stops_of(&(turned, old.clone())), Vec::<String>::new(), "to a newer one it goes on by itself");
+    // The older one is gone, and the newer stays in use.
+    let mut kept = old.clone();
+    kept.buildpacks.remove(0);
+    assert_eq!(stops_of(&(old, kept)), Vec::<String>::new());
+}
+
 #[test]
 fn a_new_buildpack_is_named_with_all_that_it_wants() {
     let (old, mut new) = after(|_| {});
