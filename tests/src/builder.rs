@@ -163,6 +163,9 @@ fn buildpacks_are_named_by_reference() {
     builder(&format!("reference = \"oci:components:2.0.0\"\ndigest = \"{digest}\""));
     let told = env.run(&["detect", "app", "--builder", "builder.toml"]).ends_with(13);
     assert!(told.failure().contains("the component is not the expected one"), "{}", told.failure());
+    fs::remove_file(env.work().join("stave.lock")).unwrap();
+    let told = env.run(&["lock", "--builder", "builder.toml"]).ends_with(13);
+    assert!(told.failure().contains("the component is not the expected one"), "{}", told.failure());
     builder("reference = \"oci:components:3.0.0\"");
     let _filters = filters::bind(&env);
     let told = env.run(&["detect", "app", "--builder", "builder.toml"]).ends_with(32);
@@ -171,6 +174,26 @@ fn buildpacks_are_named_by_reference() {
     caused by: there is no buildpack at `oci:components:3.0.0`
     hint: the names there are 1.0.0, 2.0.0
     "#);
+}
+
+/// An app may have a file of any name, and a builder grants what it likes.
+#[test]
+fn no_file_stands_in_the_place_of_a_reference() {
+    let env = world();
+    let reference = format!("127.0.0.1:9/acme/tools@{}", Digest::of(b""));
+    let text = fs::read_to_string(env.work().join("builder.toml")).unwrap();
+    for name in [reference.as_str(), "tools", "127.0.0.1:9/acme/tools:1"] {
+        env.write(name, &text);
+    }
+    for name in [reference.as_str(), "127.0.0.1:9/acme/tools:1"] {
+        let told = env.run(&["detect", "app", "--offline", "--builder", name]).ends_with(32);
+        assert!(told.failure().contains("was not asked: this run is offline"), "{}", told.failure());
+    }
+    env.write("tool.wasm", component("2.0.0"));
+    env.run(&["builder", "create", "builder.toml", "--tag", "tools"]).succeeds();
+    env.write("tools", "this is no builder");
+    env.run(&["detect", "app", "--builder", "tools"]).succeeds();
+    env.run(&["detect", "app", "--builder", "./tools"]).ends_with(3);
 }
 
 #[test]
@@ -191,6 +214,8 @@ fn a_tag_that_moves_changes_nothing_that_is_locked() {
     assert_eq!(group(&["--builder", &reference]), "acme/tool@0.9.0");
     assert_eq!(group(&["--locked"]), "acme/tool@1.0.0");
     assert_eq!(group(&["--locked", "--builder", &reference]), "acme/tool@1.0.0");
+    let told = env.run(&["lock", "update", "acme/tool"]).ends_with(3);
+    assert!(told.failure().contains("is taken as a whole"), "{}", told.failure());
     let told = env.run(&["lock", "update"]).ends_with(15);
     assert!(told.failure().contains("its version 0.9.0 is older than 1.0.0, which is locked"), "{}", told.failure());
     assert_eq!(fs::read_to_string(env.work().join("stave.lock")).unwrap(), lock);

@@ -59,11 +59,13 @@ pub(crate) enum Named {
 }
 
 impl Named {
-    /// What was typed or configured; the one inside the program where nothing was. A file that is there goes before a name
-    /// that `stave builder create` gave, and that before a registry.
+    /// What was typed or configured; the one inside the program where nothing was. The text alone decides whether a file is
+    /// meant: no file that an app brings with it can stand in the place of a reference. A name that `stave builder create` gave
+    /// goes before a registry.
     pub(crate) fn of(workshop: &Workshop, text: Option<&Path>) -> Self {
         let Some(path) = text.filter(|text| text.as_os_str() != BUILT_IN) else { return Self::BuiltIn };
-        let Some(text) = path.to_str().filter(|_| !path.is_file()) else { return Self::File(path.to_owned()) };
+        let is_file = |text: &&str| text.starts_with(['/', '.']) || path.extension().is_some_and(|end| end == "toml");
+        let Some(text) = path.to_str().filter(|text| !is_file(text)) else { return Self::File(path.to_owned()) };
         if let (true, Ok(place)) = (text.starts_with("oci:"), text.parse()) {
             return Self::Artefact(place, text.to_owned());
         }
