@@ -23,6 +23,9 @@ const MAX_FILES: usize = 20_000;
 /// What a build itself writes: a change of it says nothing.
 const MADE: [&str; 2] = ["target", "Cargo.lock"];
 
+/// What makes a folder that of a buildpack.
+const MANIFEST: &str = "buildpack.toml";
+
 /// Size and time of every file.
 type Sight = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
@@ -38,20 +41,33 @@ pub(crate) fn repeat(workshop: &Workshop, places: &[PathBuf], work: impl Fn() ->
             workshop.ui.failure(&exit.render());
         }
         workshop.ui.say("waiting for a change (Ctrl-C ends)");
-        while look(places)? == seen {
-            if workshop.cancel.is_set() {
-                return Ok(());
+        let changed = || {
+            while !workshop.cancel.is_set() {
+                if look(places)? != seen {
+                    return Ok(true);
+                }
+                thread::sleep(PAUSE);
             }
-            thread::sleep(PAUSE);
+            Ok::<bool, Exit>(false)
+        };
+        match workshop.pausing(changed) {
+            Ok(changed) => {
+                if !changed? {
+                    return Ok(());
+                }
+            }
+            Err(_) if workshop.cancel.is_set() => return Ok(()),
+            Err(exit) => return Err(exit),
         }
     }
 }
 
-/// All files there are at `places`, which are files and folders; hidden ones and what a build makes are left out.
+/// All files there are at `places`, which are files and folders. In a buildpack's own folder, but not below it, hidden ones and
+/// what a build makes are left out: an app may have a `target` that it is made of. Of git's own files nothing is an app's.
 fn look(places: &[PathBuf]) -> Result<Sight, Exit> {
     let mut seen = Sight::new();
     for place in places {
-        note(place, &mut seen);
+        note(place, place.join(MANIFEST).is_file(), &mut seen);
     }
     if seen.len() > MAX_FILES {
         let exit = Exit::new(USAGE, format!("there are more than {MAX_FILES} files, too many to watch"));
@@ -61,7 +77,7 @@ fn look(places: &[PathBuf]) -> Result<Sight, Exit> {
 }
 
 /// What vanishes meanwhile is a change like another.
-fn note(path: &Path, seen: &mut Sight) {
+fn note(path: &Path, is_buildpack: bool, seen: &mut Sight) {
     let Ok(metadata) = fs::metadata(path) else { return };
     if seen.len() > MAX_FILES {
         return;
@@ -74,8 +90,9 @@ fn note(path: &Path, seen: &mut Sight) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_link_to_folder = entry.file_type().is_ok_and(|kind| kind.is_symlink()) && entry.path().is_dir();
-        if !name.starts_with('.') && !name.ends_with(".wasm") && !MADE.contains(&&*name) && !is_link_to_folder {
-            note(&entry.path(), seen);
+        let is_made = is_buildpack && (name.starts_with('.') || name.ends_with(".wasm") || MADE.contains(&&*name));
+        if !is_made && name != ".git" && !is_link_to_folder {
+            note(&entry.path(), false, seen);
         }
     }
 }
@@ -93,10 +110,11 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         write("src/lib.rs", "a");
-        write("fixtures/one/app/start", "b");
+        write("buildpack.toml", "");
+        write("fixtures/one/app/target/app.jar", "b");
         let places = [folder.path().to_owned(), folder.path().join("not-there")];
         let before = look(&places).unwrap();
-        assert_eq!(before.len(), 2);
+        assert_eq!(before.len(), 3);
         for made in ["target/release/x", "Cargo.lock", "motd.wasm", ".git/index"] {
             write(made, "made");
         }
@@ -105,7 +123,7 @@ mod tests {
         write("src/lib.rs", "longer");
         let after = look(&places).unwrap();
         assert_ne!(after, before);
-        fs::remove_file(folder.path().join("fixtures/one/app/start")).unwrap();
+        fs::remove_file(folder.path().join("fixtures/one/app/target/app.jar")).unwrap();
         assert_ne!(look(&places).unwrap(), after);
         write("component.wasm", "named");
         assert_eq!(look(&[folder.path().join("component.wasm")]).unwrap().len(), 1, "one that is named counts");

@@ -51,6 +51,14 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
+    /// Lets others tidy the cache while `pause` lasts: whoever waits for a person or a change holds nobody up.
+    pub(crate) fn pausing<T>(&self, pause: impl FnOnce() -> T) -> Result<T, Exit> {
+        let waiting = Waiting::new(self.ui.clone(), self.cancel.clone());
+        Ok(self.turn.pausing(&self.cache, &waiting, pause)?)
+    }
+}
+
+impl Workshop {
     /// Opens the user's folders; nothing is fetched or compiled yet. Whoever throws things out of the cache must be `alone` in it.
     pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel, alone: bool) -> Result<Self, Exit> {
         let config = Config::read(global.config.as_ref())?;

@@ -32,7 +32,12 @@ pub(crate) fn open_used(path: &Path) -> io::Result<Option<Span>> {
 
 /// The same for somebody whose reading is no use of it.
 pub(crate) fn open_to_check(path: &Path) -> io::Result<Option<Span>> {
-    open_with(path, OFlags::NOATIME)?.map(Span::whole).transpose()
+    let file = match open_with(path, OFlags::NOATIME) {
+        // Another's file may be read, but not without a trace.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open_with(path, OFlags::empty()),
+        opened => opened,
+    };
+    file?.map(Span::whole).transpose()
 }
 
 fn open_with(path: &Path, flags: OFlags) -> io::Result<Option<File>> {

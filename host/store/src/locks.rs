@@ -75,8 +75,22 @@ pub(crate) fn take(
 ) -> Result<File, PortError> {
     let failed = |error| folder.failed(format!("could not lock `{}`", folder.shown()), error);
     let file = open(&folder.path().join(name)).map_err(failed)?;
+    wait(folder, &file, operation, other, observer, cancel)?;
+    Ok(file)
+}
+
+/// Waits for the lock of an open file.
+fn wait(
+    folder: &Folder,
+    file: &File,
+    operation: FlockOperation,
+    other: &str,
+    observer: &dyn Observer,
+    cancel: &Cancel,
+) -> Result<(), PortError> {
+    let failed = |error| folder.failed(format!("could not lock `{}`", folder.shown()), error);
     let mut pauses = 0;
-    while !try_to(&file, operation).map_err(failed)? {
+    while !try_to(file, operation).map_err(failed)? {
         cancel.check()?;
         pauses += 1;
         if pauses == PATIENCE {
@@ -84,7 +98,7 @@ pub(crate) fn take(
         }
         thread::sleep(PAUSE);
     }
-    Ok(file)
+    Ok(())
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -109,7 +123,16 @@ fn try_to(file: &File, operation: FlockOperation) -> io::Result<bool> {
 pub struct Turn {
     lock: File,
     /// Held by whoever is alone: nobody else begins.
-    _turnstile: Option<File>,
+    turnstile: Option<File>,
+}
+
+/// Ends the locks themselves: a child process that was begun at this moment may hold the same files open a little longer.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        for file in [&self.lock].into_iter().chain(&self.turnstile) {
+            let _ = flock(file, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl Turn {
@@ -123,7 +146,7 @@ impl Turn {
         let turnstile = take(".turnstile")?;
         let lock = take(".lock")?;
         drop(turnstile);
-        Ok(Self { lock, _turnstile: None })
+        Ok(Self { lock, turnstile: None })
     }
 
     /// Alone: whoever uses the cache is waited for, and whoever comes waits.
@@ -132,7 +155,21 @@ impl Turn {
         let take =
             |name, other| take(cache, name, FlockOperation::NonBlockingLockExclusive, other, observer.as_ref(), cancel);
         let turnstile = take(".turnstile", "tidies the cache")?;
-        Ok(Self { lock: take(".lock", "uses the cache")?, _turnstile: Some(turnstile) })
+        Ok(Self { lock: take(".lock", "uses the cache")?, turnstile: Some(turnstile) })
+    }
+
+    /// Gives a turn beside others up while `pause` lasts, which may be long: for a person, or for a change of a file. Others may
+    /// throw out meanwhile what was kept.
+    pub fn pausing<T>(&self, cache: &Folder, waiting: &Waiting, pause: impl FnOnce() -> T) -> Result<T, PortError> {
+        let Waiting { observer, cancel } = waiting;
+        let failed = |error: io::Error| cache.failed(format!("could not unlock `{}`", cache.shown()), error);
+        flock(&self.lock, FlockOperation::Unlock).map_err(|error| failed(error.into()))?;
+        let answer = pause();
+        let shared = FlockOperation::NonBlockingLockShared;
+        let turnstile = take(cache, ".turnstile", shared, "tidies the cache", observer.as_ref(), cancel)?;
+        wait(cache, &self.lock, shared, "tidies the cache", observer.as_ref(), cancel)?;
+        drop(turnstile);
+        Ok(answer)
     }
 
     /// Whether nobody else uses the cache, and nobody will while this turn lasts. If no, the turn may be over: the kernel
@@ -211,6 +248,17 @@ mod tests {
         assert!(!one.becomes_alone());
         drop(one);
         assert!(other.becomes_alone());
+    }
+
+    #[test]
+    fn who_pauses_lets_others_be_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = cache(&temp);
+        let silent = Waiting::default();
+        let turn = Turn::beside_others(&cache, &silent).unwrap();
+        turn.pausing(&cache, &silent, || drop(Turn::alone(&cache, &silent).unwrap())).unwrap();
+        let other = Turn::beside_others(&cache, &silent).unwrap();
+        assert!(!other.becomes_alone(), "the turn goes on");
     }
 
     /// Not a test by itself: the process that `t10_a_dead_process_holds_no_lock` kills.
