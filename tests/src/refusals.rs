@@ -285,6 +285,10 @@ fn an_unknown_import() {
     error: could not load the buildpack buildpack.wasm
     caused by: stave-tests/hostile@0.1.0 imports acme:tools/run@1.0.0, which is neither in the contract (stave:buildpack 0.1 and 0.2) nor in WASI
     ");
+    env.write("sockets.wasm", guest("sockets"));
+    let told = env.run(&["buildpack", "publish", "sockets.wasm", "oci:published"]).ends_with(13);
+    assert!(told.failure().contains("buildpacks have no network"), "{}", told.failure());
+    assert!(!env.work().join("published").exists());
     insta::assert_snapshot!(refuse_buildpack(&env, &guest("sockets"), 13), @"
     error: could not load the buildpack buildpack.wasm
     caused by: stave-tests/sockets@0.1.0 imports wasi:sockets/instance-network@[VERSION], and buildpacks have no network; what it needs from there it declares as a dependency in its manifest, and the host fetches it

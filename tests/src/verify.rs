@@ -99,10 +99,12 @@ const CASES: [Case; 16] = [
     case("--run-image", &["--run-image", "oci:bases:2"], &[], &["--run-image", "oci:bases:1"]),
 ];
 
-/// Flags of the command that no byte of an image depends on, and one that has a test of its own.
-const OTHER_FLAGS: [&str; 11] = [
+/// Flags of the command that no byte of an image depends on, or that only refuse, and one that has a test of its own.
+const OTHER_FLAGS: [&str; 13] = [
     "--config",
     "--help",
+    "--lock-file",
+    "--locked",
     "--no-color",
     "--no-memory",
     "--offline",

@@ -50,6 +50,9 @@ fn install() -> Result<PathBuf> {
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]).current_dir(&folder);
         shell::run(&mut npm).context("install the modules with npm")?;
+        // What is for this machine alone is optional to npm, and may be missing without a word.
+        let mut tool = Command::new(folder.join("node_modules/.bin/componentize-qjs"));
+        shell::run(tool.arg("--help").stdout(std::process::Stdio::null())).context("run what npm installed")?;
         fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
     }
     Ok(folder)
