@@ -46,7 +46,8 @@ fn is_taken(into: &Path) -> io::Result<bool> {
 
 /// Writes beside the place, and moves there what is whole.
 fn write(into: &Path, files: &[template::File]) -> io::Result<()> {
-    let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = into.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = if into.is_dir() { into } else { beside };
     fs::create_dir_all(parent)?;
     let whole = tempfile::Builder::new().prefix(".stave-new-").tempdir_in(parent)?;
     for file in files {
@@ -62,8 +63,14 @@ fn write(into: &Path, files: &[template::File]) -> io::Result<()> {
     // As any new folder has them, not as a temporary one.
     let plain = fs::metadata(whole.path().join("src"))?.permissions();
     fs::set_permissions(whole.path(), plain)?;
-    // Onto an empty folder this is allowed too.
-    fs::rename(whole.path(), into)?;
+    if !into.is_dir() {
+        return fs::rename(whole.path(), into);
+    }
+    // An empty folder stays the one that it is: somebody may stand in it.
+    for entry in fs::read_dir(whole.path())? {
+        let entry = entry?;
+        fs::rename(entry.path(), into.join(entry.file_name()))?;
+    }
     Ok(())
 }
 
@@ -79,13 +86,18 @@ mod tests {
         write(&into, &files).unwrap();
         assert!(is_taken(&into).unwrap() && into.join("stave-sdk/src/lib.rs").is_file());
         assert_eq!(fs::metadata(into.join("fixtures/starts/app/start")).unwrap().permissions().mode() & 0o111, 0o111);
-        write(&into, &files).unwrap_err();
         let names: Vec<_> = fs::read_dir(world.path().join("deep")).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!(names, ["motd"], "nothing is left behind");
         let empty = world.path().join("empty");
         fs::create_dir(&empty).unwrap();
         assert!(!is_taken(&empty).unwrap() && !is_taken(&world.path().join("missing")).unwrap());
         write(&empty, &files).unwrap();
+        let names: Vec<_> = fs::read_dir(&empty).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert!(
+            names.iter().any(|name| name == "buildpack.toml")
+                && names.iter().all(|name| !name.to_string_lossy().starts_with(".stave-")),
+            "{names:?}"
+        );
         let file = world.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(is_taken(&file).unwrap());

@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use stave_archive::content::Bytes;
-use stave_engine::component::Description;
+use stave_engine::{
+    admission::{admit, with_always},
+    component::Description,
+    load::LoadError,
+};
 use stave_model::{digest::Digest, manifest::Manifest, sbom};
 use stave_oci::component::{self, Facts, artifact, names::Name};
 
@@ -14,6 +18,7 @@ use super::{
 };
 use crate::{
     args::BuildpackPublish,
+    buildpacks::refused,
     commands::build::{EPOCH_VARIABLE, created},
     components::{described, means, resolve},
     exit::{EXPORT, Exit, USAGE},
@@ -32,6 +37,9 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
         _ => read_component(&arguments.component)?,
     };
     let description = described(&wasm, &arguments.component)?;
+    // What no host would run is not spread.
+    admit(&description, &with_always(&description.manifest.asks))
+        .map_err(|refusal| refused(&arguments.component, LoadError::Refused(refusal)))?;
     if let Some(name) = name {
         check_version(&name, &description)?;
     }
