@@ -24,9 +24,6 @@ use crate::{
     target::Platform,
 };
 
-/// What every buildpack has without asking (`wit/`: "always granted"); to use one of these is not to want more.
-const ALWAYS: [Interface; 3] = [Interface::App, Interface::Context, Interface::Log];
-
 /// One thing that is different.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -262,7 +259,7 @@ fn update(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Optio
     }
     let nothing = Capabilities::default();
     let (old_wants, new_wants) = (old.map(wants).unwrap_or_default(), new.map(wants).unwrap_or_default());
-    let grants = |one: Option<&LockedBuildpack>| one.map_or(nothing.clone(), |one| with_always(one.grants.clone()));
+    let grants = |one: Option<&LockedBuildpack>| one.map_or(nothing.clone(), |one| one.grants.clone().with_always());
     let (old_grants, new_grants) = (grants(old), grants(new));
     let is_there_still = new.is_some();
     let no_more = |new: &Capabilities, old: &Capabilities| if is_there_still { excess(old, new) } else { Vec::new() };
@@ -284,7 +281,7 @@ fn update(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Optio
 fn stops(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Vec<Stop> {
     let Some(new) = new else { return Vec::new() };
     let Some(old) = old else {
-        let wants = excess(&wants(new), &with_always(Capabilities::default()));
+        let wants = excess(&wants(new), &Capabilities::default().with_always());
         return [Stop::New].into_iter().chain(wants.into_iter().map(Stop::Wants)).collect();
     };
     let mut stops = Vec::new();
@@ -297,27 +294,22 @@ fn stops(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Vec<St
         stops.push(Stop::Signer { old: signer.clone(), new: new.signer.clone() });
     }
     // What it asked for and did not import it could not use: both are compared, each with its own past.
-    let asked = excess(&with_always(new.asks.clone()), &with_always(old.asks.clone()));
+    let asked = excess(&new.asks.clone().with_always(), &old.asks.clone().with_always());
     let imported: Vec<Excess> = new
         .imported()
         .difference(&old.imported())
-        .filter(|i| !ALWAYS.contains(i))
+        .filter(|i| !Interface::ALWAYS.contains(i))
         .map(|i| Excess::Interface(*i))
         .collect();
     stops.extend(asked.iter().cloned().map(Stop::Wants));
     stops.extend(imported.into_iter().filter(|import| !asked.contains(import)).map(Stop::Wants));
-    let granted = excess(&with_always(new.grants.clone()), &with_always(old.grants.clone()));
+    let granted = excess(&new.grants.clone().with_always(), &old.grants.clone().with_always());
     stops.extend(granted.into_iter().map(Stop::Granted));
     stops
 }
 
 fn wants(buildpack: &LockedBuildpack) -> Capabilities {
-    with_always(buildpack.wants())
-}
-
-fn with_always(mut capabilities: Capabilities) -> Capabilities {
-    capabilities.interfaces.extend(ALWAYS);
-    capabilities
+    buildpack.wants().with_always()
 }
 
 fn facts(buildpack: &LockedBuildpack) -> Facts {

@@ -51,7 +51,7 @@ fn wanting_more_of_each_kind_stops_and_wanting_less_does_not() {
 fn every_interface_that_is_newly_asked_for_or_imported_stops() {
     for interface in Interface::ALL {
         let line = format!("it wants interfaces = [\"{interface}\"]");
-        let expected = if ALWAYS.contains(&interface) { Vec::new() } else { vec![line] };
+        let expected = if Interface::ALWAYS.contains(&interface) { Vec::new() } else { vec![line] };
         let asked = after(|one| one.asks.interfaces = [interface].into());
         assert_eq!(stops_of(&asked), expected);
         let import = format!("stave:buildpack/{interface}@0.1.0");
