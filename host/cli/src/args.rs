@@ -49,6 +49,10 @@ pub(crate) struct Global {
     /// Read this configuration instead of the one in the user's configuration folder
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Follow this policy instead of the configuration's: whose signature is needed, and what a buildpack may do by digest or
+    /// signer
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

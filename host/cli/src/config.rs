@@ -31,6 +31,8 @@ pub(crate) struct Cache {
 pub(crate) struct Config {
     /// The builder.toml to build with where nothing else names one.
     pub(crate) builder: Option<PathBuf>,
+    /// The policy.toml that counts where nothing else names one.
+    pub(crate) policy: Option<PathBuf>,
     /// `[registries]`: where packages come from, by ecosystem.
     pub(crate) registries: stave_packages::settings::Settings,
     /// `[mirrors]`: where a distribution's packages come from, by distribution.

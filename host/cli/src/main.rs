@@ -18,6 +18,7 @@ mod found;
 mod interrupt;
 mod locked;
 mod pinned;
+mod policy;
 mod prepare;
 mod previous;
 mod project;

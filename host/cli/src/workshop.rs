@@ -25,6 +25,7 @@ use crate::{
     args::Global,
     config::Config,
     exit::{Exit, GENERAL},
+    policy::Overseer,
     ui::Ui,
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Workshop {
     pub(crate) cancel: Cancel,
     /// The user's configuration.
     pub(crate) config: Config,
+    /// The operator's policy, if there is one.
+    pub(crate) policy: Option<Overseer>,
     /// Everything that can be made again.
     pub(crate) cache: Folder,
     /// Bytes by digest.
@@ -62,6 +65,7 @@ impl Workshop {
     /// Opens the user's folders; nothing is fetched or compiled yet. Whoever throws things out of the cache must be `alone` in it.
     pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel, alone: bool) -> Result<Self, Exit> {
         let config = Config::read(global.config.as_ref())?;
+        let policy = Overseer::read(global.policy.as_ref().or(config.policy.as_ref()))?;
         let variable = |name: &str| std::env::var_os(name);
         let cache = Folder::cache(variable).map_err(PortError::from)?;
         let data = Folder::data(variable).map_err(PortError::from)?;
@@ -82,6 +86,7 @@ impl Workshop {
             ui,
             cancel,
             config,
+            policy,
             cache,
             client,
             turn,

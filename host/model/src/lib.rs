@@ -15,6 +15,7 @@
 //! | [`dependency`] | pinned artefacts and the package URLs that name them |
 //! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
 //! | [`lock`] | `stave.lock`: every input by digest, and what an update changes |
+//! | [`policy`] | `policy.toml`: whose signature is needed, who may do what by digest or signer |
 //! | [`order`] | groups of buildpacks, tried in order |
 //! | [`plan`] | provides and requires, and how they are matched |
 //! | [`mod@env`] | environment changes as layers carry them |
@@ -46,6 +47,7 @@ pub mod lock;
 pub mod manifest;
 pub mod order;
 pub mod plan;
+pub mod policy;
 pub mod project;
 pub mod rebase;
 pub mod restore;
