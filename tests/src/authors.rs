@@ -42,11 +42,14 @@ fn the_page_for_authors_can_be_followed_literally() {
         "3 fixtures: 3 as expected",
         "test result: ok. 1 passed",
         "image motd-app:latest in the image store",
+        "image motd-locked:latest in the image store",
     ] {
         assert!(said.contains(promise), "it does not say `{promise}`:\n{said}");
     }
     let images = env.run(&["images", "-o", "json"]).succeeds();
-    assert!(images.stdout.contains("motd-app"), "{}", images.stdout);
+    assert!(images.stdout.contains("motd-app") && images.stdout.contains("motd-locked"), "{}", images.stdout);
+    let lock = fs::read_to_string(place.table().join("stave.lock")).unwrap();
+    assert!(lock.contains("id = \"acme/motd\"") && lock.contains("reference = \"oci:published\""), "{lock}");
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn from_file(workshop: &Workshop, path: &Path) -> Result<Builder, Exit> {
         Ok(Part { shown, digest, grants, at })
     });
     let parts = parts.collect::<Result<_, Exit>>()?;
-    let stack = BaseChoice { reference: Some(said.stack.clone()), folder, pinned: None };
+    let stack = BaseChoice { reference: said.stack.clone(), folder, pinned: None };
     Ok(Builder { name: shown.to_string(), digest: None, stack, parts, said: Said::File(said) })
 }
 

@@ -17,8 +17,9 @@ pub struct Builder {
     /// One sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The base of the images.
-    pub stack: StackReference,
+    /// The base of the images; the stack inside the program where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackReference>,
     /// The buildpacks that the order may name.
     pub buildpacks: Vec<BuildpackReference>,
     /// The order; every buildpack in one group, in the sequence above, when none is given.
@@ -160,7 +161,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(builder.stack, StackReference::Path("stack.toml".to_owned()));
+        assert_eq!(builder.stack, Some(StackReference::Path("stack.toml".to_owned())));
         assert!(builder.buildpacks[0].grants.interfaces.contains(&Interface::Artifacts));
         assert_eq!(builder.buildpacks[1].grants, Capabilities::usual());
         assert_eq!(builder.buildpacks[1].place, Place::Path("plain.wasm".to_owned()));
@@ -209,8 +210,9 @@ mod tests {
 
     #[test]
     fn refuses_unknown_keys_and_two_stacks() {
-        for text in ["stack = { path = \"a\", name = \"b\" }\nbuildpacks = []", "stak = 1", "buildpacks = []"] {
+        for text in ["stack = { path = \"a\", name = \"b\" }\nbuildpacks = []", "stak = 1\nbuildpacks = []", ""] {
             assert!(Builder::parse(text).is_err(), "{text}");
         }
+        assert_eq!(Builder::parse("buildpacks = []").unwrap().stack, None, "the program has one");
     }
 }
