@@ -1,7 +1,7 @@
 //! What the list of bad inputs names (W1 to W20, `tests/README.md`) and no other test here does, each with the words that
 //! people are told.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use stave_engine::{Engine, Limits};
 use stave_model::{capability::Capabilities, component::embed};
@@ -10,6 +10,26 @@ use crate::{
     support::{Place, guest, hostile, manifest},
     told,
 };
+
+#[test]
+fn w1_a_build_has_an_end_and_so_has_what_runs_before_the_first_call() {
+    let limits = Limits { build: Duration::from_millis(300), detect: Duration::from_millis(400), ..Limits::default() };
+    let engine = Engine::new(limits, None).unwrap();
+    let [hostile, starter] =
+        ["hostile", "starter"].map(|name| engine.load(&guest(name), None, &Capabilities::usual()).unwrap());
+    let all = [
+        told(Place::new().build(&hostile, "spin")),
+        told(Place::new().build(&hostile, "sleep")),
+        told(Place::new().detect(&starter, "")),
+        told(Place::new().build(&starter, "")),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @"
+    the sandbox stopped it: it ran for more than 300 milliseconds
+    the sandbox stopped it: it ran for more than 300 milliseconds
+    the sandbox stopped it: it ran for more than 400 milliseconds
+    the sandbox stopped it: it ran for more than 300 milliseconds
+    ");
+}
 
 #[test]
 fn w6_w7_nothing_outside_is_read_or_written() {

@@ -75,6 +75,8 @@ fn build_guests() -> PathBuf {
         "stave-hostile",
         "-p",
         "stave-sockets",
+        "-p",
+        "stave-starter",
     ]);
     assert!(cargo.status().unwrap().success(), "the guests do not build");
     folder.join("wasm32-wasip2/embedded")
