@@ -40,12 +40,16 @@ pub struct KeptCode {
 }
 
 impl KeptCode {
-    /// Whether the code is the code that was written. One that is not is compiled again when it is needed.
-    pub fn is_sound(&self) -> bool {
+    /// Whether the code is the code that was written; one that is not is compiled again when it is needed. None if it is not
+    /// whole, or is replaced or removed at this moment.
+    pub fn is_sound(&self) -> Option<bool> {
         let with = |ending: &str| self.files.iter().find(|path| path.extension().is_some_and(|found| found == ending));
-        let sum = with("sha256").and_then(|sum| read_sum(sum));
-        let code = with("cwasm").and_then(|code| hash(code).ok());
-        sum.is_some() && sum == code
+        let (sum, code) = (with("sha256")?, with("cwasm")?);
+        let inodes = || Some((fs::metadata(sum).ok()?.ino(), fs::metadata(code).ok()?.ino()));
+        let before = inodes()?;
+        let expected = read_sum(sum);
+        let is_sound = expected.is_some() && hash(code).ok() == expected;
+        (is_sound || inodes() == Some(before)).then_some(is_sound)
     }
 }
 

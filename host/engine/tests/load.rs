@@ -8,7 +8,7 @@ use std::{error::Error, fs, os::unix::fs::PermissionsExt};
 
 use stave_engine::{
     Engine, Limits,
-    compiled::CodeStore,
+    compiled::{CodeStore, KeptCode},
     component::describe,
     load::{How, LoadError},
 };
@@ -238,6 +238,24 @@ fn kept_code_is_read_by_the_first_call() {
     goes_on(&early);
     assert_eq!(early.prepare().unwrap(), &How::Compiled);
     assert_eq!(load().prepare().unwrap(), &How::Kept);
+}
+
+#[test]
+fn kept_code_says_whether_it_is_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CodeStore::open(folder.path()).unwrap();
+    let stem = format!("{}-key", Digest::of(b"component").hex());
+    let [code, sum] = ["cwasm", "sha256"].map(|ending| folder.path().join(format!("{stem}.{ending}")));
+    let said = || store.list().iter().map(KeptCode::is_sound).collect::<Vec<_>>();
+    fs::write(&code, "code").unwrap();
+    assert_eq!(said(), [None], "somebody may be about to write its sum");
+    fs::write(&sum, Digest::of(b"code").hex()).unwrap();
+    assert_eq!(said(), [Some(true)]);
+    fs::write(&code, "other").unwrap();
+    assert_eq!(said(), [Some(false)]);
+    let listed = store.list();
+    fs::remove_file(&code).unwrap();
+    assert_eq!(listed[0].is_sound(), None, "somebody took it away");
 }
 
 /// W5.

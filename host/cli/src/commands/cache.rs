@@ -174,15 +174,14 @@ pub(crate) fn verify(workshop: &Workshop, arguments: &CacheVerify) -> Result<(),
     for kept in code(workshop)?.list() {
         let item = |path: &PathBuf| Some((path.clone(), path.symlink_metadata().ok()?));
         let item = Item::of_files(Kind::Code, kept.component, kept.files.iter().filter_map(item));
-        // Somebody may be about to write the other half.
-        if kept.files.len() < 2 {
-            continue;
-        }
-        if kept.is_sound() {
-            verified.code.add(item.size);
-        } else {
-            item.remove().map_err(|error| workshop.cache.failed("could not remove damaged code", error))?;
-            verified.lost("code", item.name);
+        match kept.is_sound() {
+            // Somebody is writing it, or took it away.
+            None => {}
+            Some(true) => verified.code.add(item.size),
+            Some(false) => {
+                item.remove().map_err(|error| workshop.cache.failed("could not remove damaged code", error))?;
+                verified.lost("code", item.name);
+            }
         }
     }
     let (count, size, damaged) = workshop.images.verify()?;

@@ -38,6 +38,8 @@ struct Round {
     checked: Checked,
     /// Which blobs were read, and whether each is sound now.
     seen: BTreeMap<Digest, bool>,
+    /// How many of them are sound now, and their bytes.
+    sound: usize,
     bytes: u64,
     damage: BTreeMap<Digest, Damage>,
 }
@@ -153,8 +155,8 @@ impl ImageStore {
         Ok(true)
     }
 
-    /// Reads everything that a name leads to and compares. Answers how many blobs and bytes there are, and what was damaged; of
-    /// that, what the cache has is healed.
+    /// Reads everything that a name leads to and compares. Answers how many blobs are sound, their bytes, and what was damaged; of
+    /// that, what the cache has is healed and counts as sound.
     pub fn verify(&self) -> Result<(usize, u64, Vec<Damage>), PortError> {
         let _lock = self.alone()?;
         let mut round = Round::default();
@@ -169,7 +171,7 @@ impl ImageStore {
             }
         }
         self.note(&round.checked);
-        Ok((round.seen.len(), round.bytes, round.damage.into_values().collect()))
+        Ok((round.sound, round.bytes, round.damage.into_values().collect()))
     }
 
     /// Whether a blob is sound, or is now: read once in a round, and told of with every image that needs it.
@@ -184,9 +186,13 @@ impl ImageStore {
             if !is_sound {
                 round.damage.insert(digest, Damage { digest, images: Vec::new(), healed });
             }
-            round.bytes += fs::metadata(self.place(&digest)).map_or(0, |said| said.len());
-            round.seen.insert(digest, is_sound || healed);
-            is_sound || healed
+            let is_sound = is_sound || healed;
+            if is_sound {
+                round.sound += 1;
+                round.bytes += fs::metadata(self.place(&digest)).map_or(0, |said| said.len());
+            }
+            round.seen.insert(digest, is_sound);
+            is_sound
         };
         if let Some(damage) = round.damage.get_mut(&digest)
             && !damage.images.iter().any(|known| known == name)
