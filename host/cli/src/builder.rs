@@ -151,6 +151,15 @@ impl BaseChoice {
         Self { reference: None, folder: PathBuf::new(), pinned }
     }
 
+    /// Whether it is composed from packages on this machine.
+    pub(crate) fn is_composed(&self) -> bool {
+        match (&self.pinned, &self.reference) {
+            (None, None) => true,
+            (None, Some(StackReference::Path(path))) => !self.folder.join(path).is_dir(),
+            _ => false,
+        }
+    }
+
     /// As it is named.
     pub(crate) fn name(&self) -> &str {
         if let Some((_, stack)) = &self.pinned {

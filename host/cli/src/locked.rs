@@ -25,6 +25,10 @@ use crate::{
     workshop::Workshop,
 };
 
+/// What to do where a stack is to be the same on all machines.
+const COMPOSED: &str = "this stack is composed from packages, by each machine as they are there at the time; `stave builder create` or \
+                        `publish` makes a builder that carries its base, and that one is the same everywhere";
+
 /// What is looked for anew.
 pub(crate) enum Fresh<'a> {
     /// Everything.
@@ -186,8 +190,8 @@ impl Held {
         Ok(())
     }
 
-    /// Refuses another base than the locked one.
-    pub(crate) fn check_base(&self, base: &Base, platform: &Platform) -> Result<(), Exit> {
+    /// Refuses another base than the locked one. A stack that is composed on each machine may be another on another.
+    pub(crate) fn check_base(&self, base: &Base, platform: &Platform, is_composed: bool) -> Result<(), Exit> {
         let found = base.image.digest();
         match self.lock.image(platform) {
             Some(locked) if locked.digest == found => Ok(()),
@@ -195,6 +199,7 @@ impl Held {
                 let message = format!("the base for {platform} is not the one in {}", self.file);
                 let exit = Exit::new(LOCKED, message).detail(format!("locked: {}", locked.digest));
                 let exit = exit.detail(format!("found: {found} ({})", printable(&base.name)));
+                let exit = if is_composed { exit.hint(COMPOSED) } else { exit };
                 Err(exit.hint("`stave lock update` takes what is there now"))
             }
             None => {

@@ -116,7 +116,8 @@ impl Prepared<'_> {
             base::find(workshop, &self.equipment.stack, self.source.run_image.as_deref(), &platform, locked)?
         };
         if let Some(held) = &self.lock {
-            held.check_base(&base, &platform)?;
+            let is_composed = self.source.run_image.is_none() && self.equipment.stack.is_composed();
+            held.check_base(&base, &platform, is_composed)?;
         }
         let distro = base::distro(workshop, &base)?;
         let shop = Shop {
