@@ -12,7 +12,12 @@ use stave_oci::{
 };
 
 use crate::support::{
-    env::TestEnv, filters, guests, images::checked_here, images::small_base, images::small_base_for, registry::Registry,
+    env::{TestEnv, listing},
+    filters, guests,
+    images::checked_here,
+    images::small_base,
+    images::small_base_for,
+    registry::Registry,
 };
 
 /// A buildpack's component.
@@ -219,6 +224,37 @@ fn a_tag_that_moves_changes_nothing_that_is_locked() {
     let told = env.run(&["lock", "update"]).ends_with(15);
     assert!(told.failure().contains("its version 0.9.0 is older than 1.0.0, which is locked"), "{}", told.failure());
     assert_eq!(fs::read_to_string(env.work().join("stave.lock")).unwrap(), lock);
+}
+
+#[test]
+fn kept_builders_are_listed_and_removed() {
+    let env = world();
+    let _filters = filters::bind(&env);
+    let none = env.run(&["builder", "list"]).succeeds();
+    insta::assert_snapshot!(none.stderr, @"no builder is kept: `stave builder create` makes one of a builder.toml");
+    let create =
+        |tag: &str| env.run(&["builder", "create", "builder.toml", "--tag", tag]).succeeds().result().to_owned();
+    let one = create("one");
+    env.write("tool.wasm", component("2.0.0"));
+    let two = create("two");
+    assert_ne!(one, two);
+    let all = env.run(&["builder", "list"]).succeeds().stdout;
+    assert_eq!(all, format!("one:latest  {one}\ntwo:latest  {two}\n"));
+    let blobs = || listing(&env.data().join("builders/blobs/sha256")).len();
+    let both = blobs();
+    insta::assert_snapshot!(env.run(&["builder", "remove", "one", "three"]).ends_with(1).failure(), @"
+    error: no builder is kept as three:latest
+    hint: `stave builder list` lists those that are
+    ");
+    assert_eq!(blobs(), both, "all of them, or none");
+    insta::assert_snapshot!(env.run(&["builder", "remove", "one"]).succeeds().stdout, @"removed one:latest ([SIZE])");
+    // Its index, manifest, configuration and component; the bases are the other's too.
+    assert_eq!(both - blobs(), 4);
+    env.run(&["build", "app", "--builder", "two"]).succeeds();
+    env.run(&["builder", "remove", "two"]).succeeds();
+    assert_eq!(blobs(), 0);
+    let listed = env.run(&["builder", "list", "-o", "json"]).succeeds().stdout;
+    assert_eq!(serde_json::from_str::<Value>(&listed).unwrap(), serde_json::json!([]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use stave_model::target::Platform;
 
 pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
-pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish};
+pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderList, BuilderPublish, BuilderRemove};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};

@@ -91,9 +91,23 @@ pub(crate) fn kept_name(name: &str) -> Result<String, Exit> {
 
 /// Where a builder of this name is kept: a layout in the data folder.
 pub(crate) fn kept_place(workshop: &Workshop, name: &str) -> Result<Place, Exit> {
+    let place = layout::Place { folder: kept_folder(workshop), name: Some(kept_name(name)?) };
+    Ok(Place::Layout { place, digest: None })
+}
+
+fn kept_folder(workshop: &Workshop) -> PathBuf {
     let images = workshop.images.folder().path();
-    let folder = images.parent().unwrap_or(images).join(KEPT);
-    Ok(Place::Layout { place: layout::Place { folder, name: Some(kept_name(name)?) }, digest: None })
+    images.parent().unwrap_or(images).join(KEPT)
+}
+
+/// The builders that are kept, by name, and their digests.
+pub(crate) fn all_kept(workshop: &Workshop) -> Result<Vec<(String, Digest)>, Exit> {
+    let place = layout::Place { folder: kept_folder(workshop), name: None };
+    match layout::Layout::open(place) {
+        Ok(layout) => Ok(layout.names()?),
+        Err(error) if error.fault == Fault::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether there is something at a place. What is damaged is there, and is told of by who reads it.

@@ -15,6 +15,24 @@ pub(crate) enum BuilderCommand {
     Inspect(BuilderInspect),
     /// Send a builder to a registry or a layout
     Publish(BuilderPublish),
+    /// List the builders that are kept under a name
+    List(BuilderList),
+    /// Take builders that are kept away
+    Remove(BuilderRemove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuilderList {
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuilderRemove {
+    /// Their names
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

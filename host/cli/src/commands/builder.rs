@@ -1,5 +1,7 @@
 //! `stave builder`: an artefact of a builder.toml, what is in one, and one on its way to others.
 
+pub(crate) mod kept;
+
 use serde::Serialize;
 use stave_lifecycle::port::observer::{Event, Observer as _};
 use stave_model::{

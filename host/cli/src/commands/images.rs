@@ -15,9 +15,13 @@ pub(crate) fn remove(workshop: &Workshop, arguments: &ImagesRemove) -> Result<()
     let mut names: Vec<String> = Vec::new();
     let there = workshop.images.list()?;
     for text in &arguments.names {
-        let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
-        // A stack that was composed has a name as it is.
-        let name = if there.iter().any(|entry| entry.name == *text) { text.clone() } else { reference.to_string() };
+        // A stack that was composed has a name as it is, and nobody has to be able to read it as a reference.
+        let name = if there.iter().any(|entry| entry.name == *text) {
+            text.clone()
+        } else {
+            let reference: Reference = text.parse().map_err(|error| Exit::new(USAGE, error))?;
+            reference.to_string()
+        };
         if !there.iter().any(|entry| entry.name == name) {
             let exit = Exit::new(GENERAL, format!("there is no image `{name}` in the image store"));
             return Err(exit.hint("`stave images` lists what there is"));

@@ -60,6 +60,8 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Builder(BuilderCommand::Create(arguments)) => builder::create(workshop, &arguments),
         Command::Builder(BuilderCommand::Inspect(arguments)) => builder::inspect(workshop, &arguments),
         Command::Builder(BuilderCommand::Publish(arguments)) => builder::publish(workshop, &arguments),
+        Command::Builder(BuilderCommand::List(arguments)) => builder::kept::list(workshop, &arguments),
+        Command::Builder(BuilderCommand::Remove(arguments)) => builder::kept::remove(workshop, &arguments),
         Command::Lock(arguments) => lock::run(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {
             Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),

@@ -1,6 +1,7 @@
 //! Images into a layout.
 
 mod referrers;
+mod remove;
 mod replace;
 mod within;
 

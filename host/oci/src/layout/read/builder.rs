@@ -9,12 +9,11 @@ use stave_lifecycle::{
 };
 use stave_model::digest::Digest;
 
-use super::{Layout, read};
+use super::Layout;
 use crate::{
     builder::{Documents, checked},
     checked::Checked,
-    json::{self, MAX_DOCUMENT},
-    manifest::{MAX_ENTRIES, check_count},
+    json::MAX_DOCUMENT,
 };
 
 /// One name of a layout, or one digest.
@@ -31,10 +30,7 @@ impl Layout {
 
     /// What the index lists under the place's name: the only entry.
     fn only(&self) -> Result<Descriptor, PortError> {
-        let index = read(&self.root, "index.json").map_err(|error| self.refuse(error))?;
-        let index = json::value(&index).map_err(|error| self.refuse(error))?;
-        check_count("entries", index.get("manifests"), MAX_ENTRIES).map_err(|error| self.refuse(error))?;
-        let entries = index.get("manifests").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let entries = self.entries()?;
         let name_of = |entry: &serde_json::Value| entry["annotations"][super::super::NAME].as_str().map(str::to_owned);
         let meant = |entry: &&serde_json::Value| self.place.name.is_none() || name_of(entry) == self.place.name;
         let mut found = entries.iter().filter(meant);

@@ -1,0 +1,61 @@
+//! `stave builder list` and `remove`: the builders that are kept under a name.
+
+use serde::Serialize;
+use stave_model::digest::Digest;
+use stave_oci::{
+    component::Place,
+    layout::{self, LayoutFolder},
+};
+
+use crate::{
+    args::{BuilderList, BuilderRemove, Output},
+    builder,
+    exit::{Exit, GENERAL, printable},
+    ui::bytes,
+    workshop::Workshop,
+};
+
+#[derive(Serialize)]
+struct Kept {
+    name: String,
+    digest: Digest,
+}
+
+/// Lists them by name.
+pub(crate) fn list(workshop: &Workshop, arguments: &BuilderList) -> Result<(), Exit> {
+    let kept = builder::all_kept(workshop)?.into_iter().map(|(name, digest)| Kept { name, digest });
+    let kept: Vec<Kept> = kept.collect();
+    if arguments.output == Output::Json {
+        return super::json(workshop, &kept);
+    }
+    if kept.is_empty() {
+        workshop.ui.say("no builder is kept: `stave builder create` makes one of a builder.toml");
+    }
+    let width = kept.iter().map(|one| printable(&one.name).len()).max().unwrap_or(0);
+    for Kept { name, digest } in kept {
+        workshop.ui.result(&format!("{:width$}  {digest}", printable(&name)));
+    }
+    Ok(())
+}
+
+/// Takes some away: all of them, or none if one is not there.
+pub(crate) fn remove(workshop: &Workshop, arguments: &BuilderRemove) -> Result<(), Exit> {
+    let there = builder::all_kept(workshop)?;
+    let mut places: Vec<(String, layout::Place)> = Vec::new();
+    for text in &arguments.names {
+        let name = builder::kept_name(text)?;
+        let Place::Layout { place, .. } = builder::kept_place(workshop, text)? else { continue };
+        if !there.iter().any(|(kept, _)| *kept == name) {
+            let exit = Exit::new(GENERAL, format!("no builder is kept as {}", printable(&name)));
+            return Err(exit.hint("`stave builder list` lists those that are"));
+        }
+        if !places.iter().any(|(known, _)| *known == name) {
+            places.push((name, place));
+        }
+    }
+    for (name, place) in places {
+        let freed = LayoutFolder::new(place).remove()?.unwrap_or(0);
+        workshop.ui.result(&format!("removed {name} ({})", bytes(freed)));
+    }
+    Ok(())
+}
