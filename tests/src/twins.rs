@@ -10,7 +10,7 @@ use stave_sdk::{Blame, testing::Host};
 
 use crate::support::{
     env::TestEnv,
-    guests,
+    filters, guests,
     images::{checked_here, config},
     process::{cargo, root, run, succeeds},
 };
@@ -46,7 +46,7 @@ fn javascript(programs: &std::path::Path) -> Vec<u8> {
         env.write(&format!("wit/deps/buildpack/{name}"), fs::read(file.path()).unwrap());
     }
     succeeds(env.command(programs.join(program)).args(arguments.split(' ')).current_dir(env.work()));
-    fs::read(env.work().join("buildpack.wasm")).unwrap()
+    fs::read(env.work().join("component.wasm")).unwrap()
 }
 
 fn manifest(folder: &str) -> String {
@@ -123,4 +123,69 @@ fn the_javascript_twin_can_do_what_it_asks_for() {
     let imports: Vec<Interface> = imports.map(|(name, _)| Interface::named(name).unwrap()).collect();
     let asks = Manifest::parse(&manifest("javascript-buildpack")).unwrap().asks;
     assert_eq!(imports, asks.interfaces.into_iter().collect::<Vec<_>>());
+}
+
+/// What `stave buildpack new` begins in either language is tested on the same apps, with the same expectations.
+#[test]
+fn a_new_buildpack_in_javascript_does_what_one_in_rust_does() {
+    let Some(programs) = programs("twins::a_new_buildpack_in_javascript_does_what_one_in_rust_does") else { return };
+    let env = TestEnv::empty();
+    env.run(&["buildpack", "new", "acme/motd", "--lang", "js"]).succeeds();
+    std::os::unix::fs::symlink(programs.parent().unwrap(), env.work().join("motd/node_modules")).unwrap();
+    insta::assert_snapshot!(env.run(&["buildpack", "test", "motd"]).succeeds().stdout, @r"
+    ok      nothing-to-start
+    ok      starts
+    2 fixtures: 2 as expected
+    ");
+    env.run(&["buildpack", "build", "motd"]).succeeds();
+    let inspected = env.run(&["buildpack", "inspect", "motd/motd.wasm", "-o", "json"]).succeeds().stdout;
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!((&inspected["id"], &inspected["version"]), (&"acme/motd".into(), &"0.1.0".into()), "{inspected}");
+    // A script that says the greeting is not to be had is the app's or the user's to see, as a failure and not as a crash.
+    let script = fs::read_to_string(env.work().join("motd/buildpack.js")).unwrap();
+    env.write("motd/buildpack.js", script.replace("\"greeting.txt\"", "\"../greeting.txt\""));
+    let told = env.run(&["buildpack", "test", "motd"]).ends_with(112);
+    assert!(told.stdout.contains("could not use a path: path `../greeting.txt` is refused"), "{}", told.stdout);
+}
+
+/// The two lock files name the same tool by the same digests.
+#[test]
+fn what_makes_components_of_javascript_is_locked_once() {
+    let read = |path: &str| {
+        let text =
+            fs::read_to_string(root().join(path)).unwrap().replace("buildpack-{{crate}}", "stave-javascript-buildpack");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let (example, template) = (
+        read("examples/javascript-buildpack/package-lock.json"),
+        read("host/cli/template/javascript/package-lock.json.in"),
+    );
+    for (name, module) in example["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty()) {
+        assert_eq!(template["packages"][name], *module, "{name}");
+    }
+    let packages =
+        ["examples/javascript-buildpack/package.json", "host/cli/template/javascript/package.json.in"].map(read);
+    for key in ["devDependencies", "scripts"] {
+        assert_eq!(packages[0][key], packages[1][key]);
+    }
+}
+
+#[test]
+fn a_folder_that_no_tool_knows_is_refused_and_so_is_a_tool_that_is_missing() {
+    let env = TestEnv::empty();
+    let _filters = filters::bind(&env);
+    env.run(&["buildpack", "new", "acme/motd", "--lang", "js"]).succeeds();
+    let nowhere = env.root().join("nowhere");
+    fs::create_dir(&nowhere).unwrap();
+    let told = run(env.stave(&["buildpack", "build", "motd"]).env("PATH", &nowhere)).ends_with(1);
+    insta::assert_snapshot!(told.failure(), @"
+    error: could not run npm
+    caused by: No such file or directory (os error 2)
+    hint: a buildpack in JavaScript is built with npm: install Node.js, then try again
+    ");
+    fs::remove_file(env.work().join("motd/package.json")).unwrap();
+    insta::assert_snapshot!(env.run(&["buildpack", "build", "motd"]).ends_with(3).failure(), @"
+    error: [ENV]/work/motd has neither a Cargo.toml nor a package.json
+    hint: `stave buildpack new ID` makes a folder with a buildpack
+    ");
 }

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The most files that are looked at.
 const MAX_FILES: usize = 20_000;
 /// What a build itself writes: a change of it says nothing.
-const MADE: [&str; 2] = ["target", "Cargo.lock"];
+const MADE: [&str; 3] = ["target", "Cargo.lock", "node_modules"];
 
 /// What makes a folder that of a buildpack.
 const MANIFEST: &str = "buildpack.toml";
@@ -115,7 +115,7 @@ mod tests {
         let places = [folder.path().to_owned(), folder.path().join("not-there")];
         let before = look(&places).unwrap();
         assert_eq!(before.len(), 3);
-        for made in ["target/release/x", "Cargo.lock", "motd.wasm", ".git/index"] {
+        for made in ["target/release/x", "Cargo.lock", "node_modules/x/x.js", "motd.wasm", ".git/index"] {
             write(made, "made");
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("round")).unwrap();

@@ -16,6 +16,9 @@ pub(crate) enum Language {
     /// Rust
     #[default]
     Rust,
+    /// JavaScript, with a small engine inside the component
+    #[value(alias = "javascript")]
+    Js,
 }
 
 #[derive(Debug, Args)]

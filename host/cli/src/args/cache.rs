@@ -17,7 +17,7 @@ pub(crate) enum CacheCommand {
     Verify(CacheVerify),
     /// Remove what killed runs left, and what was not used for longest until the cache is small enough
     ///
-    /// Runs that use the cache are waited for. What images of the image store are made of stays, and what the documents of
+    /// Runs that use the cache are waited for, and new ones wait until it is done. What images of the image store are made of stays, and what the documents of
     /// --lock name; everything else can be made or fetched again.
     Gc(CacheGc),
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &BuildpackNew, ui: &Ui) -> Result<(), Exit> {
     }
     let files = match arguments.lang {
         Language::Rust => template::rust(id),
+        Language::Js => template::javascript(id),
     };
     write(&into, &files).map_err(failed)?;
     ui.say(&format!("the buildpack {id} is in {shown}: {shown}/README.md says what to do with it"));
@@ -61,7 +62,7 @@ fn write(into: &Path, files: &[template::File]) -> io::Result<()> {
         }
     }
     // As any new folder has them, not as a temporary one.
-    let plain = fs::metadata(whole.path().join("src"))?.permissions();
+    let plain = fs::metadata(whole.path().join("fixtures"))?.permissions();
     fs::set_permissions(whole.path(), plain)?;
     if !into.is_dir() {
         return fs::rename(whole.path(), into);
