@@ -1,7 +1,7 @@
 //! Whether an image needs a build: the one question that the platform asks, of what is and of what would be.
 //!
 //! The last build is compared with what is wished for and with what the builder came to, for six reasons in a fixed order
-//! ([`compare`]). An image is put on another base without a build if and only if nothing but the run image's digest differs
+//! ([`mod@compare`]). An image is put on another base without a build if and only if nothing but the run image's digest differs
 //! from its last successful build. The answer is a [`Verdict`] with both values of every comparison, so that "why was this
 //! built" and "why was it not" are one question.
 //!

@@ -78,7 +78,7 @@ impl Block {
 
     /// The block, and an empty line.
     pub fn render(&self) -> String {
-        let title = self.title.iter().map(|title| format!("{title}\n")).collect::<String>();
+        let title = self.title.as_ref().map(|title| format!("{title}\n")).unwrap_or_default();
         format!("{title}{}\n", aligned(&self.rows))
     }
 }

@@ -100,8 +100,9 @@ fn due(start: &Start) -> String {
         Mode::Build | Mode::Rollback => "a build",
     };
     let attempt = if start.attempt > 1 { format!(", attempt {}", start.attempt) } else { String::new() };
-    let no_rebase = start.no_rebase.iter().map(|why| format!("; it is not put on another base only, because {why}"));
-    let why = plain(&no_rebase.collect::<String>(), 2 * MAX_VALUE);
+    let no_rebase = start.no_rebase.as_ref();
+    let why = no_rebase.map(|why| format!("; it is not put on another base only, because {why}")).unwrap_or_default();
+    let why = plain(&why, 2 * MAX_VALUE);
     format!(
         "{how} is due, number {}{attempt} ({}): {}{why}",
         start.number,

@@ -101,6 +101,7 @@ fn last(builds: &[Build]) -> Option<&Build> {
 
 fn failure(build: &Build) -> String {
     let Some(failure) = build.failure() else { return format!("build {} was stopped", build.number) };
-    let line = failure.last_line.iter().map(|line| format!(" (its last line: {})", plain(line, MAX_MESSAGE)));
-    format!("build {} failed: {}{}", build.number, plain(&failure.message, MAX_MESSAGE), line.collect::<String>())
+    let line = failure.last_line.as_ref().map(|line| format!(" (its last line: {})", plain(line, MAX_MESSAGE)));
+    let message = plain(&failure.message, MAX_MESSAGE);
+    format!("build {} failed: {message}{}", build.number, line.unwrap_or_default())
 }

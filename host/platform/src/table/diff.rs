@@ -129,7 +129,7 @@ mod tests {
 
     fn told(old: Value, new: Value) -> String {
         let change = Change { reason: Reason::Config, old, new };
-        lines(&change).iter().map(|line| format!("{line}\n")).collect()
+        lines(&change).iter().map(|line| line.to_string() + "\n").collect()
     }
 
     #[test]
@@ -144,7 +144,25 @@ mod tests {
             "resources": { "limits": { "cpu": "1" } },
             "source": { "blob": { "url": "https://files.example.com/a.jar" } },
         });
-        insta::assert_snapshot!(told(old, new), @r#""#);
+        insta::assert_snapshot!(told(old, new), @r#"
+          env:
+        - - name: A
+        -   value: "1"
+        + - name: C
+        +   value: "c\u001b[2J"
+          - name: B
+            value: b
+          resources:
+            limits:
+        -     cpu: 500m
+        +     cpu: "1"
+          source:
+        -   git:
+        -     url: https://git.example.com/a
+        -   subPath: app
+        +   blob:
+        +     url: https://files.example.com/a.jar
+        "#);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The lists: one table each.
 
+use std::fmt::Write as _;
+
 use super::{Table, short_reason};
 use crate::{
     decide::status::{Condition, Status},
@@ -117,7 +119,8 @@ pub fn plan(plan: &Plan) -> String {
         _ => String::new(),
     };
     let (builds, rebases) = (of(Mode::Build), of(Mode::Rebase));
-    text.push_str(&format!("{builds} to build, {rebases} to rebase{takes}; {} stay as they are\n", plan.untouched));
+    let untouched = plan.untouched;
+    let _ = writeln!(text, "{builds} to build, {rebases} to rebase{takes}; {untouched} stay as they are");
     text
 }
 

@@ -1,4 +1,6 @@
-//! The status of one thing: blocks of keys and values, and tables.
+//! The status of one thing: blocks of keys and values, and tables. kp's block about the pod is left out, for there is none.
+
+use std::fmt::Write as _;
 
 use stave_model::time;
 
@@ -83,7 +85,7 @@ pub fn build(build: &Build) -> String {
         .render();
     text.pop();
     for line in build.changes.iter().flat_map(diff::lines) {
-        text.push_str(&format!("{:UNDER_REASON$}{line}\n", ""));
+        let _ = writeln!(text, "{:UNDER_REASON$}{line}", "");
     }
     if let Some(failure) = build.failure() {
         let block = Block::new().with("Status Reason", failure.fault.as_str()).with("Status Message", &failure.message);

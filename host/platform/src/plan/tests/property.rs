@@ -23,6 +23,7 @@ use crate::{
 
 /// What becomes of one image before the change.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them can be so or not")]
 struct Fate {
     on_demo: bool,
     policy: u8,
