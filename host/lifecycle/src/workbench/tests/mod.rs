@@ -5,6 +5,7 @@ mod artifacts;
 mod bindings;
 mod layers;
 mod overlay;
+mod record;
 
 use std::sync::OnceLock;
 
