@@ -147,7 +147,21 @@ mod tests {
 
     #[test]
     fn without_a_policy_a_builder_grants() {
-        insta::assert_snapshot!(told(&Allowance::from(&builder())), @"");
+        insta::assert_snapshot!(told(&Allowance::from(&builder())), @r#"
+        interfaces = ["app"] | imported | - | Always | used
+        interfaces = ["layers"] | - | asked | By([Builder]) | -
+        interfaces = ["artifacts"] | imported | asked | By([Builder]) | -
+        interfaces = ["bindings"] | - | asked | Withheld(Builder) | -
+        interfaces = ["sbom"] | imported | - | By([Builder]) | -
+        ecosystems = ["npm"] |  | asked | By([Builder]) | -
+        ecosystems = ["pypi"] |  | asked | By([Builder]) | used
+        settings = ["BP_TOOL_*"] |  | asked | By([Builder]) | used
+        settings = ["BP_TOOL_X"] |  | asked | By([Builder]) | used
+        settings = ["HOME"] |  | asked | By([Builder]) | -
+        hosts = ["d.example.com"] |  | asked | Withheld(Builder) | -
+        missing interfaces = ["bindings"]
+        missing hosts = ["d.example.com"]
+        "#);
     }
 
     #[test]
@@ -160,6 +174,22 @@ mod tests {
         let signers = ["acme".to_owned()].into();
         let ceiling = Policy::parse(&text).unwrap().ceiling(&component, &signers, &"acme/tool".parse().unwrap());
         let limit = Limit { policy: "policy.toml".to_owned(), component, ceiling };
-        insta::assert_snapshot!(told(&Allowance::within(&builder(), limit)), @"");
+        insta::assert_snapshot!(told(&Allowance::within(&builder(), limit)), @r#"
+        interfaces = ["app"] | imported | - | Always | used
+        interfaces = ["layers"] | - | asked | By([Usual]) | -
+        interfaces = ["artifacts"] | imported | asked | By([Entry { number: 1, whose: Signer("acme") }]) | -
+        interfaces = ["bindings"] | - | asked | Withheld(Both) | -
+        interfaces = ["sbom"] | imported | - | By([Usual]) | -
+        ecosystems = ["npm"] |  | asked | Withheld(Policy) | -
+        ecosystems = ["pypi"] |  | asked | By([Entry { number: 1, whose: Signer("acme") }, Entry { number: 2, whose: Digest(sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa) }]) | used
+        settings = ["BP_TOOL_*"] |  | asked | By([Usual]) | used
+        settings = ["BP_TOOL_X"] |  | asked | By([Usual]) | used
+        settings = ["HOME"] |  | asked | Withheld(Policy) | -
+        hosts = ["d.example.com"] |  | asked | Withheld(Both) | -
+        missing interfaces = ["bindings"]
+        missing ecosystems = ["npm"]
+        missing settings = ["HOME"]
+        missing hosts = ["d.example.com"]
+        "#);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         assert!(!first.merge(&other) && !first.merge(&one), "what is known is not news");
         let text = serde_json::to_string(&first).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), first);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"{"used":{"interfaces":["app"],"ecosystems":["generic"],"settings":["BP_A"],"bindings":["maven"],"hosts":["d.example.com"]},"denied":[{"what":{"setting":"HOME"},"by":"manifest"},{"what":{"setting":"HOME"},"by":"policy"}]}"#);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod record;
 
 use std::sync::OnceLock;
 
-use stave_model::layer::Usage;
+use stave_model::{capability::Capabilities, layer::Usage};
 
 use super::*;
 use crate::{

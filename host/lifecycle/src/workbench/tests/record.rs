@@ -35,14 +35,25 @@ fn names_are_noted_that_were_asked_for_and_granted() {
     bench.read_binding("roots", "root.pem").unwrap_err();
     let record = bench.record();
     let used: Vec<String> = record.used.each().iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(used.join("\n"), @r#""#);
+    insta::assert_snapshot!(used.join("\n"), @r#"
+    interfaces = ["app"]
+    interfaces = ["context"]
+    interfaces = ["layers"]
+    interfaces = ["artifacts"]
+    interfaces = ["overlay"]
+    interfaces = ["bindings"]
+    ecosystems = ["pypi"]
+    settings = ["BP_*"]
+    settings = ["BP_VERSION"]
+    bindings = ["postgresql"]
+    "#);
     let denied: Vec<String> = record.denied.iter().map(|denial| format!("{}: {}", denial.what, denial.by)).collect();
     insta::assert_snapshot!(denied.join("\n"), @r#""#);
 }
 
 /// The manifest of one that declares a file of no ecosystem at this address, and asks for `hosts` besides.
 fn generic(address: &str) -> Manifest {
-    let address = address.replace(':', "%3A").replace('/', "%2F");
+    let address = address.replace(':', "%3A").replace('/', "%2F").replace('\\', "%5C");
     let text = format!(
         "contract = \"0.1\"\n[buildpack]\nid = \"acme/tool\"\nversion = \"1.2.3\"\n[asks]\necosystems = [\"generic\"]\n\
          [[dependencies]]\nid = \"x\"\nversion = \"1.0.0\"\nname = \"X\"\n[[dependencies.artifacts]]\n\
@@ -93,7 +104,23 @@ fn a_denial_names_the_policy_that_withholds_it() {
     assert_eq!(bench.setting("BP_VERSION").unwrap().as_deref(), Some("21"));
     let said =
         [refused(bench.setting("SECRET")), refused(bench.setting("HOME")), refused(bench.bindings("postgresql"))];
-    insta::assert_snapshot!(said.join("\n"), @r#""#);
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    Denied: could not read the setting `SECRET`: the policy policy.toml does not allow it to acme/tool
+      hint: whoever trusts acme/tool adds to policy.toml:
+    [[grants]]
+    digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    settings = ["SECRET"]
+    Denied: could not read the setting `HOME`: acme/tool is not granted it
+      hint: whoever trusts acme/tool adds settings = ["HOME"] to its `grants` in the builder, and adds to policy.toml:
+    [[grants]]
+    digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    settings = ["HOME"]
+    Denied: could not use `bindings` (read the service bindings it asks for, with their secrets): the policy policy.toml does not allow it to acme/tool
+      hint: whoever trusts acme/tool adds to policy.toml:
+    [[grants]]
+    digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    interfaces = ["bindings"]
+    "#);
     let by: Vec<Withholder> = bench.record().denied.into_iter().map(|denial| denial.by).collect();
     assert_eq!(by, [Withholder::Policy, Withholder::Both, Withholder::Policy]);
 }

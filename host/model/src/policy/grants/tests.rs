@@ -142,7 +142,27 @@ fn who_withholds_something_is_known_and_told_where_to_allow_it() {
         below.remedy("it", &of_builder),
         below.remedy("it", &all),
     ];
-    insta::assert_snapshot!(said.join("\n\n"), @r#""#);
+    insta::assert_snapshot!(said.join("\n\n"), @r#"
+    whoever trusts it adds interfaces = ["bindings"], bindings = ["maven"], hosts = ["d.example.com"] to its `grants` in the builder
+
+    whoever trusts acme/tool adds to policy.toml:
+    [[grants]]
+    digest = "sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa"
+    interfaces = ["artifacts"]
+    ecosystems = ["pypi"]
+    settings = ["HOME"]
+
+    whoever trusts it adds interfaces = ["sbom"] to its `grants` in the builder
+
+    whoever trusts it adds interfaces = ["bindings", "sbom"], bindings = ["maven"], hosts = ["d.example.com"] to its `grants` in the builder, and adds to policy.toml:
+    [[grants]]
+    digest = "sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa"
+    interfaces = ["artifacts", "bindings"]
+    ecosystems = ["pypi"]
+    settings = ["HOME"]
+    bindings = ["maven"]
+    hosts = ["d.example.com"]
+    "#);
     // The lines that are told make the policy go along.
     let told = below.remedy("it", &of_policy);
     let (_, lines) = told.split_once(":\n").unwrap();
@@ -174,7 +194,21 @@ fn says_why_it_refuses() {
         refused("[grant]"),
         refused(&"#".repeat(super::super::MAX_POLICY + 1)),
     ];
-    insta::assert_snapshot!(all.join("\n"), @r#""#);
+    insta::assert_snapshot!(all.join("\n"), @r"
+    the policy does not follow the format of policy.toml: an entry of `[[grants]]` has either a `digest` or a `signer`; an `id` beside it only narrows it
+    the policy does not follow the format of policy.toml: an entry of `[[grants]]` has either a `digest` or a `signer`; an `id` beside it only narrows it
+    the policy does not follow the format of policy.toml: an entry of `[[grants]]` has either a `digest` or a `signer`; an `id` beside it only narrows it
+    entry 1 of `[[grants]]`: its signer `ac\u{202e}me` is not in `[keys]`: 
+    the policy does not follow the format of policy.toml: unknown field `tools`, expected one of `digest`, `signer`, `id`, `interfaces`, `ecosystems`, `settings`, `bindings`, `hosts`
+    the policy does not follow the format of policy.toml: unknown variant `network`, expected one of `app`, `context`, `log`, `layers`, `artifacts`, `overlay`, `bindings`, `sbom`
+    the policy does not follow the format of policy.toml: `sha256:12` is not a digest: expected `sha256:` and 64 lower-case hex digits
+    entry 2 of `[[grants]]`: `https://d.example.com/` is neither a host nor `*.` and the end of one, without port and path: 
+    entry 1 of `[[grants]]`: `*` is neither a host nor `*.` and the end of one, without port and path: 
+    entry 1 of `[[grants]]`: it has more than 1000 names, or one of more than 256 bytes: 
+    entry 1001 of `[[grants]]`: there are at most 1000: 
+    the policy does not follow the format of policy.toml: unknown field `grant`, expected one of `keys`, `trust`, `grants`
+    the policy has 1048577 bytes, more than the limit of 1048576:
+    ");
     let many: String = (0..300).map(|n| format!("k{n} = \"x\"\n")).collect();
     assert_eq!(refused(&format!("[keys]\n{many}")), "`[keys]` has 300 keys, more than the limit of 256: ");
 }
