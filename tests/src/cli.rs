@@ -23,6 +23,7 @@ fn the_help_says_what_there_is() {
       builder      Make builders that others can use: a stack, buildpacks and what each may do, by
                    digest
       lock         Write every input of a build by digest, and show what an update changes
+      policy       Show what buildpacks may do under the operator's policy, and what they did
       images       List the images in the image store, and remove some
       inspect      Show what an image is made of
       rebase       Put an image on another base, without building it again
@@ -55,6 +56,10 @@ fn the_help_says_what_there_is() {
 
           --config <FILE>
               Read this configuration instead of the one in the user's configuration folder
+
+          --policy <FILE>
+              Follow this policy instead of the configuration's: whose signature is needed, and what a
+              buildpack may do by digest or signer
 
     Exit codes:
         0  done
@@ -169,7 +174,7 @@ fn the_help_says_what_there_is() {
 #[test]
 fn every_command_has_help_and_asking_for_it_makes_no_files() {
     let env = TestEnv::empty();
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 27] = [
         &["build"],
         &["detect"],
         &["stack"],
@@ -187,6 +192,8 @@ fn every_command_has_help_and_asking_for_it_makes_no_files() {
         &["lock"],
         &["lock", "update"],
         &["lock", "diff"],
+        &["policy"],
+        &["policy", "explain"],
         &["images"],
         &["inspect"],
         &["rebase"],

@@ -238,22 +238,50 @@ fn n10_an_older_version_is_not_taken_by_itself() {
     env.run(&["build", "app", "--locked"]).succeeds();
 }
 
+/// Updates the lock where somebody at a terminal answers so.
+fn asked(env: &TestEnv, answer: &str) -> Outcome {
+    // `script` gives the program a terminal, and types what it reads itself.
+    let mut command = env.command(tool("script").get_program());
+    let program = format!("{} lock update", stave().display());
+    command.args(["--quiet", "--return", "--command", &program, "/dev/null"]);
+    env.write("answer", answer);
+    command.stdin(fs::File::open(env.work().join("answer")).unwrap());
+    Outcome::from(command.output().unwrap())
+}
+
+#[test]
+fn a_dependency_from_another_host_waits_until_it_is_accepted() {
+    let env = locked();
+    let put = |version: &str, hosts: &[&str]| {
+        let mut asks = format!("{MODEST}\ninterfaces = [\"artifacts\"]\necosystems = [\"generic\"]\n");
+        for (number, host) in hosts.iter().enumerate() {
+            let purl = format!("pkg:generic/x@1?download_url=https%3A%2F%2F{host}%2Fx.tgz");
+            asks.push_str(&format!("[[dependencies]]\nid = \"x{number}\"\nversion = \"1.0.0\"\nname = \"X\"\n"));
+            asks.push_str(&format!("[[dependencies.artifacts]]\npurl = \"{purl}\"\nsha256 = \"{}\"\n", "0".repeat(64)));
+        }
+        put_buildpack(&env, version, &asks);
+    };
+    put("1.1.0", &["a.example.com"]);
+    env.run(&["lock", "update", "--accept", "acme/tool"]).succeeds();
+    assert!(lock_of(&env).contains("hosts = [\"a.example.com\"]"), "{}", lock_of(&env));
+    put("1.2.0", &["a.example.com", "b.example.com"]);
+    let told = stops(&env, &["lock", "update"], 15);
+    let rest = "acme/tool:\n    it wants hosts = [\"b.example.com\"]\nhint:";
+    assert!(told.failure().contains(rest), "{}", told.failure());
+    assert_eq!(asked(&env, "no\n").code, Some(15));
+    asked(&env, "acme/tool\n").succeeds();
+    assert!(lock_of(&env).contains("hosts = [\"a.example.com\", \"b.example.com\"]"));
+    put("1.3.0", &["b.example.com"]);
+    env.run(&["lock", "update"]).succeeds();
+}
+
 #[test]
 fn where_there_is_a_terminal_somebody_is_asked() {
     let env = locked();
     put_buildpack(&env, "1.1.0", "interfaces = [\"bindings\"]");
     let before = lock_of(&env);
-    let asked = |answer: &str| {
-        // `script` gives the program a terminal, and types what it reads itself.
-        let mut command = env.command(tool("script").get_program());
-        let program = format!("{} lock update", stave().display());
-        command.args(["--quiet", "--return", "--command", &program, "/dev/null"]);
-        env.write("answer", answer);
-        command.stdin(fs::File::open(env.work().join("answer")).unwrap());
-        Outcome::from(command.output().unwrap())
-    };
     for answer in ["\n", "yes\n", "acme/other\n"] {
-        let told = asked(answer).ends_with(15);
+        let told = asked(&env, answer).ends_with(15);
         assert!(
             told.stdout.contains("acme/tool wants more than before; type its id to accept that:"),
             "{}",
@@ -261,7 +289,7 @@ fn where_there_is_a_terminal_somebody_is_asked() {
         );
         assert_eq!(lock_of(&env), before);
     }
-    asked("acme/tool\n").succeeds();
+    asked(&env, "acme/tool\n").succeeds();
     assert!(lock_of(&env).contains("version = \"1.1.0\""));
 }
 

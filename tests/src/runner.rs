@@ -23,6 +23,7 @@ mod lock;
 mod memory;
 mod native;
 mod peers;
+mod policy;
 mod previous;
 mod publish;
 mod readme;

@@ -234,6 +234,24 @@ fn hold(path: &Path, operation: FlockOperation) -> File {
 }
 
 #[test]
+fn who_adds_to_the_ledger_waits_for_its_turn() {
+    let (env, build) = world();
+    env.run(&build).succeeds();
+    let ledger = env.data().join("ledger");
+    let held = hold(&ledger.join(".lock"), FlockOperation::LockExclusive);
+    // Without news nobody needs it.
+    env.run(&build).succeeds();
+    for file in listing(&ledger).keys().filter(|name| name.ends_with(".json")) {
+        fs::remove_file(ledger.join(file)).unwrap();
+    }
+    let mut running = Running::start(&mut env.stave(&build));
+    running.wait_for("waiting for another stave that writes its ledger");
+    drop(held);
+    assert_eq!(running.end().code, Some(0));
+    assert!(listing(&ledger).keys().any(|name| name.ends_with(".json")));
+}
+
+#[test]
 fn nobody_waits_without_saying_so() {
     let (env, build) = world();
     env.run(&build).succeeds();
@@ -241,7 +259,7 @@ fn nobody_waits_without_saying_so() {
     let locks = [cache.join(".turnstile"), cache.join(".lock"), images.join(".lock")];
     let found = [listing(&cache), listing(&env.data())].into_iter().flatten();
     let found = found.filter(|(path, _)| path.ends_with("lock") || path.ends_with("turnstile")).count();
-    assert_eq!(found, locks.len(), "every lock is in this test");
+    assert_eq!(found, locks.len() + 1, "every lock is in this test, but that of the ledger, which is in the next");
     let mut said = Vec::new();
     for (arguments, shared) in [(&build[..], false), (&["cache", "gc"], true), (&["images", "remove", "none"], false)] {
         for lock in &locks {

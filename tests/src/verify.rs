@@ -100,7 +100,7 @@ const CASES: [Case; 16] = [
 ];
 
 /// Flags of the command that no byte of an image depends on, or that only refuse, and one that has a test of its own.
-const OTHER_FLAGS: [&str; 13] = [
+const OTHER_FLAGS: [&str; 14] = [
     "--config",
     "--help",
     "--lock-file",
@@ -111,6 +111,7 @@ const OTHER_FLAGS: [&str; 13] = [
     "--output",
     "--paranoid",
     "--platform",
+    "--policy",
     "--previous-image",
     "--quiet",
     "--verbose",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stave_engine::{Engine, Limits, load::Loaded};
 use stave_lifecycle::{
     memory::Memory,
-    port::failure::PortError,
+    port::{failure::PortError, ledger::Unwritten},
     workbench::{self, Shop},
 };
 use stave_model::{
@@ -39,6 +39,7 @@ pub(crate) fn shop(workshop: &Workshop) -> Result<Shop, Exit> {
         bindings: Arc::default(),
         artifacts: workshop.packages(),
         observer: workshop.ui.clone(),
+        ledger: Arc::new(Unwritten),
         cancel: workshop.cancel.clone(),
         scratch: workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned(),
         limits: workbench::Limits::default(),

@@ -4,6 +4,7 @@ mod author;
 mod builder;
 pub(crate) mod cache;
 mod lock;
+mod policy;
 mod publish;
 mod recipe;
 
@@ -17,6 +18,7 @@ pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderList, BuilderPublish, BuilderRemove};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
+pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     Builder(BuilderCommand),
     /// Write every input of a build by digest, and show what an update changes
     Lock(Lock),
+    /// Show what buildpacks may do under the operator's policy, and what they did
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// List the images in the image store, and remove some
     Images(Images),
     /// Show what an image is made of

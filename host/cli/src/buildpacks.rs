@@ -24,6 +24,7 @@ use crate::{
     builder::{BaseChoice, Builder, Component, Part},
     exit::{CONTRACT, Exit, REFUSED},
     locked::{self, Held},
+    policy,
     workshop::Workshop,
 };
 
@@ -48,11 +49,12 @@ pub(crate) fn equip(
     lock: Option<&Held>,
 ) -> Result<Equipment, Exit> {
     let loaded = match lock {
-        None => side_by_side(&builder.parts, |part| load(engine, part, &part.fetch(workshop, false)?))?,
+        None => side_by_side(&builder.parts, |part| load(workshop, engine, part, &part.fetch(workshop, false)?))?,
         Some(held) => {
             let inputs = locked::inputs(workshop, builder, false)?;
             held.check_parts(builder, &inputs)?;
-            load_all(engine, builder, &inputs.components)?
+            let parts: Vec<(&Part, &Component)> = builder.parts.iter().zip(&inputs.components).collect();
+            side_by_side(&parts, |(part, component)| load(workshop, engine, part, component))?
         }
     };
     let abouts: Vec<&About> = loaded.iter().map(|loaded| &loaded.manifest().buildpack).collect();
@@ -61,15 +63,25 @@ pub(crate) fn equip(
     Ok(Equipment { stack: builder.stack.clone(), buildpacks, selection })
 }
 
-/// Loads the components of a builder, which come in its sequence.
+/// Loads the components of a builder, which come in its sequence, to see whether they could be used with what it grants. What
+/// the policy of this machine says of them is for who runs them.
 pub(crate) fn load_all(engine: &Engine, builder: &Builder, components: &[Component]) -> Result<Vec<Loaded>, Exit> {
     let parts: Vec<(&Part, &Component)> = builder.parts.iter().zip(components).collect();
-    side_by_side(&parts, |(part, component)| load(engine, part, component))
+    side_by_side(&parts, |(part, component)| {
+        let loaded = engine.load(&component.bytes, part.digest, &part.grants);
+        loaded.map_err(|error| refused(&part.shown, error))
+    })
 }
 
-fn load(engine: &Engine, part: &Part, component: &Component) -> Result<Loaded, Exit> {
-    let loaded = engine.load(&component.bytes, part.digest, &part.grants);
-    loaded.map_err(|error| refused(&part.shown, error))
+/// Loads a component to run it: with what its builder grants, as far as the policy goes along.
+fn load(workshop: &Workshop, engine: &Engine, part: &Part, component: &Component) -> Result<Loaded, Exit> {
+    let Component { bytes, signer, .. } = component;
+    let signers = signer.iter().cloned().collect();
+    let allowance = policy::allowance(workshop.policy.as_ref(), bytes, &part.grants, &signers);
+    engine.load(bytes, part.digest, allowance).map_err(|error| {
+        policy::note_refusal(workshop.ledger.as_ref(), &error);
+        refused(&part.shown, error)
+    })
 }
 
 /// Does `work` on buildpacks, on as many at a time as the machine has cores, up to [`MAX_AT_ONCE`]. The results come in the

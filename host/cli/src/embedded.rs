@@ -50,6 +50,11 @@ pub(crate) fn launcher(platform: &Platform) -> Option<&'static [u8]> {
     }
 }
 
+/// Whether these bytes are inside the program.
+pub(crate) fn is_inside(component: &[u8]) -> bool {
+    BUILDPACKS.iter().any(|buildpack| buildpack.component == component)
+}
+
 /// What a buildpack inside the program is granted: what its manifest asks for. Whoever trusts the program trusts these.
 pub(crate) fn grants(component: &[u8]) -> Capabilities {
     let manifest = stave_model::component::manifest(component).ok();

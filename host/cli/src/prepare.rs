@@ -66,7 +66,7 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
     let builder = builder::find(workshop, &named, lock.as_ref().map(Held::lock))?;
     let engine = workshop.engine()?;
     let mut equipment = buildpacks::equip(workshop, &engine, &builder, lock.as_ref())?;
-    descriptor.apply(&engine, &mut equipment)?;
+    descriptor.apply(workshop, &engine, &mut equipment)?;
     if let Some(held) = &lock {
         held.check_loaded(equipment.buildpacks.iter().map(AsRef::as_ref))?;
     }
@@ -127,6 +127,7 @@ impl Prepared<'_> {
             bindings: self.bindings.clone(),
             artifacts: workshop.packages(),
             observer: workshop.ui.clone(),
+            ledger: workshop.ledger.clone(),
             cancel: workshop.cancel.clone(),
             scratch: workshop.cache.within("scratch").map_err(PortError::from)?.path().to_owned(),
             limits: self.limits.clone(),

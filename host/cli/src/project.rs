@@ -23,6 +23,8 @@ use crate::{
     buildpacks::{Equipment, refused},
     config::read_capped,
     exit::{Exit, USAGE, printable},
+    policy,
+    workshop::Workshop,
 };
 
 /// The name of a descriptor, and of docker's list of files that are not for images.
@@ -123,10 +125,11 @@ impl Descriptor {
     }
 
     /// Puts its buildpacks in the place of the builder's order, or before and after it.
-    pub(crate) fn apply(&self, engine: &Engine, equipment: &mut Equipment) -> Result<(), Exit> {
+    pub(crate) fn apply(&self, workshop: &Workshop, engine: &Engine, equipment: &mut Equipment) -> Result<(), Exit> {
         let Project { group, pre, post, .. } = &self.project;
         let mut members = |references: &[Reference]| {
-            references.iter().map(|reference| self.member(engine, equipment, reference)).collect::<Result<Vec<_>, _>>()
+            let member = |reference: &Reference| self.member(workshop, engine, equipment, reference);
+            references.iter().map(member).collect::<Result<Vec<_>, _>>()
         };
         let (group, pre, post) = (members(group)?, members(pre)?, members(post)?);
         let selection = &mut equipment.selection;
@@ -141,8 +144,14 @@ impl Descriptor {
     }
 
     /// The buildpack that an entry names: one of the builder's, or a component's file, which is then among them. A file is
-    /// granted what every buildpack is.
-    fn member(&self, engine: &Engine, equipment: &mut Equipment, reference: &Reference) -> Result<Member, Exit> {
+    /// granted what every buildpack is, with which every policy goes along.
+    fn member(
+        &self,
+        workshop: &Workshop,
+        engine: &Engine,
+        equipment: &mut Equipment,
+        reference: &Reference,
+    ) -> Result<Member, Exit> {
         let cannot =
             |what: &str, why: &str| Exit::new(USAGE, format!("{} names {}, which {why}", self.shown, printable(what)));
         let Reference { id, version, uri, script, exec_env: _ } = reference;
@@ -162,7 +171,10 @@ impl Descriptor {
             }
             let path = self.folder.join(uri);
             let loaded = engine.load_file(&path, None, &Capabilities::usual());
-            let loaded = loaded.map_err(|error| refused(uri, error))?;
+            let loaded = loaded.map_err(|error| {
+                policy::note_refusal(workshop.ledger.as_ref(), &error);
+                refused(uri, error)
+            })?;
             let about = loaded.manifest().buildpack.clone();
             let is_same = |other: &std::sync::Arc<dyn Buildpack>| {
                 let other = &other.manifest().buildpack;

@@ -5,7 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use stave_engine::{Engine, compiled::CodeStore};
 use stave_lifecycle::{
     memory::Memory,
-    port::{artifacts::ArtifactSource, cancel::Cancel, failure::PortError},
+    port::{
+        artifacts::ArtifactSource,
+        cancel::Cancel,
+        failure::PortError,
+        observer::{Event, Level, Observer as _},
+    },
 };
 use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::Credentials};
 use stave_packages::{Packages, machine::Machine};
@@ -13,6 +18,7 @@ use stave_store::{
     blobs::DiskBlobs,
     folders::Folder,
     images::ImageStore,
+    ledger::DiskLedger,
     locks::{Turn, Waiting},
     results::DiskResults,
 };
@@ -47,6 +53,8 @@ pub(crate) struct Workshop {
     pub(crate) results: DiskResults,
     /// Images by name.
     pub(crate) images: ImageStore,
+    /// What each component used and was denied.
+    pub(crate) ledger: Arc<DiskLedger>,
     /// The way to the network.
     pub(crate) client: Client,
     /// The right to use the cache, beside others or alone.
@@ -81,6 +89,7 @@ impl Workshop {
         });
         Ok(Self {
             results: DiskResults::open(&cache)?,
+            ledger: Arc::new(DiskLedger::of(&data)),
             images: ImageStore::open(&data, Some(blobs.clone()))?.telling(waiting),
             blobs: Arc::new(blobs),
             ui,
@@ -91,6 +100,13 @@ impl Workshop {
             client,
             turn,
         })
+    }
+
+    /// Keeps what components used and were denied in this run. A disk that is full takes nothing away from what was built.
+    pub(crate) fn keep_ledger(&self) {
+        if let Err(error) = self.ledger.keep(&Waiting::new(self.ui.clone(), self.cancel.clone())) {
+            self.ui.observe(Event::Note(Level::Debug, error.sentence()));
+        }
     }
 
     /// The engine, with its store of compiled code.

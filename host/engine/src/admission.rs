@@ -3,8 +3,11 @@
 //! Decided before the component is compiled, from names alone. The workbench checks every call again.
 
 use stave_model::{
-    capability::{Capabilities, Excess, Interface, excess},
+    capability::{Capabilities, Excess, Interface, excess, lines},
+    dependency,
+    digest::Digest,
     manifest::CONTRACTS,
+    policy::grants::Allowance,
 };
 
 use crate::component::{Description, PACKAGE, contract, split};
@@ -139,12 +142,16 @@ pub enum Refusal {
         interface: Interface,
     },
     /// It asks for more than it is granted.
-    #[error("{buildpack} asks for what it is not granted: {}", lines(.excess))]
+    #[error("{buildpack} asks for what {}: {}", withheld(.allowance, .excess), lines(.excess).join(", "))]
     Ungranted {
         /// id@version.
         buildpack: String,
+        /// The component's digest.
+        component: Digest,
         /// What is missing.
         excess: Vec<Excess>,
+        /// What it is granted, and who withholds the rest.
+        allowance: Box<Allowance>,
     },
 }
 
@@ -168,26 +175,15 @@ impl Refusal {
             Self::Unasked { interface, .. } => {
                 Some(format!("its author adds interfaces = [\"{interface}\"] to `asks` in its buildpack.toml"))
             }
-            Self::Ungranted { excess, .. } => {
-                Some(format!("whoever trusts it adds {} to its `grants` in the builder", lines(excess)))
-            }
+            Self::Ungranted { excess, allowance, .. } => Some(allowance.remedy("it", excess)),
         }
     }
 }
 
-/// What is missing, as lines of the file where it can be granted.
-fn lines(excess: &[Excess]) -> String {
-    let of = |key: &str, value: &dyn Fn(&Excess) -> Option<String>| {
-        let values: Vec<String> = excess.iter().filter_map(value).take(20).map(|v| format!("\"{v}\"")).collect();
-        (!values.is_empty()).then(|| format!("{key} = [{}]", values.join(", ")))
-    };
-    let lines = [
-        of("interfaces", &|e| if let Excess::Interface(i) = e { Some(i.to_string()) } else { None }),
-        of("ecosystems", &|e| if let Excess::Ecosystem(name) = e { Some(short(name)) } else { None }),
-        of("settings", &|e| if let Excess::Setting(name) = e { Some(short(name)) } else { None }),
-        of("bindings", &|e| if let Excess::Binding(kind) = e { Some(short(kind)) } else { None }),
-    ];
-    lines.into_iter().flatten().collect::<Vec<_>>().join(", ")
+/// Who withholds something, for a sentence.
+fn withheld(allowance: &Allowance, excess: &[Excess]) -> String {
+    let policy = allowance.policy_alone(excess);
+    policy.map_or_else(|| "it is not granted".to_owned(), |policy| format!("the policy {policy} does not allow it"))
 }
 
 /// What is granted together with what everybody has.
@@ -195,8 +191,9 @@ pub fn with_always(grants: &Capabilities) -> Capabilities {
     grants.clone().with_always()
 }
 
-/// Decides. `grants` includes what everybody has.
-pub fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refusal> {
+/// Decides. What everybody has need not be granted.
+pub fn admit(component: &Description, allowed: impl Into<Allowance>) -> Result<Allowance, Refusal> {
+    let allowance = allowed.into().with_always();
     let contract = component.manifest.contract.as_str();
     let buildpack = || component.manifest.title();
     for import in &component.imports {
@@ -210,13 +207,17 @@ pub fn admit(component: &Description, grants: &Capabilities) -> Result<(), Refus
             Some((name, (_, version))) => check_track(name, version, contract, &buildpack)?,
         }
     }
-    let asked = with_always(&component.manifest.asks);
+    let asked = component.manifest.asks.clone().with_always();
     let imported = component.interfaces();
     if let Some(interface) = imported.difference(&asked.interfaces).next() {
         return Err(Refusal::Unasked { buildpack: buildpack(), interface: *interface });
     }
-    let excess = excess(&component.manifest.asks, grants);
-    if excess.is_empty() { Ok(()) } else { Err(Refusal::Ungranted { buildpack: buildpack(), excess }) }
+    let excess = excess(&component.manifest.asks, allowance.may());
+    if excess.is_empty() {
+        return Ok(allowance);
+    }
+    let (component, allowance) = (component.digest, Box::new(allowance));
+    Err(Refusal::Ungranted { buildpack: buildpack(), component, excess, allowance })
 }
 
 /// Whether a name of the contract has the version that the manifest says: a component speaks one version and no other.
@@ -244,8 +245,10 @@ pub fn unused(component: &Description) -> Vec<Excess> {
         usable.bindings.clear();
     }
     let brings_in = imported.contains(&Interface::Artifacts);
-    let artifacts = component.manifest.dependencies.iter().flat_map(|dependency| &dependency.artifacts);
-    usable.ecosystems = artifacts.filter(|_| brings_in).map(|artifact| artifact.purl.kind.clone()).collect();
+    let dependencies = if brings_in { &component.manifest.dependencies[..] } else { &[] };
+    let artifacts = dependencies.iter().flat_map(|dependency| &dependency.artifacts);
+    usable.ecosystems = artifacts.map(|artifact| artifact.purl.kind.clone()).collect();
+    usable.hosts = dependency::hosts(dependencies).collect();
     excess(&component.manifest.asks, &usable)
 }
 
@@ -309,7 +312,7 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stave_model::{digest::Digest, manifest::Manifest};
+    use stave_model::manifest::Manifest;
 
     const DETECTION: &str = "stave:buildpack/detection@0.1.0";
     const CONSTRUCTION: &str = "stave:buildpack/construction@0.1.0";
@@ -327,8 +330,7 @@ mod tests {
     }
 
     fn refused(asks: &str, imports: &[&str], exports: &[&str]) -> String {
-        let grants = with_always(&Capabilities::usual());
-        let refusal = admit(&component(asks, imports, exports), &grants).unwrap_err();
+        let refusal = admit(&component(asks, imports, exports), &Capabilities::usual()).unwrap_err();
         refusal.hint().into_iter().fold(refusal.to_string(), |text, hint| format!("{text}\nhint: {hint}"))
     }
 
@@ -343,7 +345,8 @@ mod tests {
             "wasi:filesystem/preopens@0.2.12",
         ];
         let good = component("interfaces = [\"layers\"]\nsettings = [\"BP_X\"]", &imports, &[DETECTION, CONSTRUCTION]);
-        assert_eq!(admit(&good, &with_always(&Capabilities::usual())), Ok(()));
+        let allowance = admit(&good, &Capabilities::usual()).unwrap();
+        assert_eq!(allowance.may(), &Capabilities::usual().with_always());
         let asked: Vec<Interface> = good.interfaces().into_iter().collect();
         assert_eq!(asked, [Interface::App, Interface::Log, Interface::Layers]);
     }

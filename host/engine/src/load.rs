@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use stave_model::{capability::Capabilities, digest::Digest};
+use stave_model::{digest::Digest, policy::grants::Allowance};
 use wasmtime::component::Component;
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 pub struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) description: Description,
-    pub(crate) grants: Capabilities,
+    pub(crate) allowance: Allowance,
     /// The component, where its code was kept: it is compiled again if that turns out to be damaged. Empty elsewhere.
     wasm: Vec<u8>,
     ready: OnceLock<Result<Ready, Arc<LoadError>>>,
@@ -110,39 +110,48 @@ impl LoadError {
 
 impl Engine {
     /// Loads a component from a file. At most one byte more than the limit of a component is read.
-    pub fn load_file(&self, path: &Path, expected: Option<Digest>, grants: &Capabilities) -> Result<Loaded, LoadError> {
+    pub fn load_file(
+        &self,
+        path: &Path,
+        expected: Option<Digest>,
+        allowed: impl Into<Allowance>,
+    ) -> Result<Loaded, LoadError> {
         let failed = |source| LoadError::Read { path: path.to_owned(), source };
         let most = self.limits().component_bytes as u64 + 1;
         let mut wasm = Vec::new();
         File::open(path).and_then(|file| file.take(most).read_to_end(&mut wasm)).map_err(failed)?;
-        self.load_bytes(wasm.into(), expected, grants)
+        self.load_bytes(wasm.into(), expected, allowed.into())
     }
 
-    /// Loads a component: looks at its outside, checks its imports against its manifest and `grants`, and compiles it where the
+    /// Loads a component: looks at its outside, checks its imports against its manifest and what is `allowed`, and compiles it where the
     /// code that was compiled before is not here. What every buildpack has ([`admission::ALWAYS`]) need not be granted.
-    pub fn load(&self, wasm: &[u8], expected: Option<Digest>, grants: &Capabilities) -> Result<Loaded, LoadError> {
-        self.load_bytes(wasm.into(), expected, grants)
+    pub fn load(
+        &self,
+        wasm: &[u8],
+        expected: Option<Digest>,
+        allowed: impl Into<Allowance>,
+    ) -> Result<Loaded, LoadError> {
+        self.load_bytes(wasm.into(), expected, allowed.into())
     }
 
     fn load_bytes(
         &self,
         wasm: Cow<'_, [u8]>,
         expected: Option<Digest>,
-        grants: &Capabilities,
+        allowed: Allowance,
     ) -> Result<Loaded, LoadError> {
         let description = describe(&wasm, self.limits())?;
         if let Some(expected) = expected.filter(|expected| *expected != description.digest) {
             return Err(LoadError::Digest { expected, found: description.digest });
         }
-        let grants = admission::with_always(grants);
-        admission::admit(&description, &grants)?;
+        let allowance = admission::admit(&description, allowed)?;
         let is_kept = self.code().is_some_and(|store| store.has(self.wasmtime(), &description.digest));
         let (wasm, ready) = if is_kept {
             (wasm.into_owned(), OnceLock::new())
         } else {
             (Vec::new(), OnceLock::from(Ok(self.compile(&wasm, &description)?)))
         };
-        Ok(Loaded { engine: self.clone(), description, grants, wasm, ready })
+        Ok(Loaded { engine: self.clone(), description, allowance, wasm, ready })
     }
 
     /// Compiles a component and keeps its code. Only what fits the contract is kept.

@@ -7,7 +7,9 @@ use stave_lifecycle::{
     port::buildpack::{Buildpack, Report, RunError, Verdict},
     workbench::Workbench,
 };
-use stave_model::{capability::Capabilities, digest::Digest, manifest::Manifest, plan::Requirement};
+use stave_model::{
+    capability::Capabilities, digest::Digest, manifest::Manifest, plan::Requirement, policy::grants::Allowance,
+};
 use tokio::{runtime, time::timeout};
 use wasmtime::{Store, UpdateDeadline};
 
@@ -26,7 +28,11 @@ impl Buildpack for Loaded {
     }
 
     fn grants(&self) -> &Capabilities {
-        &self.grants
+        self.allowance.may()
+    }
+
+    fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 
     fn detect(&self, bench: &Arc<Workbench>) -> Result<Verdict, RunError> {

@@ -102,7 +102,7 @@ struct Step<'a> {
 impl Step<'_> {
     fn bench(&self, app: &Arc<Tree>) -> Workbench {
         let manifest = self.buildpack.manifest();
-        Workbench::new(self.shop, manifest, self.buildpack.grants(), self.phase, Arc::clone(app))
+        Workbench::new(self.shop, manifest, self.buildpack.allowance(), self.phase, Arc::clone(app))
     }
 
     /// Who is asked, and by which rules the bench answers.
@@ -127,8 +127,12 @@ impl Step<'_> {
         let Shelf { answers, unkept } = self.shelf::<T>(results.as_ref());
         let mut cause = unkept.map_or(Cause::FirstTime, Cause::Unkept);
         for Kept { answer, remembered } in answers {
-            match remembered.recall(&self.bench(app), || self.tell(Recall::Remembered)) {
-                Ok(work) => return Some((answer, work)),
+            let bench = self.bench(app);
+            match remembered.recall(&bench, || self.tell(Recall::Remembered)) {
+                Ok(work) => {
+                    self.enter(&bench);
+                    return Some((answer, work));
+                }
                 Err(change) if cause == Cause::FirstTime => cause = Cause::Changed(change),
                 Err(_) => {}
             }
@@ -139,6 +143,14 @@ impl Step<'_> {
 
     fn shelf<T: DeserializeOwned>(&self, results: &dyn Results) -> Shelf<T> {
         results.get(&self.key()).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Has it written down what was used and denied at a bench.
+    fn enter(&self, bench: &Workbench) {
+        let record = bench.record();
+        if !record.is_empty() {
+            self.shop.ledger.enter(&self.buildpack.digest(), &record);
+        }
     }
 
     fn tell(&self, recall: Recall) {
@@ -191,7 +203,9 @@ pub fn detect(shop: &Shop, buildpack: &dyn Buildpack, app: &Tree) -> Result<Verd
         return Ok(verdict);
     }
     let bench = Arc::new(step.bench(&app));
-    let verdict = bench.discreet_verdict(buildpack.detect(&bench))?;
+    let verdict = bench.discreet_verdict(buildpack.detect(&bench));
+    step.enter(&bench);
+    let verdict = verdict?;
     if let Some(worth) = step.worth_keeping(&bench, &[]) {
         step.keep(verdict.clone(), worth);
     }
@@ -232,6 +246,7 @@ pub(crate) fn build<'a>(
     // The bench has the app alone now, and need not copy it to change it.
     drop(app);
     let report = buildpack.build(&bench, requirements).and_then(check);
+    step.enter(&bench);
     let report = report.and_then(|report| bench.discreet_report(report)).map_err(|error| bench.discreet(error))?;
     let work = bench.clear();
     let worth = step.worth_keeping(&bench, &work.layers);

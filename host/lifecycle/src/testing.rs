@@ -23,6 +23,7 @@ use stave_model::{
     id::ExecEnv,
     manifest::Manifest,
     plan::Requirement,
+    policy::record::Record,
     target::{Platform, Target},
 };
 
@@ -33,6 +34,7 @@ use crate::{
         buildpack::{Buildpack, Report, RunError, Verdict},
         cancel::Cancel,
         failure::{Fault, PortError},
+        ledger::{Ledger, Unwritten},
         observer::{Event, Observer},
     },
     workbench::{Limits, Phase, Shop, Workbench},
@@ -156,6 +158,23 @@ impl ArtifactSource for Artifacts {
     }
 }
 
+/// Keeps what is entered.
+#[derive(Default)]
+pub(crate) struct Book(Mutex<BTreeMap<Digest, Record>>);
+
+impl Book {
+    /// What was entered of a component, once.
+    pub(crate) fn take(&self, component: &Digest) -> Record {
+        self.0.lock().unwrap().remove(component).unwrap_or_default()
+    }
+}
+
+impl Ledger for Book {
+    fn enter(&self, component: &Digest, record: &Record) {
+        self.0.lock().unwrap().entry(*component).or_default().merge(record);
+    }
+}
+
 /// A database with a password, and a certificate.
 fn bindings() -> Bindings {
     let binding = |name: &str, files: &[(&str, &str)]| {
@@ -180,6 +199,7 @@ pub(crate) fn shop(artifacts: Artifacts) -> (Shop, Arc<Recorder>) {
         bindings: Arc::new(bindings()),
         artifacts: Arc::new(artifacts),
         observer: observer.clone(),
+        ledger: Arc::new(Unwritten),
         cancel: Cancel::new(),
         scratch: std::env::temp_dir(),
         limits: Limits::default(),
@@ -196,6 +216,7 @@ pub(crate) fn everything() -> Capabilities {
         ecosystems: ["pypi".to_owned()].into(),
         settings: ["BP_*".to_owned()].into(),
         bindings: ["postgresql".to_owned()].into(),
+        hosts: ["*.example.com".to_owned()].into(),
     }
 }
 

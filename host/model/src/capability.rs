@@ -3,6 +3,9 @@
 //! The comparison is made before a component is compiled, and its answer names what is missing, so that a refusal can be
 //! read and acted upon. Arguments are checked again at each call, against the same [`Capabilities`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
@@ -101,7 +104,27 @@ pub struct Capabilities {
     /// Types of service bindings that may be read, such as `ca-certificates`; a `*` at the end stands for any rest.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub bindings: BTreeSet<String>,
+    /// Hosts that dependencies of no ecosystem (`pkg:generic`) may be fetched from: a whole name, or `*.` and the end of one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hosts: BTreeSet<String>,
 }
+
+/// One of the lists of names and patterns, and what is the same for all of them.
+struct Names {
+    of: fn(&Capabilities) -> &BTreeSet<String>,
+    of_mut: fn(&mut Capabilities) -> &mut BTreeSet<String>,
+    /// Whether everything that the second matches is matched by the first too.
+    covers: fn(&str, &str) -> bool,
+    lacking: fn(String) -> Excess,
+}
+
+/// All of these lists.
+const NAMES: [Names; 4] = [
+    Names { of: |c| &c.ecosystems, of_mut: |c| &mut c.ecosystems, covers: is_same, lacking: Excess::Ecosystem },
+    Names { of: |c| &c.settings, of_mut: |c| &mut c.settings, covers, lacking: Excess::Setting },
+    Names { of: |c| &c.bindings, of_mut: |c| &mut c.bindings, covers: covers_kind, lacking: Excess::Binding },
+    Names { of: |c| &c.hosts, of_mut: |c| &mut c.hosts, covers: covers_host, lacking: Excess::Host },
+];
 
 impl Capabilities {
     /// What every buildpack is granted where nothing else is said: everything that stays within the build itself.
@@ -112,6 +135,7 @@ impl Capabilities {
             ecosystems: BTreeSet::new(),
             settings: ["BP_*".to_owned(), "BPE_*".to_owned(), "BPL_*".to_owned()].into(),
             bindings: BTreeSet::new(),
+            hosts: BTreeSet::new(),
         }
     }
 
@@ -120,6 +144,53 @@ impl Capabilities {
     pub fn with_always(mut self) -> Self {
         self.interfaces.extend(Interface::ALWAYS);
         self
+    }
+
+    /// What both allow, and nothing else.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let mut both = Self { interfaces: &self.interfaces & &other.interfaces, ..Self::default() };
+        for Names { of, of_mut, covers, .. } in NAMES {
+            for (mine, theirs) in of(self).iter().flat_map(|mine| of(other).iter().map(move |theirs| (mine, theirs))) {
+                // Of two patterns, one is within the other or they have nothing in common.
+                if covers(mine, theirs) {
+                    of_mut(&mut both).insert(theirs.clone());
+                } else if covers(theirs, mine) {
+                    of_mut(&mut both).insert(mine.clone());
+                }
+            }
+        }
+        both
+    }
+
+    /// What one of them allows.
+    #[must_use]
+    pub fn join(mut self, other: &Self) -> Self {
+        self.interfaces.extend(&other.interfaces);
+        for Names { of, of_mut, .. } in NAMES {
+            of_mut(&mut self).extend(of(other).iter().cloned());
+        }
+        self
+    }
+
+    /// Everything in it, one by one.
+    pub fn each(&self) -> Vec<Excess> {
+        excess(self, &Self::default())
+    }
+
+    /// Whether one thing is within it.
+    pub fn allows(&self, wanted: &Excess) -> bool {
+        excess(&Self::from(wanted.clone()), self).is_empty()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.interfaces.is_empty() && NAMES.iter().all(|names| (names.of)(self).is_empty())
+    }
+
+    /// The names and patterns of all lists.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        NAMES.into_iter().flat_map(move |names| (names.of)(self))
     }
 
     /// Whether the setting `name` may be read.
@@ -138,6 +209,25 @@ impl Capabilities {
         let kind = kind.to_ascii_lowercase();
         self.bindings.iter().any(|pattern| setting_matches(&pattern.to_ascii_lowercase(), &kind))
     }
+
+    /// Whether something may be fetched from a host.
+    pub fn allows_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|pattern| covers_host(pattern, host))
+    }
+}
+
+impl From<Excess> for Capabilities {
+    fn from(one: Excess) -> Self {
+        let mut capabilities = Self::default();
+        match one {
+            Excess::Interface(interface) => _ = capabilities.interfaces.insert(interface),
+            Excess::Ecosystem(name) => _ = capabilities.ecosystems.insert(name),
+            Excess::Setting(name) => _ = capabilities.settings.insert(name),
+            Excess::Binding(kind) => _ = capabilities.bindings.insert(kind),
+            Excess::Host(host) => _ = capabilities.hosts.insert(host),
+        }
+        capabilities
+    }
 }
 
 /// `pattern` is a name, or the start of one and `*`.
@@ -146,7 +236,8 @@ fn setting_matches(pattern: &str, name: &str) -> bool {
 }
 
 /// One thing that is wanted and not allowed, in the words of the file where it can be allowed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Excess {
     /// An interface.
     Interface(Interface),
@@ -156,37 +247,82 @@ pub enum Excess {
     Setting(String),
     /// A type of service bindings, or a pattern of types.
     Binding(String),
+    /// A host, or a pattern of hosts.
+    Host(String),
+}
+
+impl Excess {
+    /// The list that it belongs into.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Interface(_) => "interfaces",
+            Self::Ecosystem(_) => "ecosystems",
+            Self::Setting(_) => "settings",
+            Self::Binding(_) => "bindings",
+            Self::Host(_) => "hosts",
+        }
+    }
+
+    /// What it is called there.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Interface(interface) => interface.name(),
+            Self::Ecosystem(name) | Self::Setting(name) | Self::Binding(name) | Self::Host(name) => name,
+        }
+    }
 }
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Interface(interface) => write!(f, "interfaces = [\"{interface}\"]"),
-            Self::Ecosystem(name) => write!(f, "ecosystems = [\"{}\"]", name.escape_debug()),
-            Self::Setting(name) => write!(f, "settings = [\"{}\"]", name.escape_debug()),
-            Self::Binding(kind) => write!(f, "bindings = [\"{}\"]", kind.escape_debug()),
-        }
+        write!(f, "{} = [\"{}\"]", self.key(), self.name().escape_debug())
     }
+}
+
+/// The most names that a line has, and the most characters of one: a person is to read it.
+const MAX_LINE: usize = 20;
+const MAX_NAME: usize = 100;
+
+/// What is missing, as lines of the file where it can be granted.
+pub fn lines(missing: &[Excess]) -> Vec<String> {
+    let keys = ["interfaces", "ecosystems", "settings", "bindings", "hosts"];
+    let line = |key| {
+        let of_key = missing.iter().filter(|one| one.key() == key).take(MAX_LINE);
+        let short = |name: &str| name.chars().take(MAX_NAME).collect::<String>().escape_debug().to_string();
+        let names: Vec<String> = of_key.map(|one| format!("\"{}\"", short(one.name()))).collect();
+        (!names.is_empty()).then(|| format!("{key} = [{}]", names.join(", ")))
+    };
+    keys.into_iter().filter_map(line).collect()
 }
 
 /// What `wanted` holds beyond `allowed`; empty when all of it is allowed.
 pub fn excess(wanted: &Capabilities, allowed: &Capabilities) -> Vec<Excess> {
     let interfaces = wanted.interfaces.difference(&allowed.interfaces).map(|i| Excess::Interface(*i));
-    let ecosystems = wanted.ecosystems.difference(&allowed.ecosystems).map(|e| Excess::Ecosystem(e.clone()));
-    let settings = wanted
-        .settings
-        .iter()
-        .filter(|wanted| !allowed.settings.iter().any(|allowed| covers(allowed, wanted)))
-        .map(|setting| Excess::Setting(setting.clone()));
-    let bindings = wanted
-        .bindings
-        .iter()
-        .filter(|wanted| {
-            let wanted = wanted.to_ascii_lowercase();
-            !allowed.bindings.iter().any(|allowed| covers(&allowed.to_ascii_lowercase(), &wanted))
-        })
-        .map(|kind| Excess::Binding(kind.clone()));
-    interfaces.chain(ecosystems).chain(settings).chain(bindings).collect()
+    let names = NAMES.into_iter().flat_map(|Names { of, covers, lacking, .. }| {
+        let is_lacking = move |wanted: &&String| !of(allowed).iter().any(|allowed| covers(allowed, wanted));
+        of(wanted).iter().filter(is_lacking).map(move |name| lacking(name.clone()))
+    });
+    interfaces.chain(names).collect()
+}
+
+fn is_same(allowed: &str, wanted: &str) -> bool {
+    allowed == wanted
+}
+
+/// Types of service bindings: upper and lower case are the same.
+fn covers_kind(allowed: &str, wanted: &str) -> bool {
+    covers(&allowed.to_ascii_lowercase(), &wanted.to_ascii_lowercase())
+}
+
+/// Hosts: `*.` stands for one or more names before the rest, and for none of the others.
+fn covers_host(allowed: &str, wanted: &str) -> bool {
+    let (allowed, wanted) = (allowed.to_ascii_lowercase(), wanted.to_ascii_lowercase());
+    match allowed.strip_prefix("*.") {
+        None => allowed == wanted,
+        Some(domain) => {
+            let before = wanted.strip_suffix(domain).filter(|_| !domain.is_empty());
+            before.and_then(|before| before.strip_suffix('.')).is_some_and(|before| !before.is_empty())
+        }
+    }
 }
 
 /// Whether every name that `wanted` matches is matched by `allowed` too.
@@ -195,72 +331,5 @@ fn covers(allowed: &str, wanted: &str) -> bool {
         (Some(allowed), Some(wanted)) => wanted.starts_with(allowed),
         (None, Some(_)) => false,
         _ => setting_matches(allowed, wanted),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn capabilities(interfaces: &[Interface], ecosystems: &[&str], settings: &[&str]) -> Capabilities {
-        Capabilities {
-            interfaces: interfaces.iter().copied().collect(),
-            ecosystems: ecosystems.iter().map(|s| (*s).to_owned()).collect(),
-            settings: settings.iter().map(|s| (*s).to_owned()).collect(),
-            bindings: BTreeSet::new(),
-        }
-    }
-
-    #[test]
-    fn bindings_are_granted_by_their_type() {
-        let kinds = |kinds: &[&str]| Capabilities {
-            bindings: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-            ..Capabilities::default()
-        };
-        assert!(kinds(&["CA-Certificates"]).allows_binding("ca-certificates"));
-        assert!(
-            kinds(&["maven*"]).allows_binding("Maven-settings") && !kinds(&["maven"]).allows_binding("maven-settings")
-        );
-        let lines: Vec<String> =
-            excess(&kinds(&["npmrc", "Maven"]), &kinds(&["maven"])).iter().map(ToString::to_string).collect();
-        assert_eq!(lines, [r#"bindings = ["npmrc"]"#]);
-    }
-
-    #[test]
-    fn what_is_not_granted_is_named_as_the_line_that_would_grant_it() {
-        let asked = capabilities(&[Interface::App, Interface::Artifacts], &["pypi"], &["BP_JVM_*", "HOME"]);
-        let lines: Vec<String> = excess(&asked, &Capabilities::usual()).iter().map(ToString::to_string).collect();
-        assert_eq!(lines, [r#"interfaces = ["artifacts"]"#, r#"ecosystems = ["pypi"]"#, r#"settings = ["HOME"]"#]);
-        assert_eq!(excess(&asked, &asked), []);
-    }
-
-    #[test]
-    fn settings_are_listed_where_all_of_them_are_allowed() {
-        for (allowed, prefix, expected) in [
-            ("BPE_*", "BPE_", true),
-            ("BPE_*", "BPE_APPEND_", true),
-            ("BPE_*", "BP", false),
-            ("BPE_*", "", false),
-            ("*", "", true),
-            ("BPE_X", "BPE_X", false),
-            ("BPE_*", "BPE_*", true),
-        ] {
-            assert_eq!(capabilities(&[], &[], &[allowed]).allows_settings(prefix), expected, "{allowed} {prefix}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_is_covered_by_a_wider_one_only() {
-        for (allowed, wanted, expected) in [
-            ("BP_*", "BP_X", true),
-            ("BP_*", "BP_JVM_*", true),
-            ("BP_JVM_*", "BP_*", false),
-            ("BP_X", "BP_*", false),
-            ("BP_X", "BP_X", true),
-            ("*", "HOME", true),
-            ("BP_X", "BP_XY", false),
-        ] {
-            assert_eq!(covers(allowed, wanted), expected, "{allowed} {wanted}");
-        }
     }
 }

@@ -34,6 +34,12 @@ impl Dependency {
     }
 }
 
+/// The hosts that dependencies of no ecosystem are fetched from.
+pub fn hosts(dependencies: &[Dependency]) -> impl Iterator<Item = String> {
+    let artifacts = dependencies.iter().flat_map(|dependency| &dependency.artifacts);
+    artifacts.filter_map(|artifact| artifact.purl.download_host())
+}
+
 /// One file, named by package URL and pinned by digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +82,37 @@ pub struct PackageUrl {
     pub version: String,
     /// Qualifiers, such as `file_name` where a version has several files.
     pub qualifiers: BTreeMap<String, String>,
+}
+
+/// The type of packages that belong to no ecosystem: files at an address that they name themselves.
+pub const GENERIC: &str = "generic";
+
+impl PackageUrl {
+    /// The host of the address that a package of no ecosystem is fetched from. None where the address is not plain enough for
+    /// everybody who reads it to find the same host in it: a host is lower-case letters, digits, `.` and `-`, or an address in
+    /// brackets, perhaps with a port, and stands between `//` and the next `/`.
+    pub fn download_host(&self) -> Option<String> {
+        if self.kind != GENERIC {
+            return None;
+        }
+        let address = self.qualifiers.get("download_url")?;
+        let rest = ["https://", "http://"].iter().find_map(|scheme| address.strip_prefix(scheme))?;
+        let place = rest.split(['/', '?', '#']).next().unwrap_or(rest).to_ascii_lowercase();
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, port)) => {
+                (format!("[{address}]"), port.strip_prefix(':').or(port.is_empty().then_some("0"))?)
+            }
+            None => {
+                let (host, port) = place.split_once(':').unwrap_or((&place, "0"));
+                (host.to_owned(), port)
+            }
+        };
+        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+        let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_address = inside.is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
+        let has_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        ((is_name || is_address) && has_port).then_some(host)
+    }
 }
 
 /// A text that is not a package URL.
@@ -188,6 +225,50 @@ mod tests {
         assert_eq!(scoped.to_string(), "pkg:npm/%40angular/core@16.0.0");
         let maven: PackageUrl = "pkg:maven/org.apache.commons/io@1.3.4?type=jar".parse().unwrap();
         assert_eq!((maven.namespace.as_str(), maven.qualifiers["type"].as_str()), ("org.apache.commons", "jar"));
+    }
+
+    #[test]
+    fn the_host_of_a_file_is_plain_or_none() {
+        let host = |address: &str| {
+            let qualifiers = [("download_url".to_owned(), address.to_owned())].into();
+            let plain: PackageUrl = "pkg:generic/x@1".parse().unwrap();
+            PackageUrl { qualifiers, ..plain }.download_host()
+        };
+        for (address, expected) in [
+            ("https://d.example.com/x.tgz", "d.example.com"),
+            ("https://D.example.com:8443/x?y#z", "d.example.com"),
+            ("http://d.example.com", "d.example.com"),
+            ("https://d.example.com?x=@evil.example.org", "d.example.com"),
+            ("http://127.0.0.1:80/", "127.0.0.1"),
+            ("https://[2001:db8::1]:8443/x", "[2001:db8::1]"),
+            ("https://[::1]/x", "[::1]"),
+        ] {
+            assert_eq!(host(address).as_deref(), Some(expected), "{address}");
+        }
+        for address in [
+            "",
+            "d.example.com/x",
+            "ftp://d.example.com/x",
+            "HTTPS://d.example.com/x",
+            "https:d.example.com/x",
+            "https:///d.example.com/x",
+            "https:\\\\d.example.com\\x",
+            "https://d.example.com\\@evil.example.org/",
+            "https://me@d.example.com/",
+            "https://d.example.com:me@evil.example.org/",
+            "https://d%2eexample.com/",
+            "https://d.example.com:/",
+            "https://ⅾ.example.com/",
+            "https://d example.com/",
+            " https://d.example.com/",
+            "https://[::1/x",
+            "https://[::1]x/",
+            "https://[d.example.com]/",
+        ] {
+            assert_eq!(host(address), None, "{address}");
+        }
+        let wheel: PackageUrl = "pkg:pypi/x@1?download_url=https://d.example.com/".parse().unwrap();
+        assert_eq!(wheel.download_host(), None, "where an ecosystem's packages are is for the user's settings to say");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     capability::{Capabilities, Interface},
-    dependency::Dependency,
+    dependency::{self, Dependency},
     digest::Digest,
     id::BuildpackId,
     order::{Composite, Order, Selection, System},
@@ -149,7 +149,12 @@ impl Lock {
         if head.version != FORMAT {
             return Err(LockError::Version(head.version));
         }
-        toml::from_str(text).map_err(format)
+        let mut lock: Self = toml::from_str(text).map_err(format)?;
+        for buildpack in &mut lock.buildpacks {
+            // As a manifest has them; a lock may have been written before they were.
+            buildpack.asks.hosts.extend(dependency::hosts(&buildpack.dependencies));
+        }
+        Ok(lock)
     }
 
     /// The same in the one sequence that it is written in.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     capability::{Capabilities, Interface},
-    dependency::Dependency,
+    dependency::{self, Dependency},
     id::{BuildpackId, ExecEnv},
     target::{
         Target,
@@ -34,7 +34,7 @@ pub struct Manifest {
     /// Targets that it can build for; all, when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetPattern>,
-    /// What it asks for.
+    /// What it asks for. The hosts of its own dependencies are among it, whether they are listed or not.
     #[serde(default)]
     pub asks: Capabilities,
     /// What it may bring into an image.
@@ -141,9 +141,11 @@ impl Manifest {
             let contract = head.contract.chars().take(40).collect();
             return Err(ManifestError::Contract { id: head.buildpack.id, version: head.buildpack.version, contract });
         }
-        let manifest: Self = toml::from_str(text).map_err(format)?;
+        let mut manifest: Self = toml::from_str(text).map_err(format)?;
         manifest.check_asks()?;
         manifest.check_dependencies()?;
+        // Whoever declares what is somewhere asks for that place: what an author forgets to list is not hidden by that.
+        manifest.asks.hosts.extend(dependency::hosts(&manifest.dependencies));
         Ok(manifest)
     }
 
@@ -244,6 +246,21 @@ mod tests {
             message(&"#".repeat(MAX_MANIFEST + 1)),
             "the manifest has 262145 bytes, more than the limit of 262144"
         );
+    }
+
+    #[test]
+    fn the_hosts_of_dependencies_are_asked_for() {
+        let hosts = |text: &str| Vec::from_iter(Manifest::parse(text).unwrap().asks.hosts);
+        assert_eq!(hosts(GOOD), Vec::<String>::new());
+        let generic = GOOD.replace(
+            "pkg:pypi/tool@1.0.0",
+            "pkg:generic/tool@1.0.0?download_url=https%3A%2F%2Fd.example.com%2Ftool.tgz",
+        );
+        assert_eq!(hosts(&generic), ["d.example.com"]);
+        let listed = generic.replace("[asks]", "[asks]\nhosts = [\"d.example.com\", \"*.example.org\"]");
+        assert_eq!(hosts(&listed), ["*.example.org", "d.example.com"]);
+        let again = toml::to_string(&Manifest::parse(&generic).unwrap()).unwrap();
+        assert_eq!(Manifest::parse(&again).unwrap(), Manifest::parse(&generic).unwrap());
     }
 
     #[test]

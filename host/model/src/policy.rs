@@ -3,11 +3,15 @@
 //! A builder says what its parts are granted; a policy is the operator's last word on that. A name alone is never enough: anybody
 //! can give a buildpack any name.
 
+pub mod explain;
+pub mod grants;
+pub mod record;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{capability::Capabilities, digest::Digest, id::BuildpackId};
+use self::grants::Grant;
 
 /// A whole `policy.toml`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,7 +22,7 @@ pub struct Policy {
     /// What has to be signed by whom; the first that names a place counts. Where there are any, what none of them names is
     /// refused.
     pub trust: Vec<Trust>,
-    /// What buildpacks may do beyond [`Capabilities::usual`].
+    /// What buildpacks may do beyond [`Capabilities::usual`](crate::capability::Capabilities::usual).
     pub grants: Vec<Grant>,
 }
 
@@ -45,31 +49,44 @@ pub enum Needs {
     Unsigned(bool),
 }
 
-/// One of `[[grants]]`: of `digest` and `signer` exactly one is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Grant {
-    /// The digest of the component.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// The name in `[keys]` of who signed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signer: Option<String>,
-    /// Of what that signer signs, only the buildpack of this id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<BuildpackId>,
-    /// What it may do.
-    pub allows: Capabilities,
-}
+/// The largest policy that is read, in bytes.
+pub const MAX_POLICY: usize = 1 << 20;
+/// The most keys.
+const MAX_KEYS: usize = 256;
 
 /// Why a text is not a policy.
 #[derive(Debug, thiserror::Error)]
-#[error("the policy does not follow the format of policy.toml")]
-pub struct PolicyError(#[source] Box<toml::de::Error>);
+pub enum PolicyError {
+    /// It is too long to be one.
+    #[error("the policy has {0} bytes, more than the limit of {MAX_POLICY}")]
+    TooLarge(usize),
+    /// It is not TOML, or not of this shape.
+    #[error("the policy does not follow the format of policy.toml")]
+    Format(#[source] Box<toml::de::Error>),
+    /// It has too many keys.
+    #[error("`[keys]` has {0} keys, more than the limit of {MAX_KEYS}")]
+    Keys(usize),
+    /// An entry of `[[grants]]` cannot be used.
+    #[error("entry {number} of `[[grants]]`: {rule}")]
+    Grant {
+        /// Which, from 1.
+        number: usize,
+        /// What is wrong with it.
+        rule: String,
+    },
+}
 
 impl Policy {
-    /// Reads a policy.
+    /// Reads a policy, and checks what its grammar cannot say.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        toml::from_str(text).map_err(|error| PolicyError(Box::new(error)))
+        if text.len() > MAX_POLICY {
+            return Err(PolicyError::TooLarge(text.len()));
+        }
+        let policy: Self = toml::from_str(text).map_err(|error| PolicyError::Format(Box::new(error)))?;
+        if policy.keys.len() > MAX_KEYS {
+            return Err(PolicyError::Keys(policy.keys.len()));
+        }
+        grants::check(&policy.grants, &policy.keys)?;
+        Ok(policy)
     }
 }

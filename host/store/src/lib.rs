@@ -10,6 +10,7 @@
 //! | [`staged`] | files that do not have a name yet |
 //! | [`blobs`] | bytes by their digest |
 //! | [`results`] | small results by their key |
+//! | [`ledger`] | what each component used and was denied |
 //! | [`images`] | images by name and platform, as an OCI image layout |
 //! | [`locks`] | who may use and change all this at the same time |
 //! | [`tidy`] | what goes when there is too much |
@@ -18,6 +19,7 @@ pub mod blobs;
 mod files;
 pub mod folders;
 pub mod images;
+pub mod ledger;
 pub mod locks;
 pub mod results;
 pub mod staged;

@@ -6,6 +6,7 @@
 //! | `.lock` in the cache folder | who throws things out of it | every run that uses it |
 //! | `.turnstile` beside it | who waits for the former, so that new runs let it go first | every run, for an instant |
 //! | `.lock` in the image store | who changes it | who reads it |
+//! | `.lock` in the ledger | who adds to it | – |
 
 use std::{
     fmt,

@@ -61,7 +61,7 @@ use stave_archive::{
 };
 use stave_lifecycle::{
     app, build, memory,
-    port::{buildpack::Buildpack as Runnable, cancel::Cancel},
+    port::{buildpack::Buildpack as Runnable, cancel::Cancel, ledger::Unwritten},
     previous::Previous,
     workbench::{Limits, Shop},
 };
@@ -294,6 +294,7 @@ impl Host {
             bindings: Arc::new(self.bindings.clone()),
             artifacts: Arc::new(self.given.clone()),
             observer: Arc::clone(listener) as _,
+            ledger: Arc::new(Unwritten),
             cancel: Cancel::new(),
             scratch: std::env::temp_dir(),
             limits: Limits::default(),

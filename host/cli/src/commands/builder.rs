@@ -161,7 +161,7 @@ fn part(buildpack: &PinnedBuildpack) -> Vec<String> {
         format!("    digest      {}", buildpack.digest),
     ];
     lines.extend(buildpack.reference.as_ref().map(|reference| format!("    from        {reference}")));
-    let Capabilities { interfaces, ecosystems, settings, bindings } = &buildpack.grants;
+    let Capabilities { interfaces, ecosystems, settings, bindings, hosts } = &buildpack.grants;
     let interfaces: Vec<String> = interfaces.iter().map(ToString::to_string).collect();
     let of = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
     for (what, names) in [
@@ -169,6 +169,7 @@ fn part(buildpack: &PinnedBuildpack) -> Vec<String> {
         ("ecosystems", of(ecosystems)),
         ("settings", of(settings)),
         ("bindings", of(bindings)),
+        ("hosts", of(hosts)),
     ] {
         if !names.is_empty() {
             lines.push(format!("    may {what:<10}  {}", names.join(", ")));

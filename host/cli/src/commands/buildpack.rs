@@ -78,10 +78,11 @@ pub(crate) fn inspect(arguments: &BuildpackInspect, ui: &Ui) -> Result<(), Exit>
         Output::Text => ui.result(&for_people(&description, wasm.len() as u64)),
     }
     admit(&description, &with_always(&description.manifest.asks))
+        .map(drop)
         .map_err(|refusal| refused(name, LoadError::Refused(refusal)))
 }
 
-fn read_component(name: &str) -> Result<Vec<u8>, Exit> {
+pub(crate) fn read_component(name: &str) -> Result<Vec<u8>, Exit> {
     if let Some(inside) = name.strip_prefix("builtin:") {
         let found = embedded::BUILDPACKS.into_iter().find(|buildpack| buildpack.name == inside);
         let names: Vec<&str> = embedded::BUILDPACKS.iter().map(|buildpack| buildpack.name).collect();
@@ -137,6 +138,9 @@ fn for_people(description: &Description, size: u64) -> String {
     lines.push(format!("  settings    {}", list(asks.settings.iter().cloned().collect())));
     if !asks.bindings.is_empty() {
         lines.push(format!("  bindings    {}", list(asks.bindings.iter().cloned().collect())));
+    }
+    if !asks.hosts.is_empty() {
+        lines.push(format!("  hosts       {}", list(asks.hosts.iter().cloned().collect())));
     }
     let unused = unused(description);
     if !unused.is_empty() {

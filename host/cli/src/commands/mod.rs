@@ -9,6 +9,7 @@ mod export;
 mod images;
 mod inspect;
 pub(crate) mod lock;
+mod policy;
 pub(crate) mod rebase;
 mod sbom;
 mod stack;
@@ -20,7 +21,10 @@ use clap::CommandFactory;
 use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
-    args::{BuilderCommand, BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand, StackCommand},
+    args::{
+        BuilderCommand, BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, PolicyCommand, SbomCommand,
+        StackCommand,
+    },
     exit::{Exit, GENERAL},
     interrupt,
     ui::Ui,
@@ -44,7 +48,10 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
     let is_alone = matches!(&cli.command, Command::Cache(CacheCommand::Gc(_)));
     let workshop = Workshop::open(&cli.global, Arc::clone(ui), cancel.clone(), is_alone)?;
     interrupt::wake(&workshop.client).map_err(|error| Exit::new(GENERAL, error))?;
-    run_in(&workshop, cli.command)?;
+    let done = run_in(&workshop, cli.command);
+    // What was denied is worth knowing most where the run failed of it.
+    workshop.keep_ledger();
+    done?;
     cache::keep_small(&workshop);
     Ok(())
 }
@@ -63,6 +70,7 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Builder(BuilderCommand::List(arguments)) => builder::kept::list(workshop, &arguments),
         Command::Builder(BuilderCommand::Remove(arguments)) => builder::kept::remove(workshop, &arguments),
         Command::Lock(arguments) => lock::run(workshop, &arguments),
+        Command::Policy(PolicyCommand::Explain(arguments)) => policy::explain(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {
             Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),
             None => images::run(workshop, &arguments),

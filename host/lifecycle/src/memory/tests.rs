@@ -1,6 +1,7 @@
 //! What is remembered, what makes a buildpack run again, and what is never kept.
 
 mod builds;
+mod ledger;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

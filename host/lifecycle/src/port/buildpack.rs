@@ -9,6 +9,7 @@ use stave_model::{
     launch::Launch,
     manifest::Manifest,
     plan::{Alternative, Requirement},
+    policy::grants::Allowance,
 };
 
 use crate::workbench::Workbench;
@@ -23,6 +24,11 @@ pub trait Buildpack: Send + Sync {
 
     /// What it may do.
     fn grants(&self) -> &Capabilities;
+
+    /// The same, with who withholds the rest.
+    fn allowance(&self) -> Allowance {
+        self.grants().into()
+    }
 
     /// Asks whether it takes part.
     fn detect(&self, bench: &Arc<Workbench>) -> Result<Verdict, RunError>;

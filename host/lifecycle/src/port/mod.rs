@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod buildpack;
 pub mod cancel;
 pub mod failure;
+pub mod ledger;
 pub mod observer;
 pub mod recall;
 pub mod sink;

@@ -12,7 +12,7 @@ use stave_archive::{
 };
 use stave_model::{
     capability::{Excess, Interface},
-    dependency::{Artifact, Dependency},
+    dependency::{Artifact, Dependency, GENERIC},
     digest::{Digest, Key},
     sbom::Component,
 };
@@ -131,18 +131,33 @@ impl Workbench {
             let attempt = format!("{attempt}: the manifest of {title} declares no such dependency");
             return Err(PortError::new(Fault::NotFound, attempt));
         };
-        let ecosystem = &wanted.artifact.purl.kind;
-        if !self.manifest.asks.ecosystems.contains(ecosystem) {
-            return Err(self.unasked(&format!("{attempt} from {ecosystem}"), "ecosystems"));
-        }
-        if !self.grants.ecosystems.contains(ecosystem) {
-            return Err(self.denied(&format!("{attempt} from {ecosystem}"), &Excess::Ecosystem(ecosystem.clone())));
+        let purl = &wanted.artifact.purl;
+        self.may_come_from(&attempt, Excess::Ecosystem(purl.kind.clone()))?;
+        if purl.kind == GENERIC {
+            let Some(host) = purl.download_host() else {
+                let rule = "its `download_url` names no host in plain letters";
+                return Err(PortError::new(Fault::InvalidInput, format!("{attempt}: {rule}")));
+            };
+            self.may_come_from(&attempt, Excess::Host(host))?;
         }
         let limit = self.shop.limits.open;
         if self.state().artifacts.len() >= limit {
             return Err(PortError::new(Fault::TooLarge, format!("{attempt}: at most {limit} are fetched")));
         }
         Ok(wanted)
+    }
+
+    /// Checks that what is fetched may come from an ecosystem or a host, and notes that it does.
+    fn may_come_from(&self, attempt: &str, source: Excess) -> Answer<()> {
+        let attempt = format!("{attempt} from {}", short(source.name()));
+        if !self.manifest.asks.allows(&source) {
+            return Err(self.unasked(&attempt, source));
+        }
+        if !self.allowed.may().allows(&source) {
+            return Err(self.denied(&attempt, source));
+        }
+        self.used(source);
+        Ok(())
     }
 
     /// The size of an artefact's file in bytes.

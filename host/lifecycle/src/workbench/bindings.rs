@@ -53,12 +53,14 @@ impl Workbench {
     fn services(&self, kind: &str) -> Answer<Vec<Service>> {
         self.begin(Interface::Bindings, Phase::Detect)?;
         let attempt = || format!("could not look for bindings of the type `{}`", short(kind));
+        let binding = Excess::Binding(kind.chars().take(MAX_SHOWN).collect());
         if !self.manifest.asks.allows_binding(kind) {
-            return Err(self.unasked(&attempt(), "bindings"));
+            return Err(self.unasked(&attempt(), binding));
         }
-        if !self.grants.allows_binding(kind) {
-            return Err(self.denied(&attempt(), &Excess::Binding(kind.chars().take(MAX_SHOWN).collect())));
+        if !self.allowed.may().allows_binding(kind) {
+            return Err(self.denied(&attempt(), binding));
         }
+        self.used(binding);
         let bindings = self.shop.bindings.values();
         Ok(bindings.filter(|binding| binding.kind.as_str().eq_ignore_ascii_case(kind)).map(Service::from).collect())
     }
@@ -74,7 +76,7 @@ impl Workbench {
         self.begin(Interface::Bindings, Phase::Detect)?;
         let seen = |binding: &&Binding| {
             let kind = binding.kind.as_str();
-            self.manifest.asks.allows_binding(kind) && self.grants.allows_binding(kind)
+            self.manifest.asks.allows_binding(kind) && self.allowed.may().allows_binding(kind)
         };
         let binding = self.shop.bindings.get(name).filter(seen);
         let Some(secret) = binding.and_then(|binding| binding.entries.get(key)) else {
@@ -82,7 +84,9 @@ impl Workbench {
             let rule = "there is no such entry in a binding of a type that it asks for and is granted";
             return Err(PortError::new(Fault::NotFound, format!("{attempt}: {rule}")));
         };
+        let kind = binding.map(|binding| binding.kind.to_string());
         let mut state = self.state();
+        state.record.used.bindings.extend(kind.map(|kind| kind.to_ascii_lowercase()));
         if !state.secrets.iter().any(|(_, known)| known == secret) {
             state.secrets.push((format!("`{key}` of the binding `{name}`"), secret.clone()));
         }

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, error::Error as _, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stave_model::{
+    capability::Interface,
     digest::{Digest, Key},
     layer::Usage,
     target::Target,
@@ -254,6 +255,38 @@ impl Call {
             | Self::Save { .. }
             | Self::Message { .. }
             | Self::Step { .. } => None,
+        }
+    }
+
+    /// The interface that it is a call of.
+    pub(super) fn interface(&self) -> Interface {
+        match self {
+            Self::Find { .. }
+            | Self::Stat { .. }
+            | Self::Read { .. }
+            | Self::Digest { .. }
+            | Self::OpenArchive { .. }
+            | Self::ArchiveFind { .. }
+            | Self::ArchiveRead { .. } => Interface::App,
+            Self::Setting { .. }
+            | Self::Settings { .. }
+            | Self::Target { .. }
+            | Self::Notes { .. }
+            | Self::ExecEnv { .. } => Interface::Context,
+            Self::Bindings { .. } | Self::Binding { .. } => Interface::Bindings,
+            Self::Available { .. } | Self::Fetch { .. } | Self::Unpack { .. } | Self::Save { .. } => {
+                Interface::Artifacts
+            }
+            Self::OverlayWrite { .. } | Self::OverlayRemove { .. } | Self::OverlayUnpack { .. } => Interface::Overlay,
+            Self::PreviousLayer { .. }
+            | Self::ReuseLayer { .. }
+            | Self::RestoreLayer { .. }
+            | Self::CopyApp { .. }
+            | Self::CreateLayer { .. }
+            | Self::WriteFile { .. }
+            | Self::Link { .. }
+            | Self::Remove { .. } => Interface::Layers,
+            Self::Message { .. } | Self::Step { .. } => Interface::Log,
         }
     }
 

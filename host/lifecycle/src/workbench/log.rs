@@ -1,5 +1,7 @@
 //! Messages of a buildpack, up to a limit.
 
+use stave_model::capability::Interface;
+
 use super::{Workbench, journal::Call};
 use crate::port::observer::{Event, Level};
 
@@ -24,6 +26,7 @@ impl Workbench {
     fn within_budget(&self, text: &str) -> Option<String> {
         const CUT: &str = "… (it has said too much: further messages are left out)";
         let text = self.hidden(text);
+        self.uses(Interface::Log);
         let mut state = self.state();
         let limit = self.shop.limits.log_bytes;
         if state.logged > limit {

@@ -39,9 +39,13 @@ use stave_archive::{
 };
 use stave_model::{
     binding::{Bindings, Secret},
-    capability::{Capabilities, Excess, Interface},
+    capability::{Excess, Interface},
     id::{BuildpackId, ExecEnv},
     manifest::Manifest,
+    policy::{
+        grants::Allowance,
+        record::{Record, Withholder},
+    },
     target::Target,
 };
 
@@ -62,6 +66,7 @@ use crate::{
         artifacts::ArtifactSource,
         cancel::Cancel,
         failure::{Fault, PortError},
+        ledger::Ledger,
         observer::Observer,
     },
     previous::Previous,
@@ -94,6 +99,8 @@ pub struct Shop {
     pub artifacts: Arc<dyn ArtifactSource>,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
+    /// Where it is written what each component used and was denied.
+    pub ledger: Arc<dyn Ledger>,
     /// Whether to stop.
     pub cancel: Cancel,
     /// A folder on a disk for temporary files without a name.
@@ -110,7 +117,7 @@ pub struct Shop {
 pub struct Workbench {
     shop: Shop,
     manifest: Manifest,
-    grants: Capabilities,
+    allowed: Allowance,
     phase: Phase,
     state: Mutex<State>,
 }
@@ -127,6 +134,7 @@ struct State {
     /// What was read of bindings, and what each is called.
     secrets: Vec<(String, Secret)>,
     journal: Journal,
+    record: Record,
 }
 
 impl State {
@@ -181,7 +189,7 @@ impl Workbench {
     pub fn new(
         shop: &Shop,
         manifest: &Manifest,
-        grants: &Capabilities,
+        allowed: impl Into<Allowance>,
         phase: Phase,
         app: impl Into<Arc<Tree>>,
     ) -> Self {
@@ -195,8 +203,10 @@ impl Workbench {
             written: 0,
             secrets: Vec::new(),
             journal: Journal::default(),
+            record: Record::default(),
         };
-        Self { shop: shop.clone(), manifest: manifest.clone(), grants: grants.clone(), phase, state: Mutex::new(state) }
+        let (shop, manifest) = (shop.clone(), manifest.clone());
+        Self { shop, manifest, allowed: allowed.into(), phase, state: Mutex::new(state) }
     }
 
     /// Takes what was made. The bench is empty afterwards.
@@ -224,12 +234,14 @@ impl Workbench {
 
     /// What the image is for.
     pub fn target(&self) -> &Target {
+        self.uses(Interface::Context);
         self.saying(Call::Target { said: Said::target(&self.shop.target) });
         &self.shop.target
     }
 
     /// The execution environment that the image is for.
     pub fn exec_env(&self) -> &ExecEnv {
+        self.uses(Interface::Context);
         self.saying(Call::ExecEnv { said: Said::text(Some(self.shop.exec_env.as_str())) });
         &self.shop.exec_env
     }
@@ -242,13 +254,15 @@ impl Workbench {
 
     fn value_of(&self, name: &str) -> Answer<Option<String>> {
         self.begin(Interface::Context, Phase::Detect)?;
+        let attempt = || format!("could not read the setting `{}`", short(name));
+        let setting = Excess::Setting(name.chars().take(MAX_SHOWN).collect());
         if !self.manifest.asks.allows_setting(name) {
-            return Err(self.unasked(&format!("could not read the setting `{}`", short(name)), "settings"));
+            return Err(self.unasked(&attempt(), setting));
         }
-        if !self.grants.allows_setting(name) {
-            let attempt = format!("could not read the setting `{}`", short(name));
-            return Err(self.denied(&attempt, &Excess::Setting(name.chars().take(MAX_SHOWN).collect())));
+        if !self.allowed.may().allows_setting(name) {
+            return Err(self.denied(&attempt(), setting));
         }
+        self.used(setting);
         Ok(self.shop.settings.get(name).cloned())
     }
 
@@ -262,13 +276,14 @@ impl Workbench {
     fn values_of(&self, prefix: &str) -> Answer<Vec<(String, String)>> {
         self.begin(Interface::Context, Phase::Detect)?;
         let attempt = format!("could not list the settings `{}*`", short(prefix));
+        let pattern = Excess::Setting(prefix.chars().take(MAX_SHOWN).chain(['*']).collect());
         if !self.manifest.asks.allows_settings(prefix) {
-            return Err(self.unasked(&attempt, "settings"));
+            return Err(self.unasked(&attempt, pattern));
         }
-        if !self.grants.allows_settings(prefix) {
-            let pattern = prefix.chars().take(MAX_SHOWN).chain(['*']).collect();
-            return Err(self.denied(&attempt, &Excess::Setting(pattern)));
+        if !self.allowed.may().allows_settings(prefix) {
+            return Err(self.denied(&attempt, pattern));
         }
+        self.used(pattern);
         let start = self.shop.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let found: Vec<_> = start.take_while(|(name, _)| name.starts_with(prefix)).collect();
         let bytes: usize = found.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -283,28 +298,54 @@ impl Workbench {
     /// Checks that nobody asked to stop, that the interface is granted, and that its phase has come.
     fn begin(&self, interface: Interface, phase: Phase) -> Answer<()> {
         self.shop.cancel.check()?;
-        if !self.grants.interfaces.contains(&interface) {
+        if !self.allowed.may().interfaces.contains(&interface) {
             let attempt = format!("could not use `{interface}` ({})", interface.meaning());
-            return Err(self.denied(&attempt, &Excess::Interface(interface)));
+            return Err(self.denied(&attempt, Excess::Interface(interface)));
         }
         if phase == Phase::Build && self.phase == Phase::Detect {
             let attempt = format!("could not use `{interface}` in detect: it is for build");
             return Err(PortError::new(Fault::Denied, attempt));
         }
+        self.uses(interface);
         Ok(())
     }
 
-    /// A denial, with the line in the builder that would lift it.
-    fn denied(&self, attempt: &str, line: &Excess) -> PortError {
-        PortError::new(Fault::Denied, format!("{attempt}: {} is not granted it", self.buildpack()))
-            .hint(format!("whoever trusts {} adds {line} to its `grants` in the builder", self.buildpack()))
+    /// A denial, with the lines that would lift it, in the builder or in the policy.
+    fn denied(&self, attempt: &str, what: Excess) -> PortError {
+        let (id, missing) = (self.buildpack(), [what]);
+        let rule = match self.allowed.policy_alone(&missing) {
+            Some(policy) => format!("the policy {policy} does not allow it to {id}"),
+            None => format!("{id} is not granted it"),
+        };
+        let error = PortError::new(Fault::Denied, format!("{attempt}: {rule}"));
+        let error = error.hint(self.allowed.remedy(id.as_str(), &missing));
+        let [what] = missing;
+        let by = self.allowed.withholder(&what);
+        self.state().record.denies(what, by);
+        error
     }
 
     /// A denial that no grant lifts, because the manifest does not ask.
-    fn unasked(&self, attempt: &str, key: &str) -> PortError {
-        let title = self.manifest.title();
+    fn unasked(&self, attempt: &str, what: Excess) -> PortError {
+        let (title, key) = (self.manifest.title(), what.key());
+        self.state().record.denies(what, Withholder::Manifest);
         PortError::new(Fault::Denied, format!("{attempt}: the manifest of {title} does not ask for it"))
             .hint(format!("its author adds it to `asks.{key}` in buildpack.toml"))
+    }
+
+    /// Notes that an interface is called.
+    fn uses(&self, interface: Interface) {
+        self.state().record.uses(interface);
+    }
+
+    /// Notes that something was used that was asked for and granted.
+    fn used(&self, what: Excess) {
+        self.state().record.used(what);
+    }
+
+    /// What was used and denied here so far.
+    pub fn record(&self) -> Record {
+        self.state().record.clone()
     }
 
     /// The state; a panic of another call does not make it unusable, because every change is made whole.

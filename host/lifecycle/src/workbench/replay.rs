@@ -13,12 +13,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use stave_archive::tree::{Node, Tree};
 use stave_model::{
-    capability::Capabilities, digest::Digest, env::EnvChange, id::LayerName, layer::Usage, manifest::Manifest,
+    digest::Digest, env::EnvChange, id::LayerName, layer::Usage, manifest::Manifest, policy::grants::Allowance,
     sbom::Component,
 };
 
 use super::{
-    Answer, DraftLayer, Phase, Shop, Work, Workbench,
+    Answer, DraftLayer, Phase, Shop, State, Work, Workbench,
     journal::{Call, Presence, Said},
 };
 use crate::{
@@ -77,13 +77,14 @@ impl Remembered {
     pub(crate) fn recall(self, bench: &Workbench, found: impl FnOnce()) -> Result<Work, Change> {
         let app = Arc::clone(&bench.state().app);
         let mut reused = bench.ask_again(&self.calls)?;
+        bench.state().use_again(&self.calls);
         found();
         bench.say_again(&self.calls);
         let needs_app = self.calls.iter().any(|call| matches!(call, Call::CopyApp { .. }));
         let again = Arc::new(Again {
             shop: bench.shop.clone(),
             manifest: bench.manifest.clone(),
-            grants: bench.grants.clone(),
+            allowed: bench.allowed.clone(),
             app: if needs_app { Some(app) } else { None },
             recipes: self.layers.iter().map(|layer| (layer.name.clone(), layer.recipe)).collect(),
             calls: self.calls,
@@ -103,6 +104,13 @@ impl Remembered {
         };
         let app = bench.clear().app;
         Ok(Work { layers: self.layers.into_iter().map(layer).collect(), app })
+    }
+}
+
+impl State {
+    /// Notes the interfaces that were called then. What was asked again is noted already.
+    fn use_again(&mut self, calls: &[Call]) {
+        calls.iter().for_each(|call| self.record.uses(call.interface()));
     }
 }
 
@@ -305,7 +313,7 @@ fn change(call: &Call, then: Said, now: Option<Said>, opened: &[Opened<'_>]) -> 
 pub(super) struct Again {
     shop: Shop,
     manifest: Manifest,
-    grants: Capabilities,
+    allowed: Allowance,
     /// The app as it was before the buildpack, if files of it were copied.
     app: Option<Arc<Tree>>,
     calls: Vec<Call>,
@@ -332,7 +340,7 @@ impl Again {
     /// Does everything that was done on layers, and checks that the same came of it.
     fn make(&self) -> Answer<BTreeMap<LayerName, Tree>> {
         let app = self.app.clone().unwrap_or_default();
-        let bench = Workbench::new(&self.shop, &self.manifest, &self.grants, Phase::Build, app);
+        let bench = Workbench::new(&self.shop, &self.manifest, &self.allowed, Phase::Build, app);
         for call in &self.calls {
             if self.app.is_some() {
                 // Its answer was compared before.

@@ -80,6 +80,7 @@ impl Card<'_> {
             ("ecosystems", asks.ecosystems.iter().cloned().collect()),
             ("settings", asks.settings.iter().cloned().collect()),
             ("bindings", asks.bindings.iter().cloned().collect()),
+            ("hosts", asks.hosts.iter().cloned().collect()),
         ];
         let asked = asked.into_iter().filter(|(_, items)| !items.is_empty());
         let asked = asked.map(|(what, items)| format!("{what} {}", items.join(", "))).collect::<Vec<_>>();

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A group of these, the first of which provides what `requirements` names.
-fn group(members: Vec<Fake>, requirements: &[&str]) -> Detection {
+pub(super) fn group(members: Vec<Fake>, requirements: &[&str]) -> Detection {
     let members: Vec<Arc<dyn Buildpack>> =
         members.into_iter().map(|fake| Arc::new(fake) as Arc<dyn Buildpack>).collect();
     let entry = |name: &&str| Entry {
@@ -36,13 +36,13 @@ fn group(members: Vec<Fake>, requirements: &[&str]) -> Detection {
 }
 
 impl Runs {
-    fn build(&mut self, group: &Detection, world: &World) -> Built {
+    pub(super) fn build(&mut self, group: &Detection, world: &World) -> Built {
         self.enter(world);
         build::build(&self.shop, group, world.app.clone()).unwrap()
     }
 
     /// How each answer came to be, in order.
-    fn recalls(&self) -> Vec<String> {
+    pub(super) fn recalls(&self) -> Vec<String> {
         let recall = |event| match event {
             Event::Recalled { recall: Recall::Remembered, .. } => Some("remembered".to_owned()),
             Event::Recalled { recall: Recall::Ran(cause), .. } => Some(format!("ran: {cause}")),
@@ -150,7 +150,7 @@ fn changes_over_the_app() {
 }
 
 /// One that does everything there is to do.
-fn thorough() -> Fake {
+pub(super) fn thorough() -> Fake {
     let build = |bench: &Workbench, requirements: &[Requirement]| {
         bench.step(&format!("version {}", requirements[0].metadata["v"]));
         let available = bench.available("jre").unwrap();
@@ -191,7 +191,7 @@ fn thorough() -> Fake {
     fake
 }
 
-fn jre() -> Vec<u8> {
+pub(super) fn jre() -> Vec<u8> {
     tar_gz(&[("bin/java", "#!java"), ("gone", "1"), ("note.txt", "1")])
 }
 

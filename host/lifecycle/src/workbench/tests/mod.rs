@@ -5,10 +5,11 @@ mod artifacts;
 mod bindings;
 mod layers;
 mod overlay;
+mod record;
 
 use std::sync::OnceLock;
 
-use stave_model::layer::Usage;
+use stave_model::{capability::Capabilities, layer::Usage};
 
 use super::*;
 use crate::{

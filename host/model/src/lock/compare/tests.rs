@@ -24,11 +24,12 @@ fn word(text: &str) -> BTreeSet<String> {
 #[test]
 fn wanting_more_of_each_kind_stops_and_wanting_less_does_not() {
     type Set = fn(&mut Capabilities);
-    let kinds: [(&str, Set); 4] = [
+    let kinds: [(&str, Set); 5] = [
         (r#"interfaces = ["artifacts"]"#, |set| set.interfaces = [Interface::Artifacts].into()),
         (r#"ecosystems = ["pypi"]"#, |set| set.ecosystems = word("pypi")),
         (r#"settings = ["HOME"]"#, |set| set.settings = word("HOME")),
         (r#"bindings = ["maven"]"#, |set| set.bindings = word("maven")),
+        (r#"hosts = ["d.example.com"]"#, |set| set.hosts = word("d.example.com")),
     ];
     for (line, set) in kinds {
         let (old, more) = after(|one| set(&mut one.asks));
@@ -72,6 +73,32 @@ fn a_pattern_that_is_covered_is_not_more() {
     for (asks, stops) in [("BP_TOOL_X", false), ("BP_TOOL_X_*", false), ("BP_*", true), ("BP_TOOL", true)] {
         assert_eq!(!stops_of(&after(|one| one.asks.settings = word(asks))).is_empty(), stops, "{asks}");
     }
+}
+
+#[test]
+fn a_dependency_from_a_host_that_was_not_asked_for_stops() {
+    let declaring = |hosts: &[&str]| {
+        let artifact = |host: &&str| crate::dependency::Artifact {
+            platform: None,
+            purl: format!("pkg:generic/x@1?download_url=https%3A%2F%2F{host}%2Fx").parse().unwrap(),
+            sha256: Digest::of(host.as_bytes()),
+        };
+        let dependency = Dependency {
+            id: "x".to_owned(),
+            version: Version::new(1, 0, 0),
+            name: String::new(),
+            licenses: Vec::new(),
+            artifacts: hosts.iter().map(artifact).collect(),
+        };
+        let mut lock = lock();
+        lock.buildpacks[0].dependencies = vec![dependency];
+        // Written before hosts were noted, and read now.
+        Lock::parse(&lock.to_toml()).unwrap()
+    };
+    let (old, new) = (declaring(&["a.example.com"]), declaring(&["a.example.com", "b.example.com"]));
+    assert_eq!(stops_of(&(old.clone(), new.clone())), [r#"it wants hosts = ["b.example.com"]"#]);
+    assert_eq!(stops_of(&(new, old.clone())), Vec::<String>::new());
+    assert_eq!(stops_of(&(old.clone(), old)), Vec::<String>::new());
 }
 
 #[test]
