@@ -45,7 +45,7 @@ use crate::{
 /// What stands for the builder inside the program.
 const BUILT_IN: &str = "builtin";
 /// The folder of kept builders in the data folder.
-const KEPT: &str = "builders";
+pub(crate) const KEPT: &str = "builders";
 
 /// How a builder is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +89,15 @@ pub(crate) fn kept_name(name: &str) -> Result<String, Exit> {
     Ok(reference.to_string())
 }
 
-/// Where a builder of this name is kept: a layout in the data folder.
-pub(crate) fn kept_place(workshop: &Workshop, name: &str) -> Result<Place, Exit> {
+/// The layout in the data folder that builders are kept in.
+pub(crate) fn kept_folder(workshop: &Workshop) -> PathBuf {
     let images = workshop.images.folder().path();
-    let folder = images.parent().unwrap_or(images).join(KEPT);
+    images.parent().unwrap_or(images).join(KEPT)
+}
+
+/// Where a builder of this name is kept.
+pub(crate) fn kept_place(workshop: &Workshop, name: &str) -> Result<Place, Exit> {
+    let folder = kept_folder(workshop);
     Ok(Place::Layout { place: layout::Place { folder, name: Some(kept_name(name)?) }, digest: None })
 }
 
