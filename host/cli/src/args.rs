@@ -2,6 +2,7 @@
 
 mod author;
 mod builder;
+mod bundle;
 pub(crate) mod cache;
 mod lock;
 mod publish;
@@ -15,6 +16,7 @@ use stave_model::target::Platform;
 
 pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish};
+pub(crate) use bundle::{BundleCommand, BundleCreate, BundleImport, Dependencies};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// Make builders that others can use: a stack, buildpacks and what each may do, by digest
     #[command(subcommand)]
     Builder(BuilderCommand),
+    /// Carry a builder and all that it needs into a place without a network, as one file
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Write every input of a build by digest, and show what an update changes
     Lock(Lock),
     /// List the images in the image store, and remove some

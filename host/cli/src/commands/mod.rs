@@ -3,6 +3,7 @@
 pub(crate) mod build;
 mod builder;
 mod buildpack;
+pub(crate) mod bundle;
 mod cache;
 mod detect;
 mod export;
@@ -20,7 +21,10 @@ use clap::CommandFactory;
 use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
-    args::{BuilderCommand, BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand, StackCommand},
+    args::{
+        BuilderCommand, BuildpackCommand, BundleCommand, CacheCommand, Cli, Command, ImagesCommand, SbomCommand,
+        StackCommand,
+    },
     exit::{Exit, GENERAL},
     interrupt,
     ui::Ui,
@@ -60,6 +64,8 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Builder(BuilderCommand::Create(arguments)) => builder::create(workshop, &arguments),
         Command::Builder(BuilderCommand::Inspect(arguments)) => builder::inspect(workshop, &arguments),
         Command::Builder(BuilderCommand::Publish(arguments)) => builder::publish(workshop, &arguments),
+        Command::Bundle(BundleCommand::Create(arguments)) => bundle::create(workshop, &arguments),
+        Command::Bundle(BundleCommand::Import(arguments)) => bundle::import(workshop, &arguments),
         Command::Lock(arguments) => lock::run(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {
             Some(ImagesCommand::Remove(remove)) => images::remove(workshop, remove),
