@@ -8,8 +8,10 @@ use stave_lifecycle::port::{cancel::Cancel, observer::Silent, sink::Sink as _};
 use stave_model::{component::embed, digest::Digest, target::Platform};
 use stave_oci::{
     component::{CONFIG, Facts, artifact},
-    layout::{LayoutFolder, Place},
+    layout::{Layout, LayoutFolder, Place},
+    registry::{Registries, credentials::Credentials, push::RegistryTag},
 };
+use stave_transport::{Client, Options};
 
 use crate::support::{
     env::{TestEnv, listing},
@@ -224,6 +226,30 @@ fn a_tag_that_moves_changes_nothing_that_is_locked() {
     let told = env.run(&["lock", "update"]).ends_with(15);
     assert!(told.failure().contains("its version 0.9.0 is older than 1.0.0, which is locked"), "{}", told.failure());
     assert_eq!(fs::read_to_string(env.work().join("stave.lock")).unwrap(), lock);
+}
+
+/// A base is of no use by its manifest alone, nor a builder.
+#[test]
+fn what_a_lock_names_stays_in_a_cache_that_is_too_large() {
+    let env = world();
+    let registry = Registry::start(&env);
+    let base = Layout::open(Place { folder: env.work().join("base"), name: None }).unwrap().images().unwrap();
+    let registries = Registries::new(Client::new(Options::default()), Credentials::none(), []);
+    let tag = RegistryTag::new(registries, registry.reference("base:1").parse().unwrap()).unwrap();
+    tag.put_platforms(&base, &Silent, &Cancel::new()).unwrap();
+    let stack = format!("stack = {{ run-image = \"{}\" }}\n", registry.reference("base:1"));
+    env.write("builder.toml", stack + "[[buildpacks]]\npath = \"tool.wasm\"\n");
+    let reference = registry.reference("tools:1");
+    env.run(&["builder", "publish", "builder.toml", &reference]).succeeds();
+    env.run(&["lock", "--builder", &reference]).succeeds();
+    let digest = env.run(&["build", "app", "--locked"]).succeeds().result().to_owned();
+    drop(registry);
+    env.run(&["images", "remove", "app"]).succeeds();
+    env.run(&["cache", "gc", "--max-size", "0", "--lock", "stave.lock"]).succeeds();
+    assert_eq!(env.run(&["build", "app", "--locked", "--offline"]).succeeds().result(), digest);
+    env.run(&["images", "remove", "app"]).succeeds();
+    env.run(&["cache", "gc", "--max-size", "0"]).succeeds();
+    env.run(&["build", "app", "--locked", "--offline"]).ends_with(32);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn the_help_says_what_there_is() {
       buildpack    Make, test, publish and inspect buildpacks
       builder      Make builders that others can use: a stack, buildpacks and what each may do, by
                    digest
+      bundle       Carry a builder and all that it needs into a place without a network, as one file
       lock         Write every input of a build by digest, and show what an update changes
       policy       Show what buildpacks may do under the operator's policy, and what they did
       images       List the images in the image store, and remove some
@@ -72,11 +73,11 @@ fn the_help_says_what_there_is() {
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise
-       32  the app, the stack, the base image or a buildpack could not be read or fetched
+       32  the app, the stack, the base image, a buildpack or a bundle could not be read or fetched
        33  a stack could not be composed
        51  a buildpack failed while it built
        52  the build failed otherwise
-       62  the image or buildpack could not be written or sent
+       62  the image, buildpack or bundle could not be written or sent
        72  the image cannot be put on that base
       100  the one buildpack that was asked does not take the app
       112  an image is not what its source gives, or a buildpack's fixture not what is expected

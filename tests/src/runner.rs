@@ -8,6 +8,7 @@ mod architecture;
 mod arm64;
 mod authors;
 mod builder;
+mod bundle;
 mod cache_folder;
 mod cli;
 mod detect;

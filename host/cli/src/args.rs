@@ -2,6 +2,7 @@
 
 mod author;
 mod builder;
+mod bundle;
 pub(crate) mod cache;
 mod lock;
 mod policy;
@@ -16,6 +17,7 @@ use stave_model::target::Platform;
 
 pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderList, BuilderPublish, BuilderRemove};
+pub(crate) use bundle::{BundleCommand, BundleCreate, BundleImport, Dependencies};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Make builders that others can use: a stack, buildpacks and what each may do, by digest
     #[command(subcommand)]
     Builder(BuilderCommand),
+    /// Carry a builder and all that it needs into a place without a network, as one file
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Write every input of a build by digest, and show what an update changes
     Lock(Lock),
     /// Show what buildpacks may do under the operator's policy, and what they did

@@ -45,7 +45,7 @@ use crate::{
 /// What stands for the builder inside the program.
 const BUILT_IN: &str = "builtin";
 /// The folder of kept builders in the data folder.
-const KEPT: &str = "builders";
+pub(crate) const KEPT: &str = "builders";
 
 /// How a builder is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +89,14 @@ pub(crate) fn kept_name(name: &str) -> Result<String, Exit> {
     Ok(reference.to_string())
 }
 
-/// Where a builder of this name is kept: a layout in the data folder.
+/// Where a builder of this name is kept.
 pub(crate) fn kept_place(workshop: &Workshop, name: &str) -> Result<Place, Exit> {
     let place = layout::Place { folder: kept_folder(workshop), name: Some(kept_name(name)?) };
     Ok(Place::Layout { place, digest: None })
 }
 
-fn kept_folder(workshop: &Workshop) -> PathBuf {
+/// The layout in the data folder that builders are kept in.
+pub(crate) fn kept_folder(workshop: &Workshop) -> PathBuf {
     let images = workshop.images.folder().path();
     images.parent().unwrap_or(images).join(KEPT)
 }

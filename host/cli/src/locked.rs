@@ -8,6 +8,7 @@ use stave_engine::{
 };
 use stave_lifecycle::port::{bases::Base, buildpack::Buildpack};
 use stave_model::{
+    builder::pinned::PinnedImage,
     id::BuildpackId,
     lock::{self, Lock, LockedBuilder, LockedBuildpack, LockedImage, LockedStack, compare},
     manifest::About,
@@ -185,6 +186,20 @@ impl Held {
                 let (title, digest) = (buildpack.manifest().title(), buildpack.digest());
                 let exit = Exit::new(LOCKED, format!("{title} ({digest}) is not in {}", self.file));
                 return Err(exit.hint("put it into the builder and lock that, or build without --locked"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a builder whose stack is another than the locked one, where both have a platform.
+    pub(crate) fn check_images(&self, images: &[PinnedImage]) -> Result<(), Exit> {
+        for PinnedImage { platform, digest } in images {
+            let locked = self.lock.stack.images.iter().find(|locked| locked.platform == *platform);
+            if let Some(locked) = locked.filter(|locked| locked.digest != *digest) {
+                let message = format!("the base for {platform} is not the one in {}", self.file);
+                let exit = Exit::new(LOCKED, message).detail(format!("locked: {}", locked.digest));
+                let exit = exit.detail(format!("found: {digest}"));
+                return Err(exit.hint("`stave lock update` takes what is there now"));
             }
         }
         Ok(())

@@ -20,10 +20,10 @@ use stave_oci::{
 
 use crate::{
     base,
-    builder::{self, BaseChoice, Named},
+    builder::{self, BaseChoice, Builder, Named},
     buildpacks,
     exit::{Exit, REFUSED},
-    locked,
+    locked::{self, Held, Inputs},
     workshop::Workshop,
 };
 
@@ -42,10 +42,21 @@ pub(crate) struct Made {
 pub(crate) fn make(workshop: &Workshop, named: &Named, platforms: &[Platform]) -> Result<Made, Exit> {
     let found = builder::find(workshop, named, None)?;
     let inputs = locked::inputs(workshop, &found, true)?;
+    assembled(workshop, &found, inputs, platforms, None)
+}
+
+/// The same of a builder that was found, with what it comes to. Held to a lock, its stack is the locked one.
+pub(crate) fn assembled(
+    workshop: &Workshop,
+    found: &Builder,
+    inputs: Inputs,
+    platforms: &[Platform],
+    held: Option<&Held>,
+) -> Result<Made, Exit> {
     let engine = workshop.engine()?;
-    buildpacks::load_all(&engine, &found, &inputs.components)?;
-    let (stack, carried) = stack(workshop, &found.stack, platforms)?;
-    let Selection { order, composites, system } = inputs.selection(&found);
+    buildpacks::load_all(&engine, found, &inputs.components)?;
+    let (stack, carried) = stack(workshop, &found.stack, platforms, held)?;
+    let Selection { order, composites, system } = inputs.selection(found);
     let buildpacks = found.parts.iter().zip(&inputs.buildpacks).map(|(part, locked)| pinned(part, locked));
     let buildpacks = buildpacks.collect();
     let description = found.description().to_owned();
@@ -79,14 +90,24 @@ fn pinned(part: &builder::Part, locked: &LockedBuildpack) -> PinnedBuildpack {
 }
 
 /// The images of a stack. Those of a registry stay there and are named by digest; others travel with the builder.
-fn stack(workshop: &Workshop, choice: &BaseChoice, platforms: &[Platform]) -> Result<(PinnedStack, Vec<Image>), Exit> {
-    let platforms = match platforms {
-        [] => base::platforms(workshop, choice)?,
-        some => some.to_vec(),
+fn stack(
+    workshop: &Workshop,
+    choice: &BaseChoice,
+    platforms: &[Platform],
+    held: Option<&Held>,
+) -> Result<(PinnedStack, Vec<Image>), Exit> {
+    let platforms = match (platforms, held) {
+        ([], Some(held)) => held.lock().stack.images.iter().map(|image| image.platform.clone()).collect(),
+        ([], None) => base::platforms(workshop, choice)?,
+        (some, _) => some.to_vec(),
     };
     let (mut images, mut carried, mut name) = (Vec::new(), Vec::new(), String::new());
     for platform in platforms {
-        let base = base::find(workshop, choice, None, &platform, None)?;
+        let locked = held.and_then(|held| held.lock().image(&platform)).map(|image| image.digest);
+        let base = base::find(workshop, choice, None, &platform, locked)?;
+        if let Some(held) = held {
+            held.check_base(&base, &platform)?;
+        }
         let platform = base.image.platform.clone();
         if images.iter().any(|image: &PinnedImage| image.platform == platform) {
             continue;

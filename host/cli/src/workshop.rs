@@ -29,6 +29,7 @@ use stave_transport::{
 
 use crate::{
     args::Global,
+    builder::KEPT,
     config::Config,
     exit::{Exit, GENERAL},
     policy::Overseer,
@@ -79,7 +80,8 @@ impl Workshop {
         let data = Folder::data(variable).map_err(PortError::from)?;
         let waiting = Waiting::new(ui.clone(), cancel.clone());
         let turn = if alone { Turn::alone(&cache, &waiting)? } else { Turn::beside_others(&cache, &waiting)? };
-        let blobs = DiskBlobs::open(&cache)?.telling(waiting.clone());
+        let lender = data.path().join(KEPT).join("blobs/sha256");
+        let blobs = DiskBlobs::open(&cache)?.telling(waiting.clone()).lent_by(lender);
         let client = Client::new(Options {
             ca_bundles: config.ca_bundles.clone(),
             proxies: Proxies::read(|name| std::env::var(name).ok()),

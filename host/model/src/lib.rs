@@ -14,6 +14,7 @@
 //! | [`capability`] | asked ⊆ granted, with the reason when it is not |
 //! | [`dependency`] | pinned artefacts and the package URLs that name them |
 //! | [`builder`] | `builder.toml`: stack, buildpacks, order, grants |
+//! | [`bundle`] | what is in a bundle, and which dependencies go along |
 //! | [`lock`] | `stave.lock`: every input by digest, and what an update changes |
 //! | [`policy`] | `policy.toml`: whose signature is needed, who may do what by digest or signer |
 //! | [`order`] | groups of buildpacks, tried in order |
@@ -32,6 +33,7 @@
 
 pub mod binding;
 pub mod builder;
+pub mod bundle;
 pub mod capability;
 pub mod component;
 pub mod dependency;

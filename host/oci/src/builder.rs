@@ -104,7 +104,7 @@ pub fn digest(artifact: &Image, carried: &[Image]) -> Digest {
 }
 
 /// The builder's own manifest is first.
-fn all(artifact: &Image, carried: &[Image]) -> Vec<Image> {
+pub(crate) fn all(artifact: &Image, carried: &[Image]) -> Vec<Image> {
     [artifact].into_iter().chain(carried).cloned().collect()
 }
 
@@ -222,7 +222,7 @@ struct RawManifest {
     layers: Vec<Descriptor>,
 }
 
-fn found(place: &Place, documents: &mut dyn Documents) -> Result<Found, PortError> {
+pub(crate) fn found(place: &Place, documents: &mut dyn Documents) -> Result<Found, PortError> {
     let refused = |error: NotABuilder| {
         let is_other = matches!(error, NotABuilder::Other(_) | NotABuilder::Several(_));
         let error =

@@ -169,7 +169,12 @@ fn layer_name(layer: &ImageLayer) -> String {
     }
 }
 
-fn append(archive: &mut tar::Builder<&mut dyn Write>, name: &str, size: u64, mut bytes: impl Read) -> io::Result<()> {
+pub(crate) fn append(
+    archive: &mut tar::Builder<&mut dyn Write>,
+    name: &str,
+    size: u64,
+    mut bytes: impl Read,
+) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_path(name)?;
     header.set_size(size);
@@ -197,10 +202,10 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Tells how far it is, and ends when somebody asks to stop.
-struct Metered<'a, 'o, R> {
-    reader: R,
-    meter: &'a mut Meter<'o>,
-    cancel: &'a Cancel,
+pub(crate) struct Metered<'a, 'o, R> {
+    pub(crate) reader: R,
+    pub(crate) meter: &'a mut Meter<'o>,
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl<R: Read> Read for Metered<'_, '_, R> {

@@ -9,11 +9,15 @@ mod write;
 use std::{fmt, path::PathBuf};
 
 pub use self::{read::Layout, write::LayoutFolder};
+pub(crate) use self::{
+    read::read,
+    write::{adopt::adopt, entry, named},
+};
 
 /// The annotation that names an image within a layout (OCI image spec, "Pre-Defined Annotation Keys").
 const NAME: &str = "org.opencontainers.image.ref.name";
 /// The version of layouts that there is.
-const VERSION: &str = "1.0.0";
+pub(crate) const VERSION: &str = "1.0.0";
 
 /// Where an image is in a layout: what stands after `oci:`, `FOLDER[:NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! | [`config`] | what an image's configuration must say |
 //! | [`component`] | WebAssembly components as artefacts |
 //! | [`builder`] | builders as artefacts |
+//! | [`bundle`] | a builder and all that it needs as one file |
 //! | [`image`] | manifest, configuration and contents put together, checked |
 //! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`index`] | indexes in which images are replaced |
@@ -27,6 +28,7 @@
 mod artifact;
 mod aside;
 pub mod builder;
+pub mod bundle;
 pub mod checked;
 pub mod compare;
 pub mod component;

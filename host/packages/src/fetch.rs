@@ -121,7 +121,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Offline { .. } => {
-                Some("run once without --offline, or put the file into a folder that `registries` or pip's find-links names".to_owned())
+                Some("run once without --offline, import a bundle that has it, or put the file into a folder that `registries` or pip's find-links names".to_owned())
             }
             Self::Settings(error) => Some(error.hint()),
             Self::NotFound { ecosystem: Ecosystem::Generic, .. } => Some(settings::Error::Unknown(Ecosystem::Generic).hint()),

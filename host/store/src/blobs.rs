@@ -5,6 +5,8 @@
 //! compared again, and a damaged one is taken away, so that it is made or fetched anew. Hashing a gigabyte takes longer than
 //! using it, so what the disk changes without telling the system is found by [`DiskBlobs::verify`] alone.
 
+mod lent;
+
 use std::{
     fs,
     io::{self, Write},
@@ -34,6 +36,8 @@ pub struct DiskBlobs {
     staging: Staging,
     marks: DiskResults,
     told: Waiting,
+    /// Where else blobs are.
+    lender: Option<PathBuf>,
 }
 
 /// What [`DiskBlobs::verify`] found.
@@ -52,7 +56,7 @@ impl DiskBlobs {
     pub fn open(cache: &Folder) -> Result<Self, PortError> {
         let folder = cache.within("blobs")?;
         let staging = Staging::open(&folder)?;
-        Ok(Self { folder, staging, marks: DiskResults::open(cache)?, told: Waiting::default() })
+        Ok(Self { folder, staging, marks: DiskResults::open(cache)?, told: Waiting::default(), lender: None })
     }
 
     /// The same, telling of damage that is found.
@@ -117,7 +121,7 @@ impl Blobs for DiskBlobs {
     fn get(&self, digest: &Digest) -> Result<Option<Span>, PortError> {
         let failed = |error| self.folder.failed(format!("could not read the blob {digest}"), error);
         match files::open_used(&self.path(digest)) {
-            Ok(None) => return Ok(None),
+            Ok(None) => return Ok(self.lent(digest)),
             Ok(Some(span)) => {
                 if is_known(&self.marks, digest, &span) {
                     return Ok(Some(span));
@@ -133,7 +137,7 @@ impl Blobs for DiskBlobs {
         self.discard(digest)?;
         let text = format!("the cache's copy of {digest} was damaged and is gone: it is made or fetched again");
         self.told.tell(Level::Warning, text);
-        Ok(None)
+        Ok(self.lent(digest))
     }
 
     fn discard(&self, digest: &Digest) -> Result<(), PortError> {

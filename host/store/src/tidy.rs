@@ -8,9 +8,14 @@ use std::{
     time::SystemTime,
 };
 
+use serde::Deserialize;
+use stave_archive::content::Content as _;
 use stave_model::digest::Digest;
 
 use crate::{blobs::DiskBlobs, files, results::DiskResults};
+
+/// The largest document that is looked into for others, in bytes (as manifests and indexes are capped where they are read).
+const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// What a thing in the cache is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,10 +113,43 @@ pub fn plan(mut items: Vec<Item>, live: &BTreeSet<Digest>, max: u64) -> Plan {
     Plan { remove, left }
 }
 
-/// The digests that a text names, such as a lock: `sha256:` and 64 hexadecimal digits.
+/// The digests that a text names, such as a lock: 64 hexadecimal digits, behind `sha256:` or, as dependencies have them, by themselves.
 pub fn named_in(text: &str) -> BTreeSet<Digest> {
-    let after = text.match_indices("sha256:").filter_map(|(at, prefix)| text.get(at + prefix.len()..)?.get(..64));
-    after.filter_map(|hex| Digest::from_hex(hex).ok()).collect()
+    let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == 64);
+    words.filter_map(|hex| Digest::from_hex(hex).ok()).collect()
+}
+
+/// What of a document leads to others: a manifest's configuration and layers, an index's manifests.
+#[derive(Deserialize)]
+struct Leading {
+    config: Option<LedTo>,
+    #[serde(default)]
+    layers: Vec<LedTo>,
+    #[serde(default)]
+    manifests: Vec<LedTo>,
+}
+
+#[derive(Deserialize)]
+struct LedTo {
+    digest: Digest,
+}
+
+/// These blobs, and those that the manifests and indexes among them lead to: an image is of no use by its manifest alone.
+pub fn with_what_they_lead_to(named: BTreeSet<Digest>, blobs: &DiskBlobs) -> BTreeSet<Digest> {
+    let mut waiting: Vec<Digest> = named.into_iter().collect();
+    let mut found = BTreeSet::new();
+    while let Some(digest) = waiting.pop() {
+        if !found.insert(digest) {
+            continue;
+        }
+        // Whatever is no such document leads nowhere.
+        let Ok(Some(file)) = files::open_to_check(&blobs.path(&digest)) else { continue };
+        let Ok(bytes) = file.bytes(MAX_DOCUMENT) else { continue };
+        if let Ok(Leading { config, layers, manifests }) = serde_json::from_slice(&bytes) {
+            waiting.extend(config.into_iter().chain(layers).chain(manifests).map(|led_to| led_to.digest));
+        }
+    }
+    found
 }
 
 /// What was begun in a folder and never finished, by somebody who is no more: all of a folder of unfinished files, or the files
@@ -194,11 +232,37 @@ mod tests {
 
     #[test]
     fn a_lock_names_what_it_needs() {
-        let [one, other] = [&b"1"[..], b"2"].map(Digest::of);
+        let [one, other, file] = [&b"1"[..], b"2", b"3"].map(Digest::of);
         let text =
-            format!("a = \"name@{one}\"\n[b]\nsha256 = \"{}\"\nc = \"{other} {}\" sha256:abc", one.hex(), one.hex());
-        assert_eq!(named_in(&text), [one, other].into());
+            format!("a = \"name@{one}\"\n[b]\nsha256 = \"{}\"\nc = \"{other} {}\" sha256:abc", file.hex(), one.hex());
+        assert_eq!(named_in(&text), [one, other, file].into());
+        assert_eq!(named_in(&format!("{}0", one.hex())), BTreeSet::new());
         assert_eq!(named_in("sha256:äöü"), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_is_named_keeps_what_it_leads_to() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = crate::folders::Folder::open(temp.path().join("cache"), crate::folders::CACHE_VARIABLE).unwrap();
+        let blobs = DiskBlobs::open(&cache).unwrap();
+        let put = |bytes: &[u8]| {
+            let digest = Digest::of(bytes);
+            let path = blobs.path(&digest);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+            digest
+        };
+        let led_to = |digest: &Digest| serde_json::json!({ "mediaType": "m", "digest": digest, "size": 1 });
+        let document = |value: serde_json::Value| put(value.to_string().as_bytes());
+        let (config, layer, other) = (put(b"{\"config\": {}}"), put(b"layer"), put(b"other"));
+        // One layer is not here, and stays known: whoever fetches it wants to keep it.
+        let missing = Digest::of(b"missing");
+        let layers = [led_to(&layer), led_to(&missing)];
+        let manifest = document(serde_json::json!({ "config": led_to(&config), "layers": layers }));
+        let index = document(serde_json::json!({ "manifests": [led_to(&manifest)] }));
+        let kept = with_what_they_lead_to([index].into(), &blobs);
+        assert_eq!(kept, [index, manifest, config, layer, missing].into());
+        assert_eq!(with_what_they_lead_to([other, layer].into(), &blobs), [other, layer].into());
     }
 
     #[test]

@@ -22,7 +22,18 @@ pub(crate) fn bare(name: &str) -> Vec<u8> {
         cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "embedded"]);
         succeeds(
             cargo
-                .args(["-p", "stave-bound", "-p", "stave-choosy", "-p", "stave-hostile", "-p", "stave-keeper"])
+                .args([
+                    "-p",
+                    "stave-bound",
+                    "-p",
+                    "stave-bringer",
+                    "-p",
+                    "stave-choosy",
+                    "-p",
+                    "stave-hostile",
+                    "-p",
+                    "stave-keeper",
+                ])
                 .args(["-p", "stave-planter", "-p", "stave-sockets", "-p", "stave-minimal-buildpack"])
                 .args(["-p", "stave-ca-certificates", "-p", "stave-environment-variables", "-p", "stave-image-labels"])
                 .args(["-p", "stave-java", "-p", "stave-procfile"])

@@ -41,7 +41,7 @@ pub(crate) struct CacheGc {
     /// How large the cache may be, such as 20GB [default: `max-size` below `[cache]` in the configuration, or any size]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_size: Option<Size>,
-    /// Keep what this document names by digest, such as a stave.lock; may be given more than once
+    /// Keep what this document names by digest, such as a stave.lock, and what that leads to; may be given more than once
     #[arg(long, value_name = "FILE", action = ArgAction::Append)]
     pub(crate) lock: Vec<PathBuf>,
     /// Say what would be removed, and remove nothing

@@ -8,7 +8,7 @@ use stave_lifecycle::port::{
     failure::PortError,
     observer::{Event, Level, Observer as _},
 };
-use stave_model::digest::Digest;
+use stave_model::{digest::Digest, lock::MAX_LOCK};
 use stave_store::{
     blobs::Condition,
     images::Damage,
@@ -20,7 +20,8 @@ use crate::{
         Output,
         cache::{CacheGc, CacheInfo, CacheVerify},
     },
-    config::read_capped,
+    builder,
+    config::read_at_most,
     exit::{Exit, GENERAL, USAGE},
     ui::bytes,
     workshop::Workshop,
@@ -62,6 +63,28 @@ struct Info {
     images: PathBuf,
     names: usize,
     image_bytes: u64,
+    /// What builders that are kept, and bundles, brought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    builders: Option<Kept>,
+}
+
+/// The layout that builders are kept in.
+#[derive(Serialize)]
+struct Kept {
+    folder: PathBuf,
+    blobs: Count,
+}
+
+impl Kept {
+    /// None where no builder was ever kept.
+    fn of(workshop: &Workshop) -> Option<Self> {
+        let folder = builder::kept_folder(workshop);
+        let mut blobs = Count::default();
+        for blob in std::fs::read_dir(folder.join("blobs/sha256")).ok()?.flatten() {
+            blobs.add(blob.metadata().map_or(0, |said| said.len()));
+        }
+        Some(Self { folder, blobs })
+    }
 }
 
 /// Where things are that are not finished, and how their names begin.
@@ -106,6 +129,7 @@ pub(crate) fn info(workshop: &Workshop, arguments: &CacheInfo) -> Result<(), Exi
         images: workshop.images.folder().path().to_owned(),
         names: workshop.images.list()?.len(),
         image_bytes: workshop.images.size(),
+        builders: Kept::of(workshop),
     };
     let is_shared = |item: &&Item| item.kind == Kind::Blob && item.is_shared;
     items.iter().filter(is_shared).for_each(|item| info.shared.add(item.size));
@@ -124,6 +148,10 @@ pub(crate) fn info(workshop: &Workshop, arguments: &CacheInfo) -> Result<(), Exi
     line("unfinished", info.unfinished);
     say(format!("images {}", shown(&info.images)));
     line("names", Count { count: info.names, bytes: info.image_bytes });
+    if let Some(Kept { folder, blobs }) = &info.builders {
+        say(format!("builders {}", shown(folder)));
+        line("blobs", *blobs);
+    }
     Ok(())
 }
 
@@ -244,11 +272,11 @@ struct Tidied {
 pub(crate) fn gc(workshop: &Workshop, arguments: &CacheGc) -> Result<(), Exit> {
     let mut live = workshop.images.live()?;
     for lock in &arguments.lock {
-        let text = read_capped(lock).map_err(|error| {
+        let text = read_at_most(lock, MAX_LOCK as u64).map_err(|error| {
             let context = format!("could not read the lock {}", shown(lock));
             Exit::new(USAGE, anyhow::Error::new(error).context(context))
         })?;
-        live.extend(tidy::named_in(&text));
+        live.extend(tidy::with_what_they_lead_to(tidy::named_in(&text), &workshop.blobs));
     }
     let max = arguments.max_size.or(workshop.config.cache.max_size).map(|size| size.0);
     let plan = tidy::plan(survey(workshop)?, &live, max.unwrap_or(u64::MAX));

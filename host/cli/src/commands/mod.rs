@@ -3,6 +3,7 @@
 pub(crate) mod build;
 mod builder;
 mod buildpack;
+pub(crate) mod bundle;
 mod cache;
 mod detect;
 mod export;
@@ -22,8 +23,8 @@ use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
     args::{
-        BuilderCommand, BuildpackCommand, CacheCommand, Cli, Command, ImagesCommand, PolicyCommand, SbomCommand,
-        StackCommand,
+        BuilderCommand, BuildpackCommand, BundleCommand, CacheCommand, Cli, Command, ImagesCommand, PolicyCommand,
+        SbomCommand, StackCommand,
     },
     exit::{Exit, GENERAL},
     interrupt,
@@ -69,6 +70,8 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Builder(BuilderCommand::Publish(arguments)) => builder::publish(workshop, &arguments),
         Command::Builder(BuilderCommand::List(arguments)) => builder::kept::list(workshop, &arguments),
         Command::Builder(BuilderCommand::Remove(arguments)) => builder::kept::remove(workshop, &arguments),
+        Command::Bundle(BundleCommand::Create(arguments)) => bundle::create(workshop, &arguments),
+        Command::Bundle(BundleCommand::Import(arguments)) => bundle::import(workshop, &arguments),
         Command::Lock(arguments) => lock::run(workshop, &arguments),
         Command::Policy(PolicyCommand::Explain(arguments)) => policy::explain(workshop, &arguments),
         Command::Images(arguments) => match &arguments.command {

@@ -212,7 +212,7 @@ impl Layout {
         Document::parse(bytes, media_type).map_err(|error| self.refuse(error))
     }
 
-    pub(super) fn document(&self, promised: &Descriptor) -> Result<Vec<u8>, PortError> {
+    pub(crate) fn document(&self, promised: &Descriptor) -> Result<Vec<u8>, PortError> {
         let bytes = self.blob(&promised.digest)?.bytes(MAX_DOCUMENT).map_err(|error| self.refuse(error))?;
         image::check(promised, &bytes).map(|()| bytes)
     }
@@ -254,6 +254,6 @@ pub(super) fn open_file(folder: &File, name: &str) -> io::Result<File> {
 }
 
 /// Reads a small file below a folder.
-pub(super) fn read(folder: &File, name: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn read(folder: &File, name: &str) -> io::Result<Vec<u8>> {
     Span::whole(open_file(folder, name)?)?.bytes(MAX_DOCUMENT)
 }

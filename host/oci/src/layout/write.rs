@@ -1,5 +1,6 @@
 //! Images into a layout.
 
+pub(crate) mod adopt;
 mod referrers;
 mod remove;
 mod replace;
@@ -200,7 +201,7 @@ fn blobs_into(blobs: &Path, image: &Image, meter: &mut Meter<'_>, cancel: &Cance
 }
 
 /// An entry of the layout's index. An index of several platforms names none of them.
-fn entry(descriptor: &Descriptor, platform: Option<&Platform>, name: Option<&str>) -> Value {
+pub(crate) fn entry(descriptor: &Descriptor, platform: Option<&Platform>, name: Option<&str>) -> Value {
     let mut entry = json!({
         "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size,
     });
@@ -217,7 +218,7 @@ fn entry(descriptor: &Descriptor, platform: Option<&Platform>, name: Option<&str
 }
 
 /// The name that an entry gives what it leads to.
-fn named(entry: &Value) -> Option<&str> {
+pub(crate) fn named(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(NAME)?.as_str()
 }
 

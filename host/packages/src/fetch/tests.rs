@@ -212,7 +212,7 @@ fn a_folder_serves_even_offline() {
     assert_snapshot!(told(&error, None), @r"
     error: could not fetch jre 1.2.3 (pkg:pypi/other@1?file_name=other.whl)
     caused by: this run is offline, and sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 is not in the store
-    hint: run once without --offline, or put the file into a folder that `registries` or pip's find-links names
+    hint: run once without --offline, import a bundle that has it (`stave bundle create` says what it takes along), or put the file into a folder that `registries` or pip's find-links names
     ");
 }
 
@@ -223,7 +223,7 @@ fn offline_says_what_is_missing_even_where_nothing_is_configured() {
     assert_snapshot!(told(&error, None), @r"
     error: could not fetch jre 1.2.3 (pkg:pypi/Run_Time@1.2.3?file_name=runtime-1.2.3-py3-none-any.whl)
     caused by: this run is offline, and sha256:ba59926159d2aa256eb8739b8da7e2b574b960e1202c6d624cbe981cef996c91 is not in the store
-    hint: run once without --offline, or put the file into a folder that `registries` or pip's find-links names
+    hint: run once without --offline, import a bundle that has it (`stave bundle create` says what it takes along), or put the file into a folder that `registries` or pip's find-links names
     ");
 }
 

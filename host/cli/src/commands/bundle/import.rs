@@ -1,0 +1,36 @@
+//! A bundle taken in: its builder is kept as those are that were created here, and what it needs beside it.
+
+use stave_oci::bundle;
+
+use super::Telling;
+use crate::{
+    args::BundleImport,
+    builder,
+    exit::{ANALYZE, Exit, USAGE, printable},
+    workshop::Workshop,
+};
+
+/// Takes a bundle in.
+pub(crate) fn import(workshop: &Workshop, arguments: &BundleImport) -> Result<(), Exit> {
+    let name = arguments.tag.as_deref().map(builder::kept_name).transpose()?;
+    if let Some(name) = name.as_deref().filter(|name| name.contains('@')) {
+        let exit = Exit::new(USAGE, format!("`{name}` is not a name for a builder: it has a digest"));
+        return Err(exit.hint("leave the digest away"));
+    }
+    let builders = builder::kept_folder(workshop);
+    let (ui, cancel) = (workshop.ui.as_ref(), &workshop.cancel);
+    let imported = bundle::import(&arguments.file, &builders, name.as_deref(), ui, cancel)
+        .map_err(|error| Exit::new(ANALYZE, error))?;
+    let telling = Telling {
+        file: printable(&arguments.file.display().to_string()),
+        name: &imported.name,
+        document: &imported.document,
+        builder: &imported.builder,
+        files: &imported.files,
+        stack: imported.stack,
+        size: None,
+    };
+    telling.tell(workshop, arguments.output)?;
+    workshop.ui.say(&format!("to build with it: `stave build APP --builder {} --offline`", imported.name));
+    Ok(())
+}
