@@ -8,7 +8,7 @@ use stave_model::target::Platform;
 use crate::support::{
     container::free_port,
     env::{TestEnv, listing},
-    filters, guests,
+    filters,
     images::{checked_here, small_base},
     jar,
 };

@@ -1,7 +1,6 @@
 //! The store: used by many at once, killed, damaged and tidied, and sound after all of it.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File, OpenOptions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},

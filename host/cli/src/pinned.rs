@@ -106,7 +106,7 @@ fn stack(
         let locked = held.and_then(|held| held.lock().image(&platform)).map(|image| image.digest);
         let base = base::find(workshop, choice, None, &platform, locked)?;
         if let Some(held) = held {
-            held.check_base(&base, &platform)?;
+            held.check_base(&base, &platform, choice.is_composed())?;
         }
         let platform = base.image.platform.clone();
         if images.iter().any(|image: &PinnedImage| image.platform == platform) {
