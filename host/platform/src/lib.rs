@@ -17,10 +17,12 @@
 //! |---|---|
 //! | [`resource`] | image, builder, stack, store and build record; manifests, with the path of what is wrong |
 //! | [`decide`] | whether a build is needed, which kind, and why or why not |
+//! | [`queue`] | which build starts next, and which stops |
 //! | [`history`] | which records go, what a build is tagged, locks and rollbacks |
 
 pub mod decide;
 pub mod history;
+pub mod queue;
 pub mod resource;
 #[cfg(test)]
 mod testing;
