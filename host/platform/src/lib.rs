@@ -17,11 +17,13 @@
 //! |---|---|
 //! | [`resource`] | image, builder, stack, store and build record; manifests, with the path of what is wrong |
 //! | [`decide`] | whether a build is needed, which kind, and why or why not |
+//! | [`plan`] | which images an operator's change reaches, in which order, for how long |
 //! | [`queue`] | which build starts next, and which stops |
 //! | [`history`] | which records go, what a build is tagged, locks and rollbacks |
 
 pub mod decide;
 pub mod history;
+pub mod plan;
 pub mod queue;
 pub mod resource;
 #[cfg(test)]

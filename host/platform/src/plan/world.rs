@@ -1,0 +1,233 @@
+//! All that a platform knows at one time, and what it becomes by a change.
+//!
+//! What a builder comes to follows from its order, its stack and the stores: the same here as where it is really made.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    decide::{BuilderState, SourceState},
+    resource::{
+        build::Build,
+        builder::{BuilderKind, BuilderRef, BuilderRevision, BuilderSpec, BuildpackVersion, Group, Member},
+        image::{Image, ImageStatus},
+        manifest::Resource,
+        name::{ImageKey, Name},
+        reference::Pinned,
+        source::{Found, FoundImage, ResolvedSource, Source},
+    },
+};
+
+/// Which builder: one of a namespace, or of all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BuilderKey {
+    /// Whose, if it is somebody's.
+    pub namespace: Option<Name>,
+    /// What it is called.
+    pub name: Name,
+}
+
+impl BuilderKey {
+    /// The builder that an image names.
+    pub fn of(builder: &BuilderRef, namespace: &Name) -> Self {
+        let namespace = (builder.kind == BuilderKind::Builder).then(|| namespace.clone());
+        Self { namespace, name: builder.name.clone() }
+    }
+}
+
+/// An image, and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The wish.
+    pub image: Image,
+    /// Its builds, by rising number.
+    pub builds: Vec<Build>,
+    /// Where its source is.
+    pub source: SourceState,
+}
+
+/// A stack as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackState {
+    /// Which stack it is.
+    pub id: String,
+    /// What images stand on.
+    pub run_image: Pinned,
+}
+
+/// All that a platform knows at one time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct World {
+    /// Images.
+    pub images: BTreeMap<ImageKey, Known>,
+    /// Builders.
+    pub builders: BTreeMap<BuilderKey, BuilderSpec>,
+    /// Stacks.
+    pub stacks: BTreeMap<Name, StackState>,
+    /// What is in the stores.
+    pub stores: BTreeMap<Name, Vec<BuildpackVersion>>,
+    /// The version of the lifecycle.
+    pub lifecycle: String,
+}
+
+/// A change of a world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A stack is another one, or new.
+    Stack(Name, StackState),
+    /// A store has these buildpacks.
+    Store(Name, Vec<BuildpackVersion>),
+    /// A builder is another one, or new.
+    Builder(BuilderKey, Box<BuilderSpec>),
+    /// The lifecycle is of this version.
+    Lifecycle(String),
+    /// Manifests are applied, in their order.
+    Manifests(Vec<Resource>),
+}
+
+/// A manifest of which it cannot be told here what it comes to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// What a tag stands for is not known here.
+    #[error(
+        "the run image {image} of the stack {stack} is a tag, and what it stands for has to be looked up first: name it by its digest"
+    )]
+    Tag {
+        /// Which stack.
+        stack: Name,
+        /// The name.
+        image: String,
+    },
+    /// What is in an artefact is not known here.
+    #[error("what the sources of the store {0} hold has to be looked up first")]
+    Store(Name),
+    /// The image cannot be changed so.
+    #[error("the image {image} is refused: {problem}")]
+    Refused {
+        /// Which.
+        image: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+impl World {
+    /// What an image's builder comes to.
+    pub fn builder_of(&self, image: &Image) -> BuilderState {
+        let key = BuilderKey::of(&image.spec.builder, &image.key().namespace);
+        match self.builders.get(&key) {
+            None => BuilderState::Missing,
+            Some(spec) => match self.compose(spec) {
+                Ok(revision) => BuilderState::Ready { revision: Box::new(revision), behind: None },
+                Err(why) => BuilderState::NotReady(why),
+            },
+        }
+    }
+
+    /// What a builder comes to, or what it lacks.
+    pub fn compose(&self, spec: &BuilderSpec) -> Result<BuilderRevision, String> {
+        let stack = &spec.stack.name;
+        let StackState { id, run_image } =
+            self.stacks.get(stack).ok_or_else(|| format!("the ClusterStack {stack} does not exist"))?;
+        let stores: Vec<&Vec<BuildpackVersion>> = match &spec.store {
+            None => self.stores.values().collect(),
+            Some(store) => {
+                let store = &store.name;
+                vec![self.stores.get(store).ok_or_else(|| format!("the ClusterStore {store} does not exist"))?]
+            }
+        };
+        let found = |member: &Member| {
+            let fits = stores.iter().flat_map(|store| store.iter()).filter(|one| {
+                one.id == member.id && member.version.as_ref().is_none_or(|version| *version == one.version)
+            });
+            let newest = fits.max_by(|a, b| a.version.cmp(&b.version));
+            newest.ok_or_else(|| format!("no store has the buildpack {}", member.title()))
+        };
+        let mut buildpacks: Vec<BuildpackVersion> = Vec::new();
+        let mut order = Vec::new();
+        for group in &spec.order {
+            let mut members = Vec::new();
+            for member in &group.group {
+                let one = found(member)?;
+                members.push(Member { version: Some(one.version.clone()), ..member.clone() });
+                if !buildpacks.contains(one) {
+                    buildpacks.push(one.clone());
+                }
+            }
+            order.push(Group { group: members });
+        }
+        let (run_image, stack_id, lifecycle) = (run_image.clone(), id.clone(), self.lifecycle.clone());
+        Ok(BuilderRevision { image: None, buildpacks, order, run_image, stack_id, lifecycle })
+    }
+
+    /// The world after a change.
+    pub fn with(&self, change: &Change) -> Result<Self, Unresolved> {
+        let mut world = self.clone();
+        match change {
+            Change::Stack(name, state) => drop(world.stacks.insert(name.clone(), state.clone())),
+            Change::Store(name, buildpacks) => drop(world.stores.insert(name.clone(), buildpacks.clone())),
+            Change::Builder(key, spec) => drop(world.builders.insert(key.clone(), (**spec).clone())),
+            Change::Lifecycle(version) => world.lifecycle.clone_from(version),
+            Change::Manifests(resources) => resources.iter().try_for_each(|resource| world.apply(resource))?,
+        }
+        Ok(world)
+    }
+
+    fn apply(&mut self, resource: &Resource) -> Result<(), Unresolved> {
+        match resource {
+            Resource::Image(image) => self.apply_image(image)?,
+            Resource::Builder(builder) => {
+                let namespace = match builder.kind {
+                    BuilderKind::Builder => Some(builder.metadata.namespace.clone().unwrap_or_else(default_namespace)),
+                    BuilderKind::ClusterBuilder => None,
+                };
+                let key = BuilderKey { namespace, name: builder.metadata.name.clone() };
+                self.builders.insert(key, builder.spec.clone());
+            }
+            Resource::Stack(stack) => {
+                let (name, reference) = (&stack.metadata.name, &stack.spec.run_image.image);
+                let unresolved = || Unresolved::Tag { stack: name.clone(), image: reference.to_string() };
+                let digest = reference.digest.ok_or_else(unresolved)?;
+                let run_image = Pinned::new(reference, digest);
+                self.stacks.insert(name.clone(), StackState { id: stack.spec.id.clone(), run_image });
+            }
+            Resource::Store(store) => return Err(Unresolved::Store(store.metadata.name.clone())),
+        }
+        Ok(())
+    }
+
+    /// An image is changed or new: what is remembered of it stays, and so does its source, unless it names another one.
+    fn apply_image(&mut self, image: &Image) -> Result<(), Unresolved> {
+        let key = image.key();
+        let known = self.images.get(&key);
+        if let Some(problem) = known.and_then(|known| known.image.refusals(image).into_iter().next()) {
+            return Err(Unresolved::Refused { image: key.to_string(), problem: problem.to_string() });
+        }
+        let source = match known {
+            Some(known) if known.image.spec.source == image.spec.source => known.source.clone(),
+            _ => found(&image.spec.source),
+        };
+        let builds = known.map(|known| known.builds.clone()).unwrap_or_default();
+        let status = known.map_or_else(ImageStatus::default, |known| known.image.status.clone());
+        self.images.insert(key, Known { image: Image { status, ..image.clone() }, builds, source });
+        Ok(())
+    }
+}
+
+fn default_namespace() -> Name {
+    "default".parse().unwrap_or_else(|_| unreachable!("it is a name"))
+}
+
+/// Where a source is that nobody has looked up: only an image by its digest says it itself.
+fn found(source: &Source) -> SourceState {
+    let image = source.registry.as_ref().and_then(|registry| {
+        let digest = registry.image.digest?;
+        Some(Pinned::new(&registry.image, digest))
+    });
+    match image {
+        Some(image) => SourceState::Ready(ResolvedSource {
+            at: Found::Registry(FoundImage { image }),
+            sub_path: source.sub_path.clone(),
+        }),
+        None => SourceState::Stale,
+    }
+}
