@@ -20,11 +20,13 @@
 //! | [`plan`] | which images an operator's change reaches, in which order, for how long |
 //! | [`queue`] | which build starts next, and which stops |
 //! | [`history`] | which records go, what a build is tagged, locks and rollbacks |
+//! | [`table`] | tables and status blocks, laid out as people and scripts know them |
 
 pub mod decide;
 pub mod history;
 pub mod plan;
 pub mod queue;
 pub mod resource;
+pub mod table;
 #[cfg(test)]
 mod testing;
