@@ -233,10 +233,10 @@ impl Apart<'_> {
             error.source.into_iter().fold(failed, PortError::caused_by)
         })?;
         let there: BTreeSet<Digest> = images.iter().map(Image::digest).collect();
-        let named = &found.builder.stack.images;
-        if document.stack.iter().any(|image| !there.contains(&image.digest) || !named.contains(image))
+        let wanted = &found.builder.stack.images;
+        if document.stack.iter().any(|image| !there.contains(&image.digest) || !wanted.contains(image))
             || there.len() != document.stack.len()
-            || (travels && named.iter().any(|image| !document.stack.contains(image)))
+            || (travels && wanted.iter().any(|image| !document.stack.contains(image)))
         {
             return Err(NotABundle::Parts("its images are not the stack's that its builder names").into());
         }

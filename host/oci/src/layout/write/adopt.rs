@@ -27,7 +27,9 @@ pub(crate) fn adopt(
     let made = aside.folder.path();
     if let State::Free = state(folder) {
         let mut index = Value::Null;
-        entries.iter().for_each(|entry| list(&mut index, entry.clone()));
+        for entry in &entries {
+            list(&mut index, entry.clone());
+        }
         replace(made, "index.json", &serde_json::to_vec(&index)?)?;
         match fs::rename(made, folder) {
             Ok(()) => {
@@ -63,7 +65,9 @@ pub(crate) fn adopt(
         };
         listed.retain(|entry| !is_part(entry));
     }
-    entries.into_iter().for_each(|entry| list(&mut index, entry));
+    for entry in entries {
+        list(&mut index, entry);
+    }
     replace(folder, "index.json", &serde_json::to_vec(&index)?)
 }
 
@@ -72,18 +76,18 @@ fn take(blob: &fs::DirEntry, blobs: &Path, cancel: &Cancel) -> io::Result<()> {
     let digest = blob.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
     let Some(digest) = digest else { return Ok(()) };
     let place = blobs.join(digest.hex());
-    match fs::symlink_metadata(&place) {
-        Ok(there) if there.is_file() && there.len() == blob.metadata()?.len() => {
-            if has_digest(&place, digest, cancel)? {
-                return Ok(());
-            }
-        }
-        Ok(there) if !there.is_file() => {
+    let there = match fs::symlink_metadata(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        there => Some(there?),
+    };
+    if let Some(there) = there {
+        if !there.is_file() {
             let message = format!("{digest} is there, and is not a regular file");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+        if there.len() == blob.metadata()?.len() && has_digest(&place, digest, cancel)? {
+            return Ok(());
+        }
     }
     fs::rename(blob.path(), place)
 }
