@@ -9,6 +9,7 @@ mod arm64;
 mod authors;
 mod builder;
 mod cli;
+mod dependencies;
 mod detect;
 mod full_disk;
 mod image;

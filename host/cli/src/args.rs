@@ -3,6 +3,7 @@
 mod author;
 mod builder;
 pub(crate) mod cache;
+mod dependencies;
 mod lock;
 mod publish;
 mod recipe;
@@ -16,6 +17,7 @@ use stave_model::target::Platform;
 pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
+pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
@@ -198,6 +200,8 @@ pub(crate) enum BuildpackCommand {
     Detect(BuildpackDetect),
     /// Show what a buildpack is, what it asks for, and what it could ever do
     Inspect(BuildpackInspect),
+    /// Show what a buildpack may bring into an image: from where, by which digest and licence; nothing is fetched
+    Dependencies(BuildpackDependencies),
     /// Put a buildpack into a registry, for others to pull
     Publish(BuildpackPublish),
     /// Get a buildpack out of a registry, and see what it asks for

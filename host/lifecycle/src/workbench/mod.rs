@@ -15,6 +15,7 @@ mod artifacts;
 mod bindings;
 mod journal;
 mod layers;
+mod leaks;
 mod limits;
 mod log;
 mod looks;
@@ -38,7 +39,7 @@ use stave_archive::{
     tree::{Node, Tree, TreePath},
 };
 use stave_model::{
-    binding::{Bindings, Secret},
+    binding::Bindings,
     capability::{Capabilities, Excess, Interface},
     id::{BuildpackId, ExecEnv},
     manifest::Manifest,
@@ -124,8 +125,8 @@ struct State {
     spool: Option<Spool>,
     logged: u64,
     written: u64,
-    /// What was read of bindings, and what each is called.
-    secrets: Vec<(String, Secret)>,
+    /// What was read of bindings.
+    secrets: Vec<bindings::Read>,
     journal: Journal,
 }
 
