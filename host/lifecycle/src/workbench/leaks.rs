@@ -68,7 +68,7 @@ impl State {
         });
         let in_app = || {
             // What was in the app before is the app's own business.
-            let written = self.app.iter().filter(|(_, node)| written(node).is_some());
+            let written = self.overlaid.iter().filter_map(|path| Some((path, self.app.get(path.as_str())?)));
             let (place, secret) = among(written, &search)?;
             Some((format!("{place} that it puts into the app"), secret, EVERYBODY))
         };

@@ -27,7 +27,7 @@ mod sbom;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -119,6 +119,8 @@ pub struct Workbench {
 /// What changes while the buildpack works.
 struct State {
     app: Arc<Tree>,
+    /// Where it wrote files over the app.
+    overlaid: BTreeSet<TreePath>,
     layers: Vec<DraftLayer>,
     archives: Vec<Tree>,
     artifacts: Vec<artifacts::Fetched>,
@@ -188,6 +190,7 @@ impl Workbench {
     ) -> Self {
         let state = State {
             app: app.into(),
+            overlaid: BTreeSet::new(),
             layers: Vec::new(),
             archives: Vec::new(),
             artifacts: Vec::new(),

@@ -91,7 +91,7 @@ mod tests {
         let variables = [("PIP_EXTRA_INDEX_URL", "https://evil.example.com/simple")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let machine = Machine { variables, root: "/nowhere".into() };
-        let purl = purl.parse().unwrap();
+        let purl: stave_model::dependency::PackageUrl = purl.parse().unwrap();
         let told = |registry: &Registry| format!("{registry}: {}", registry.reason);
         match find(&settings, &machine, Ecosystem::of(&purl.kind).unwrap(), &purl) {
             Ok(sources) => sources.registries.iter().map(told).collect::<Vec<_>>().join("\n"),
