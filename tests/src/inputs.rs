@@ -53,6 +53,7 @@ fn files(env: &TestEnv, layout: &str) -> Vec<String> {
     contents(env, layout).into_keys().filter_map(|name| name.strip_prefix("/workspace/").map(str::to_owned)).collect()
 }
 
+/// T3.
 #[test]
 fn only_files_of_the_app_get_into_the_image_and_it_says_why_others_do_not() {
     let env = TestEnv::empty();
@@ -115,6 +116,26 @@ fn only_files_of_the_app_get_into_the_image_and_it_says_why_others_do_not() {
     left out of the app: notes.txt (--include does not name it)
     7 files and folders are left out of the app (-v says why)
     ");
+}
+
+/// T2.
+#[test]
+fn a_login_in_the_sources_address_is_in_no_label() {
+    let env = TestEnv::empty();
+    let build = app(&env);
+    let descriptor =
+        "[_]\nschema-version = \"0.2\"\nsource-url = \"https://me:hunter22@git.example.com/app?token=hunter22\"\n";
+    env.write("app/project.toml", descriptor);
+    let outcome = env.run(&[&build[..], &["-v", "--to", "oci:out", "--report", "report.toml"]].concat()).succeeds();
+    let config = config(&checked_here(&env.work().join("out")));
+    let label = config["config"]["Labels"]["io.buildpacks.project.metadata"].as_str().unwrap();
+    assert_eq!(label, r#"{"source":{"metadata":{"url":"https://git.example.com/app"},"type":"project"}}"#);
+    let report = fs::read_to_string(env.work().join("report.toml")).unwrap();
+    for text in [&config.to_string(), &outcome.stderr, &outcome.stdout, &report] {
+        assert!(!text.contains("hunter22"), "{text}");
+    }
+    let warned = outcome.stderr.lines().filter(|line| line.contains("source-url")).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(warned, @"warning: the `source-url` of app/project.toml has a login, which the image's label does not: that file still has it");
 }
 
 #[test]

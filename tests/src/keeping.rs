@@ -9,7 +9,7 @@ use crate::support::{
     env::TestEnv,
     filters, guests,
     images::{checked_here, config, small_base_for},
-    process::Outcome,
+    process::{Outcome, run},
 };
 
 /// What was said of a build, and its layers: name in the label, digest in the manifest.
@@ -116,6 +116,31 @@ fn layers_stay_as_they_are_while_their_buildpack_keeps_them() {
     "#);
     assert_ne!(other.layers, first.layers);
     env.assert_nothing_half_written();
+}
+
+/// T8: who shares the cache and nothing else gets nothing of another's image of the same name, and makes what a cache of one's own
+/// would have given.
+#[test]
+fn nothing_comes_back_of_another_tenants_image() {
+    let env = keeper();
+    let list = |outcome: &Outcome| {
+        let had = outcome.stderr.lines().filter_map(|line| line.strip_prefix("[stave-tests/keeper] list: had "));
+        (had.collect::<Vec<_>>().join("\n"), outcome.result().to_owned())
+    };
+    let as_tenant = |tenant: &str, word: &str| {
+        let word = format!("BP_WORD={word}");
+        let mut command = env.stave(&["-v", "build", "app", "--builder", "builder.toml", "-e", &word]);
+        list(&run(command.env("STAVE_DATA_DIR", env.root().join(tenant))).succeeds())
+    };
+    assert_eq!(as_tenant("one", "private").0, "[]");
+    assert_eq!(as_tenant("one", "private").0, r#"["private"]"#);
+    let (had, digest) = as_tenant("two", "other");
+    assert_eq!(had, "[]");
+    assert_eq!(as_tenant("two", "other").0, r#"["other"]"#);
+    assert_eq!(as_tenant("one", "private").0, r#"["private"]"#);
+    let alone = keeper();
+    let own = list(&alone.run(&["-v", "build", "app", "--builder", "builder.toml", "-e", "BP_WORD=other"]).succeeds());
+    assert_eq!(own, (had, digest));
 }
 
 #[test]

@@ -103,6 +103,16 @@ fn short_names_lead_where_the_configuration_says() {
     let tag = env.run(&["buildpack", "pull", &registry.reference(&format!("wasm/acme/procfile:{version}"))]).succeeds();
     assert_eq!(tag.result(), resolved);
 
+    // Somebody put it there by another tag than its version.
+    env.run(&["buildpack", "publish", "builtin:procfile", &registry.reference("wasm/acme/procfile:99.0.0")]).succeeds();
+    let arguments = ["--config", "config.toml", "buildpack", "pull", "acme:procfile@99.0.0", "--into", "other.wasm"];
+    let other = env.run(&arguments).ends_with(13);
+    insta::assert_snapshot!(other.failure().replace(&version, "[VERSION]"), @r"
+    error: `acme:procfile@99.0.0` leads to stave/procfile@[VERSION], which is another version
+    hint: whoever published it there did not use stave, or moved its tag
+    ");
+    assert!(!env.work().join("other.wasm").exists());
+
     let mut said = String::new();
     for name in ["acme:procfile@99.0.0", "acme:procfile", "contoso:procfile@1.0.0"] {
         said += run(&publish(name)).ends_with(3).failure();
@@ -214,13 +224,14 @@ fn a_configuration_that_lies_is_contradicted() {
     let _filters = filters::bind(&env);
     let (wasm, registry) = (procfile(&env), Registry::start(&env));
     let reference = registry.reference("liar:1");
-    let facts = Facts { imports: ["stave:buildpack/layers@0.1.0".to_owned()].into(), ..Facts::default() };
+    let forged = format!("x\nwarning: {}", "y".repeat(200));
+    let facts = Facts { imports: ["stave:buildpack/layers@0.1.0".to_owned(), forged].into(), ..Facts::default() };
     push_with(&env, &reference, &wasm, &facts);
     let pulled = env.run(&["buildpack", "pull", &reference]).succeeds();
     let warnings: Vec<&str> = pulled.stderr.lines().filter(|line| line.starts_with("warning")).collect();
-    insta::assert_snapshot!(warnings.join("\n"), @"
+    insta::assert_snapshot!(warnings.join("\n"), @r"
     warning: the registry's configuration of it hides that it imports stave:buildpack/app@0.1.0, stave:buildpack/context@0.1.0, stave:buildpack/log@0.1.0, stave:buildpack/types@0.1.0, wasi:cli/environment@[VERSION] and 12 more
-    warning: the registry's configuration of it says that it imports stave:buildpack/layers@0.1.0, and it does not
+    warning: the registry's configuration of it says that it imports stave:buildpack/layers@0.1.0, x\nwarning: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…, and it does not
     ");
 }
 

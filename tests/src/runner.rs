@@ -11,6 +11,7 @@ mod builder;
 mod bundle;
 mod cache_folder;
 mod cli;
+mod dependencies;
 mod detect;
 mod full_disk;
 mod image;

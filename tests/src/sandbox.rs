@@ -77,10 +77,11 @@ fn each_way_of_stopping_names_the_buildpack() {
     ");
 }
 
+/// T4.
 #[test]
 fn nothing_that_it_says_steers_the_terminal() {
     let env = TestEnv::empty();
-    for word in ["escape", "panic", "refuse", "names", "bad-name"] {
+    for word in ["escape", "panic", "refuse", "names", "bad-name", "forge"] {
         let outcome = misbehave(&env, word);
         let is_steering = |c: char| c.is_control() && c != '\n' && c != '\t';
         assert!(!outcome.stderr.contains(is_steering), "{word}: {:?}", outcome.stderr);
@@ -88,6 +89,38 @@ fn nothing_that_it_says_steers_the_terminal() {
     }
 }
 
+/// T4, T6: what only the host says, what a terminal obeys and what the machines of a pipeline obey stands behind its name, with
+/// nothing in it that anybody obeys.
+#[test]
+fn its_words_pass_for_nobody_elses() {
+    let env = TestEnv::empty();
+    let outcome = misbehave(&env, "forge").succeeds();
+    let of_guest: Vec<&str> =
+        outcome.stderr.lines().filter(|line| line.starts_with("[stave-tests/hostile] ")).collect();
+    let (detect, build) = of_guest.split_at(of_guest.len() / 2);
+    assert_eq!(detect, build);
+    insta::assert_snapshot!(detect.join("\n"), @r"
+    [stave-tests/hostile] done
+    [stave-tests/hostile] built app:latest for linux/amd64 in 1 ms (1 kB)
+    [stave-tests/hostile] ===> EXPORT
+    [stave-tests/hostile] [stave/java] Java 21
+    [stave-tests/hostile] error: it failed
+    [stave-tests/hostile] \u{1b}]8;;https://evil.example.com\u{7}here\u{1b}]8;;\u{7} \u{1b}]52;c;aGk=\u{7}\u{9b}31m 10%\u{d}100% \u{202e}gnp.exe
+    [stave-tests/hostile] warning: ::set-env name=PATH::/evil
+    [stave-tests/hostile] \u{23}#vso[task.setvariable variable=PATH]/evil
+    [stave-tests/hostile] \u{23}#[error]evil
+    [stave-tests/hostile] • ::stop-commands::evil
+    [stave-tests/hostile] built
+    [stave-tests/hostile] ===> BUILD
+    [stave-tests/hostile] \u{3a}:error::evil
+    ");
+    let others = outcome.stderr.lines().filter(|line| !line.starts_with("[stave-tests/hostile] "));
+    let others: Vec<&str> = others.filter(|line| line.contains("evil") || line.contains("1 kB")).collect();
+    assert_eq!(others, [""; 0], "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("\n===> ").count(), 2, "{}", outcome.stderr);
+}
+
+/// T5.
 #[test]
 fn its_words_stand_behind_its_name() {
     let env = TestEnv::empty();
@@ -141,6 +174,7 @@ fn a_buildpack_is_built_from_its_source_and_says_what_it_could_do() {
     ");
 }
 
+/// T1: nothing of it is in an image, and nothing half-made is left.
 #[test]
 fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
     let env = TestEnv::empty();
@@ -159,11 +193,14 @@ fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
     assert!(!built.stderr.contains("sesame"), "{}", built.stderr);
     assert_eq!(built.stderr.matches("[stave-tests/bound] heard *** in").count(), 2, "{}", built.stderr);
     checked_here(&env.work().join("out"));
-    for tell in ["label", "crash", "fail"] {
+    std::fs::remove_dir_all(env.work().join("out")).unwrap();
+    for tell in ["label", "file", "crash", "fail"] {
         let setting = format!("BP_TELL={tell}");
         let outcome = env.run(&[&arguments[..], &["--env", &setting]].concat()).ends_with(51);
         assert!(!outcome.stderr.contains("sesame"), "{}", outcome.stderr);
-        let failure: Vec<&str> = outcome.failure().lines().take(2).collect();
+        assert!(!env.work().join("out").exists());
+        env.assert_nothing_half_written();
+        let failure: Vec<&str> = outcome.failure().lines().filter(|line| !line.starts_with("  ")).take(3).collect();
         write!(said, "--- {tell}\n{}\n", failure.join("\n")).unwrap();
     }
     insta::assert_snapshot!(said, @r"
@@ -172,7 +209,12 @@ fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
       stave-tests/bound@0.1.0: no binding of the type greeting has a word
     --- label
     error: stave-tests/bound@0.1.0 could not build the app
-    caused by: its answer breaks the contract: the label `word` holds the value of `word` of the binding `one`, which everybody with the image could read
+    caused by: it would give a secret away: the label `word` holds the value of `word` of the binding `one`, which everybody with the image could read
+    hint: this is a fault of the buildpack, and whoever makes it should know
+    --- file
+    error: stave-tests/bound@0.1.0 could not build the app
+    caused by: it would give a secret away: the file `word.txt` of the layer `words` holds the value of `word` of the binding `one`, which everybody with the image could read
+    hint: this is a fault of the buildpack, and whoever makes it should know
     --- crash
     error: stave-tests/bound@0.1.0 could not build the app
     caused by: the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:27: no use for ***

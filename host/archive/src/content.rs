@@ -33,6 +33,11 @@ pub trait Content: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// The bytes, if they are in memory and nowhere else.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Reads everything, refusing more than `limit` bytes before allocating.
     fn bytes(&self, limit: u64) -> io::Result<Vec<u8>> {
         if self.size() > limit {
@@ -137,6 +142,10 @@ impl fmt::Debug for Bytes {
 }
 
 impl Content for Bytes {
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(&self.0)
+    }
+
     fn size(&self) -> u64 {
         self.0.len() as u64
     }

@@ -4,6 +4,7 @@ mod author;
 mod builder;
 mod bundle;
 pub(crate) mod cache;
+mod dependencies;
 mod lock;
 mod policy;
 mod publish;
@@ -19,6 +20,7 @@ pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderList, BuilderPublish, BuilderRemove};
 pub(crate) use bundle::{BundleCommand, BundleCreate, BundleImport, Dependencies};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
+pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull};
@@ -208,6 +210,8 @@ pub(crate) enum BuildpackCommand {
     Detect(BuildpackDetect),
     /// Show what a buildpack is, what it asks for, and what it could ever do
     Inspect(BuildpackInspect),
+    /// Show what a buildpack may bring into an image: from where, by which digest and licence; nothing is fetched
+    Dependencies(BuildpackDependencies),
     /// Put a buildpack into a registry, for others to pull
     Publish(BuildpackPublish),
     /// Get a buildpack out of a registry, and see what it asks for

@@ -251,7 +251,8 @@ fn built_in() -> Builder {
     Builder { name: BUILT_IN.to_owned(), digest: None, stack, parts: parts.collect(), said: Said::Inside }
 }
 
-fn of_artefact(found: artefact::Found, name: &str) -> Builder {
+/// The builder of an artefact that was found.
+pub(crate) fn of_artefact(found: artefact::Found, name: &str) -> Builder {
     let stack = BaseChoice::of_artefact(&found);
     let parts = found.builder.buildpacks.iter().zip(found.components).map(|(buildpack, content)| Part {
         shown: buildpack.title(),

@@ -17,7 +17,7 @@ use stave_oci::component::{
 
 use crate::{
     buildpacks::is_for_other_contract,
-    exit::{ANALYZE, CONTRACT, Exit, REFUSED, USAGE, printable},
+    exit::{ANALYZE, CONTRACT, Exit, REFUSED, USAGE, one_line, printable},
     workshop::Workshop,
 };
 
@@ -73,6 +73,18 @@ pub(crate) fn fetch(workshop: &Workshop, place: &Place) -> Result<Component, Exi
     Ok(Component { found, wasm, description })
 }
 
+/// Refuses what a name leads to if it is another version than the name says.
+pub(crate) fn check_version(name: Option<&Name>, description: &Description) -> Result<(), Exit> {
+    let about = &description.manifest.buildpack;
+    match name.filter(|name| name.version != about.version) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("`{name}` leads to {}, which is another version", description.manifest.title());
+            Err(Exit::new(REFUSED, message).hint("whoever published it there did not use stave, or moved its tag"))
+        }
+    }
+}
+
 /// What a component says of itself; `name` is what it is called in words.
 pub(crate) fn described(wasm: &[u8], name: &str) -> Result<Description, Exit> {
     describe(wasm, &Limits::default()).map_err(|error| {
@@ -88,7 +100,7 @@ fn lies(found: &Found, description: &Description) -> Vec<String> {
         return Vec::new();
     };
     let list = |names: &[String]| {
-        let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+        let shown: Vec<String> = names.iter().take(5).map(|name| one_line(name, 100)).collect();
         let more = names.len() - shown.len();
         if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
     };

@@ -159,10 +159,19 @@ impl From<PortError> for Exit {
     }
 }
 
-/// The text on one line, with control characters and direction marks made visible: it may come from anywhere.
+/// The text on one line, with control characters and direction marks made visible: it may come from anywhere. What machines of
+/// pipelines take for commands in a log is broken too: `::…` at the begin of a line, `##[…` and `##vso[…` anywhere.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut begins = true;
+    for (at, c) in text.char_indices() {
+        let rest = &text[at..];
+        if begins && rest.starts_with("::") || rest.starts_with("##[") || rest.starts_with("##vso[") {
+            shown.extend(c.escape_unicode());
+            begins = false;
+            continue;
+        }
+        begins = c == '\n' || begins && c.is_whitespace();
         // Direction overrides and isolates can make a line read as another than it is (Trojan Source).
         let is_direction =
             matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}');
@@ -174,6 +183,15 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A text that others chose, as a part of one line: of so many characters at most, and no line end in it begins a line.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let mut cut: String = text.chars().take(most).collect();
+    if text.chars().nth(most).is_some() {
+        cut.push('…');
+    }
+    printable(&cut.replace('\n', "\\n"))
 }
 
 #[cfg(test)]
@@ -202,5 +220,13 @@ mod tests {
     fn nothing_reaches_the_terminal_that_could_steer_it() {
         assert_eq!(printable("a\u{1b}[2J\rb\u{202e}c\u{7}"), r"a\u{1b}[2J\u{d}b\u{202e}c\u{7}");
         assert_eq!(printable("a\nb\tc"), "a\n  b\tc");
+        assert_eq!(
+            printable("::error::x ##vso[task.x]\n ::add-mask::x"),
+            r"\u{3a}:error::x \u{23}#vso[task.x]
+   \u{3a}:add-mask::x"
+        );
+        assert_eq!(printable("a::b ## [x]"), "a::b ## [x]");
+        assert_eq!(one_line("a\n  digest sha256:0\u{1b}", 100), "a\\n  digest sha256:0\\u{1b}");
+        assert_eq!((one_line("abcd", 3), one_line("abc", 3)), ("abc…".to_owned(), "abc".to_owned()));
     }
 }

@@ -12,6 +12,7 @@ mod config;
 mod destination;
 mod document;
 mod embedded;
+mod endings;
 mod exit;
 mod fixture;
 mod found;

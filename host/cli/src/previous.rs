@@ -101,7 +101,7 @@ impl Search {
         cleared: bool,
     ) -> Result<Previous, Exit> {
         let previous = self.told(workshop, platform)?;
-        let name = name.to_string();
+        let name = kept_under(workshop, name);
         if cleared {
             Kept::default().keep(&workshop.results, &name, platform);
             return Ok(previous.without_layers());
@@ -141,6 +141,14 @@ impl Search {
         }
         Ok(None)
     }
+}
+
+/// Under what a build keeps its layers for the next one: the image's name, and whose image it is. Who has another data folder has
+/// other images, also where they are called the same and one cache serves all.
+pub(crate) fn kept_under(workshop: &Workshop, name: &Reference) -> String {
+    let data = workshop.data.path();
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    format!("{name} in {}", data.display())
 }
 
 /// The place of an image that a person names.

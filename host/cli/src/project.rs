@@ -15,7 +15,7 @@ use stave_lifecycle::{
 use stave_model::{
     capability::Capabilities,
     order::{Group, Member},
-    project::{LeftOut, Project, Reference},
+    project::{LeftOut, Project, Reference, without_login},
 };
 
 use crate::{
@@ -55,6 +55,12 @@ pub(crate) fn read(source: &Source, observer: &dyn Observer) -> Result<Descripto
     if !project.unknown.is_empty() {
         let keys = project.unknown.join(", ");
         observer.observe(Event::Note(Level::Warning, format!("{shown} has keys that mean nothing here: {keys}")));
+    }
+    if project.source_url.as_ref().is_some_and(|url| without_login(url) != url.as_str()) {
+        let text = format!(
+            "the `source-url` of {shown} has a login, which the image's label does not: that file still has it"
+        );
+        observer.observe(Event::Note(Level::Warning, text));
     }
     observer.observe(Event::Note(Level::Debug, format!("{shown} is followed (schema {})", project.schema)));
     let (project, left_out) = project.within(&source.exec_env());

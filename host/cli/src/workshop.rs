@@ -52,6 +52,8 @@ pub(crate) struct Workshop {
     pub(crate) blobs: Arc<DiskBlobs>,
     /// Results by key.
     pub(crate) results: DiskResults,
+    /// Everything that cannot be made again: whose images these are.
+    pub(crate) data: Folder,
     /// Images by name.
     pub(crate) images: ImageStore,
     /// What each component used and was denied.
@@ -99,6 +101,7 @@ impl Workshop {
             config,
             policy,
             cache,
+            data,
             client,
             turn,
         })

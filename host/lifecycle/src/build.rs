@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use stave_archive::tree::Tree;
 use stave_model::{
+    dependency::Dependency,
     id::BuildpackId,
     launch::{self, Aggregate, InvalidLaunch, Launch},
     manifest::Manifest,
@@ -44,6 +45,21 @@ pub struct Part {
     pub layers: Vec<DraftLayer>,
     /// Its notes for the next build.
     pub store: BTreeMap<String, String>,
+}
+
+impl Part {
+    /// The declared dependencies of which something is in its layers, in the manifest's order; also where the layers are
+    /// remembered, or those of an earlier build.
+    pub fn brought_in(&self) -> impl Iterator<Item = &Dependency> {
+        self.manifest.dependencies.iter().filter(|dependency| {
+            let mut components = self.layers.iter().flat_map(|layer| &layer.contents);
+            components.any(|component| {
+                dependency.artifacts.iter().any(|artifact| {
+                    component.sha256 == Some(artifact.sha256) || component.purl.as_ref() == Some(&artifact.purl)
+                })
+            })
+        })
+    }
 }
 
 /// Why there is no image.

@@ -184,7 +184,13 @@ fn bindings() -> Bindings {
     };
     Bindings::from([
         binding("db", &[("type", "PostgreSQL"), ("provider", "acme"), ("port", "5432"), ("password", "hunter22\n")]),
-        binding("roots", &[("type", "ca-certificates"), ("root.pem", "BEGIN\nabcdefghij\nEND\n")]),
+        binding(
+            "roots",
+            &[
+                ("type", "ca-certificates"),
+                ("root.pem", "-----BEGIN CERTIFICATE-----\nabcdefghij\n-----END CERTIFICATE-----\n"),
+            ],
+        ),
     ])
 }
 

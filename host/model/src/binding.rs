@@ -3,6 +3,8 @@
 //!
 //! A binding is a name, a type and a few entries with secret values. Values are never printed: [`Secret`] shows its size.
 
+pub mod search;
+
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
@@ -22,6 +24,9 @@ const MAX_PROVIDER: usize = 253;
 const MIN_HIDDEN: usize = 4;
 /// Shorter values give nothing away that an answer would be refused for: a port, a word such as `true`.
 const MIN_REFUSED: usize = 8;
+
+/// The type of bindings whose entries are certificates, which a server shows to everybody.
+const CERTIFICATES: &str = "ca-certificates";
 
 /// What stands in a text where a secret was.
 pub const HIDDEN: &str = "***";
@@ -122,6 +127,16 @@ impl Binding {
         Ok(Self { name, kind, provider, entries: entries.collect::<Result<_, InvalidName>>()? })
     }
 
+    /// Whether an entry is for everybody: a certificate of a binding that is for certificates, without a private key beside it. Any
+    /// other value is a secret, whatever it is.
+    pub fn is_public(&self, key: &str) -> bool {
+        let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let is_certificate = |value: &Secret| {
+            has(value.reveal(), "-----BEGIN CERTIFICATE-----") && !has(value.reveal(), "PRIVATE KEY-----")
+        };
+        self.kind.as_str().eq_ignore_ascii_case(CERTIFICATES) && self.entries.get(key).is_some_and(is_certificate)
+    }
+
     /// What tells this binding, without its values, from another.
     pub fn shape(&self) -> Digest {
         let provider = self.provider.as_deref();
@@ -190,6 +205,17 @@ mod tests {
         assert_eq!(lines.hide("line: abcdef x"), "line: *** x");
         assert_eq!(Secret::new("abc").hide("abc"), "abc", "too short to mean it");
         assert_eq!(Secret::new(vec![0xff, 0xfe]).hide("text"), "text");
+    }
+
+    #[test]
+    fn a_certificate_is_no_secret_and_a_key_is() {
+        let (certificate, key) = ("-----BEGIN CERTIFICATE-----\nMA==\n", "-----BEGIN RSA PRIVATE KEY-----\nMA==\n");
+        let is_public = |kind: &str, value: &str| binding("b", &[("type", kind), ("k", value)]).unwrap().is_public("k");
+        assert!(is_public("ca-certificates", certificate) && is_public("CA-Certificates", certificate));
+        assert!(!is_public("ca-certificates", key));
+        assert!(!is_public("ca-certificates", &format!("{certificate}{key}")));
+        assert!(!is_public("ca-certificates", "hunter22"));
+        assert!(!is_public("tls", certificate));
     }
 
     #[test]

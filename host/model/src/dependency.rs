@@ -3,12 +3,15 @@
 //! A dependency says *what* by digest and *where* by package URL (purl). It never holds a download address: the host
 //! asks the registry settings of the user's own tools, so a mirror is a setting and not an edit of a buildpack.
 
+pub mod eol;
+pub mod pattern;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, target::Platform};
+use crate::{digest::Digest, target::Platform, time::Date};
 
 /// `[[dependencies]]` of a `buildpack.toml`: one version of one thing, for one or more platforms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,9 @@ pub struct Dependency {
     /// SPDX licence expressions.
     #[serde(default)]
     pub licenses: Vec<String>,
+    /// The last day on which whoever makes it mends it ([`eol`]). Not known where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eol: Option<Date>,
     /// One artefact a platform.
     pub artifacts: Vec<Artifact>,
 }

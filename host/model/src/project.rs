@@ -8,8 +8,10 @@ use toml::Table;
 
 use crate::id::{ExecEnv, InvalidName, VariableName};
 
+mod address;
 mod within;
 
+pub use address::without_login;
 pub use within::LeftOut;
 
 /// The largest descriptor that is read, in bytes.
@@ -22,7 +24,7 @@ pub struct Project {
     pub schema: String,
     /// The app's version, for the image's label.
     pub version: Option<String>,
-    /// Where the source can be found, for the image's label.
+    /// Where the source can be found, for the image's label; as written, which may be with a login.
     pub source_url: Option<String>,
     /// The builder.
     pub builder: Option<String>,
@@ -218,8 +220,8 @@ impl Project {
         Ok(Self { schema, ..project })
     }
 
-    /// What the image's label says of the source: version and address, where the descriptor has them; else nothing (CNB
-    /// platform specification, `project-metadata.toml`).
+    /// What the image's label says of the source: version and address without its login, where the descriptor has them; else
+    /// nothing (CNB platform specification, `project-metadata.toml`).
     pub fn label(&self) -> String {
         if self.version.is_none() && self.source_url.is_none() {
             return String::new();
@@ -229,7 +231,7 @@ impl Project {
             source["version"] = serde_json::json!({ "declared": version });
         }
         if let Some(url) = &self.source_url {
-            source["metadata"] = serde_json::json!({ "url": url });
+            source["metadata"] = serde_json::json!({ "url": without_login(url) });
         }
         serde_json::json!({ "source": source }).to_string()
     }

@@ -1,4 +1,11 @@
-//! Instants as images carry them.
+//! Instants as images carry them, and days as people write them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The seconds of a day.
+const DAY: u64 = 86_400;
 
 /// The last second that an image can be made in, as seconds since 1970: the year 9999 ends there, and four digits with it.
 pub const LAST: u64 = 253_402_300_799;
@@ -35,9 +42,82 @@ pub fn seconds(text: &str) -> Option<u64> {
     (rfc3339(seconds) == text).then_some(seconds)
 }
 
+/// A day, such as 2027-09-30, from 1970 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Date {
+    /// Days since 1970-01-01.
+    days: u64,
+}
+
+/// A text that is no day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a day: write it as 2027-09-30", .0.escape_debug())]
+pub struct InvalidDate(String);
+
+impl Date {
+    /// The day of an instant, in UTC.
+    pub fn of(seconds: u64) -> Self {
+        Self { days: seconds.min(LAST) / DAY }
+    }
+
+    /// How many days there are from `other` to this one; less than none where this one is earlier.
+    pub fn days_after(self, other: Self) -> i64 {
+        // Both are below four million.
+        self.days.cast_signed() - other.days.cast_signed()
+    }
+}
+
+impl FromStr for Date {
+    type Err = InvalidDate;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let midnight = seconds(&format!("{text}T00:00:00Z"));
+        midnight.map(Self::of).ok_or_else(|| InvalidDate(text.chars().take(40).collect()))
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = rfc3339(self.days * DAY);
+        f.write_str(text.split('T').next().unwrap_or_default())
+    }
+}
+
+impl TryFrom<String> for Date {
+    type Error = InvalidDate;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Date> for String {
+    fn from(date: Date) -> Self {
+        date.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_read_and_counted() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        for text in ["1970-01-01", "2024-02-29", "2027-09-30", "9999-12-31"] {
+            assert_eq!(day(text).to_string(), text);
+        }
+        assert_eq!(Date::of(951_782_400), day("2000-02-29"));
+        assert_eq!(Date::of(u64::MAX), day("9999-12-31"));
+        assert_eq!(day("2027-10-30").days_after(day("2027-09-30")), 30);
+        assert_eq!(day("2024-02-28").days_after(day("2024-03-01")), -2);
+        assert!(day("2027-09-30") < day("2027-10-01"));
+        for text in ["", "2027", "2027-9-30", "2027-02-29", "1969-12-31", "2027-09-30T00:00:00Z", "30.09.2027"] {
+            assert!(text.parse::<Date>().is_err(), "{text}");
+        }
+        insta::assert_snapshot!("soon\u{1b}".parse::<Date>().unwrap_err(), @r"`soon\u{1b}` is not a day: write it as 2027-09-30");
+    }
 
     #[test]
     fn times_are_written_as_oci_wants_them() {

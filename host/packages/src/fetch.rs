@@ -15,7 +15,7 @@ use stave_lifecycle::port::{
     blobs::{Blobs, NewBlob},
     cancel::Cancel,
     failure::{Fault, PortError},
-    observer::{Event, Observer},
+    observer::{Event, Level, Observer},
 };
 use stave_model::{
     dependency::{Artifact, Dependency},
@@ -32,8 +32,8 @@ use url::Url;
 use crate::{
     locate::{self, Inquiry, Place, Wanted, authorization_for},
     machine::Machine,
-    registry::{Ecosystem, Registry},
-    settings::{self, Settings, Sources},
+    registry::{Ecosystem, Reason, Registry},
+    settings::{self, Group, Settings, Sources},
 };
 
 /// The largest file that is fetched. The largest runtimes and models that buildpacks bring have a few hundred megabytes.
@@ -49,7 +49,7 @@ pub struct Packages {
     machine: Machine,
     blobs: Arc<dyn Blobs>,
     policy: Policy,
-    known: Mutex<BTreeMap<(Ecosystem, String), Known>>,
+    known: Mutex<BTreeMap<(Ecosystem, Group), Known>>,
     /// One lock a digest, so that two builds that want the same file fetch it once.
     fetching: Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>,
 }
@@ -73,7 +73,7 @@ enum Error {
     #[error(transparent)]
     Locate(#[from] locate::Error),
     #[error("no registry has it: looked in {}", .looked.join(", "))]
-    NotFound { ecosystem: Ecosystem, looked: Vec<String> },
+    NotFound { ecosystem: Ecosystem, looked: Vec<String>, reason: Reason },
     #[error("{place} is another file than the one that is pinned: expected {expected}, got {got}")]
     Mismatch { place: String, expected: Digest, got: Digest },
     #[error("could not download {place}")]
@@ -124,6 +124,9 @@ impl Error {
                 Some("run once without --offline, import a bundle that has it, or put the file into a folder that `registries` or pip's find-links names".to_owned())
             }
             Self::Settings(error) => Some(error.hint()),
+            Self::NotFound { reason: Reason::Pattern(pattern), .. } => {
+                Some(format!("put it there: `{pattern}` of `registries.for` has it come from nowhere else"))
+            }
             Self::NotFound { ecosystem: Ecosystem::Generic, .. } => Some(settings::Error::Unknown(Ecosystem::Generic).hint()),
             Self::NotFound { ecosystem, .. } => {
                 Some(format!("set `registries.{}` in Stave's configuration to a registry that has it", ecosystem.name()))
@@ -253,6 +256,8 @@ impl Packages {
             if client.is_offline() && registry.url().is_some() {
                 continue;
             }
+            let from = format!("{}: from {registry}, because of {}", errand.title, registry.reason);
+            errand.observer.observe(Event::Note(Level::Debug, from));
             match self.take_from(registry, &sources, &client, errand) {
                 Ok(Some(span)) => return Ok(span),
                 Ok(None) => {}
@@ -267,18 +272,16 @@ impl Packages {
             None if client.is_offline() => Error::Offline { sha256 },
             None => {
                 let looked = sources.registries.iter().map(ToString::to_string).collect();
-                Error::NotFound { ecosystem: errand.ecosystem, looked }
+                let reason = sources.registries.first().map(|one| one.reason.clone()).unwrap_or_default();
+                Error::NotFound { ecosystem: errand.ecosystem, looked, reason }
             }
         })
     }
 
     /// The registries, found once.
     fn known(&self, errand: &Errand<'_>) -> Result<Known, settings::Error> {
-        // Only npm's registries depend on the namespace.
-        let scope =
-            if errand.ecosystem == Ecosystem::Npm { errand.wanted.purl.namespace.clone() } else { String::new() };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (errand.ecosystem, scope);
+        let key = (errand.ecosystem, self.settings.group_of(errand.ecosystem, errand.wanted.purl));
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }

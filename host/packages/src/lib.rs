@@ -15,11 +15,13 @@
 //! | [`locate`] | one file an ecosystem: from a package URL to places where its file may be |
 //! | [`registry`] | a registry: an address or a folder, its layout, its credentials |
 //! | [`settings`] | which registries there are: ours, pip's, npm's, Maven's |
+//! | [`prospect`] | where something would be fetched from, without fetching |
 //! | [`machine`] | what settings are read from: variables, files, programs |
 
 pub mod fetch;
 pub mod locate;
 pub mod machine;
+pub mod prospect;
 pub mod registry;
 pub mod settings;
 

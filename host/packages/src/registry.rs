@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use stave_model::dependency::pattern::PackagePattern;
 use stave_transport::{origin::shown, request::Authorization};
 use url::Url;
 
@@ -32,6 +33,16 @@ impl Ecosystem {
         }
     }
 
+    /// The tool whose settings count where Stave's configuration says nothing; downloads by address have none.
+    pub fn tool(self) -> &'static str {
+        match self {
+            Self::Pypi => "pip",
+            Self::Npm => "npm",
+            Self::Maven => "Maven",
+            Self::Generic => "nobody",
+        }
+    }
+
     /// The ecosystem of a package URL type.
     pub fn of(kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|ecosystem| ecosystem.name() == kind)
@@ -49,6 +60,31 @@ pub enum Location {
     Folder(PathBuf),
 }
 
+/// Why packages come from a registry: who named it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reason {
+    /// The configuration, for a whole ecosystem.
+    #[default]
+    Configured,
+    /// The configuration, for packages of this pattern and no others.
+    Pattern(PackagePattern),
+    /// The settings of the ecosystem's own tool.
+    Settings(Ecosystem),
+    /// The ecosystem's own tool, as what it uses where nothing is set.
+    Default(Ecosystem),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str("`registries` in the configuration"),
+            Self::Pattern(pattern) => write!(f, "`{pattern}` of `registries.for` in the configuration"),
+            Self::Settings(ecosystem) => write!(f, "{}'s settings", ecosystem.tool()),
+            Self::Default(ecosystem) => write!(f, "{}'s own default", ecosystem.tool()),
+        }
+    }
+}
+
 /// A registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Registry {
@@ -56,6 +92,8 @@ pub struct Registry {
     pub location: Location,
     /// Credentials for its origin.
     pub authorization: Option<Authorization>,
+    /// Who named it.
+    pub reason: Reason,
 }
 
 /// A text that does not say where a registry is.
@@ -70,12 +108,12 @@ impl Registry {
     pub fn parse(text: &str) -> Result<Self, InvalidRegistry> {
         let text = text.trim();
         if text.starts_with('/') {
-            return Ok(Self { location: Location::Folder(PathBuf::from(text)), authorization: None });
+            return Ok(Self::at(Location::Folder(PathBuf::from(text)), None));
         }
         let mut url: Url = text.parse().map_err(|_| InvalidRegistry(concealed(text)))?;
         if url.scheme() == "file" {
             let folder = url.to_file_path().map_err(|()| InvalidRegistry(concealed(text)))?;
-            return Ok(Self { location: Location::Folder(folder), authorization: None });
+            return Ok(Self::at(Location::Folder(folder), None));
         }
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidRegistry(concealed(text)));
@@ -84,7 +122,17 @@ impl Registry {
         // Neither fails for http and https.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        Ok(Self { location: Location::Remote(url), authorization })
+        Ok(Self::at(Location::Remote(url), authorization))
+    }
+
+    fn at(location: Location, authorization: Option<Authorization>) -> Self {
+        Self { location, authorization, reason: Reason::default() }
+    }
+
+    /// The same, named by somebody else than the configuration's key for its ecosystem.
+    #[must_use]
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
     }
 
     /// The address, unless it is a folder.

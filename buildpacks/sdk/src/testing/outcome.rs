@@ -23,7 +23,7 @@ pub enum NoAnswer {
     Failed(Failure),
     /// It would have been stopped: it panicked. What it did, with the place in its source.
     Stopped(String),
-    /// It answered with something that the contract does not allow.
+    /// It answered with something that the contract does not allow, or would give a secret away.
     BadAnswer(String),
     /// The host failed.
     Host(String),
@@ -35,7 +35,8 @@ impl NoAnswer {
             RunError::Refused(failure) => Self::Failed(convert::failure(*failure)),
             RunError::Stopped { reason, .. } => Self::Stopped(reason),
             RunError::BadAnswer(reason) => Self::BadAnswer(reason),
-            RunError::Cancelled | RunError::Host(_) => Self::Host(error.to_string()),
+            leak @ RunError::Leak { .. } => Self::BadAnswer(leak.to_string()),
+            error @ (RunError::Cancelled | RunError::Host(_)) => Self::Host(error.to_string()),
         }
     }
 

@@ -29,10 +29,10 @@ use stave_oci::reference::{InvalidReference, Reference};
 
 use crate::{
     args::{Build, CreationTime, Output, Recipe, Source},
-    destination, embedded,
+    destination, embedded, endings,
     exit::{BUILD, BUILDPACK, EXPORT, Exit, INTERRUPTED, USAGE, printable},
     prepare::{Prepared, detect_failed, prepare},
-    previous::Search,
+    previous::{Search, kept_under},
     ui::{bytes, seconds},
     workshop::Workshop,
 };
@@ -119,7 +119,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Build) -> Result<(), Exit> {
     send_all(workshop, &images, &sinks)?;
     // Under the platform that was asked for, which is what the next build looks for: the base may name a variant besides.
     for (platform, Finished { kept, .. }) in platforms.iter().zip(&finished) {
-        kept.keep(&workshop.results, &names[0].to_string(), platform);
+        kept.keep(&workshop.results, &kept_under(workshop, &names[0]), platform);
     }
     if let Some(file) = &arguments.report {
         write_report(file, &names, &images)?;
@@ -177,6 +177,7 @@ pub(crate) fn build_for(
     shop.previous = Arc::new(previous.for_base(&base));
     let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;
     let built = build::build(&shop, &detection, prepared.app.tree.clone()).map_err(build_failed)?;
+    endings::tell(&built, endings::today(), workshop.ui.as_ref());
     let forgetful = Forgetful(&workshop.results);
     let ports = export::Ports {
         blobs: workshop.blobs.as_ref(),
@@ -311,7 +312,11 @@ fn build_failed(error: BuildError) -> Exit {
         BuildError::Buildpack { source: RunError::Refused(failure), .. } => Some((**failure).clone()),
         _ => None,
     };
+    let is_leak = matches!(&error, BuildError::Buildpack { source: RunError::Leak { .. }, .. });
     let mut exit = Exit::new(code, error);
+    if is_leak {
+        return exit.hint("this is a fault of the buildpack, and whoever makes it should know");
+    }
     let Some(failure) = failure else { return exit };
     if let Some(file) = failure.file {
         exit = exit.detail(failure.line.map_or_else(|| format!("in {file}"), |line| format!("in {file}, line {line}")));

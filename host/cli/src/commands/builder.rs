@@ -3,11 +3,12 @@
 pub(crate) mod kept;
 
 use serde::Serialize;
-use stave_lifecycle::port::observer::{Event, Observer as _};
+use stave_lifecycle::port::observer::{Event, Level, Observer as _};
 use stave_model::{
     builder::pinned::{PinnedBuilder, PinnedBuildpack},
     capability::Capabilities,
     digest::Digest,
+    lock::LockedBuildpack,
     order::Group,
 };
 use stave_oci::{builder as artefact, component::Place};
@@ -16,11 +17,15 @@ use crate::{
     args::{BuilderCreate, BuilderInspect, BuilderPublish, Output},
     builder::{self, Named},
     components::means,
-    exit::{EXPORT, Exit, GENERAL, USAGE, printable},
+    exit::{EXPORT, Exit, GENERAL, USAGE, one_line, printable},
+    locked,
     pinned::{self, Made},
     ui::bytes,
     workshop::Workshop,
 };
+
+/// The longest line that is shown of a builder, in characters: grants of many settings are long.
+const MAX_LINE: usize = 10_000;
 
 /// A builder for programs.
 #[derive(Serialize)]
@@ -67,9 +72,13 @@ pub(crate) fn create(workshop: &Workshop, arguments: &BuilderCreate) -> Result<(
 pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result<(), Exit> {
     let named = Named::of(workshop, Some(&arguments.builder));
     let (builder, digest) = match &named {
-        Named::Artefact(place, _) => {
+        Named::Artefact(place, text) => {
             let found = builder::artefact_at(workshop, place)?;
-            (found.builder, Some(found.digest))
+            let (digest, builder) = (found.digest, found.builder.clone());
+            let parts = builder::of_artefact(found, text);
+            let (builder, lies) = as_it_is(builder, &locked::inputs(workshop, &parts, false)?.buildpacks);
+            lies.into_iter().for_each(|text| workshop.ui.observe(Event::Note(Level::Warning, text)));
+            (builder, Some(digest))
         }
         Named::BuiltIn | Named::File(_) => (pinned::make(workshop, &named, &[])?.builder, None),
     };
@@ -82,6 +91,20 @@ pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result
             Ok(())
         }
     }
+}
+
+/// The builder with its components' own ids and versions, and what is to be said where its document has others. The document is
+/// what somebody wrote; the components are what runs.
+fn as_it_is(mut builder: PinnedBuilder, found: &[LockedBuildpack]) -> (PinnedBuilder, Vec<String>) {
+    let mut lies = Vec::new();
+    for (said, found) in builder.buildpacks.iter_mut().zip(found) {
+        if (&said.id, &said.version) != (&found.id, &found.version) {
+            lies.push(format!("the builder calls {} by another name: {}", found.title(), said.title()));
+            said.id = found.id.clone();
+            said.version = found.version.clone();
+        }
+    }
+    (builder, lies)
 }
 
 /// Sends a builder somewhere else; a file's artefact is made for it.
@@ -152,7 +175,7 @@ fn for_people(about: &About<'_>) -> String {
             lines.push(format!("  {words}: {}", group(&Group { group: members.buildpacks.clone() })));
         }
     }
-    lines.iter().map(|line| printable(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| one_line(line, MAX_LINE).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn part(buildpack: &PinnedBuildpack) -> Vec<String> {
@@ -184,4 +207,57 @@ fn group(group: &Group) -> String {
         format!("{}{optional}", member.title())
     });
     members.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(title: (&str, &str), description: &str) -> PinnedBuilder {
+        let digest = Digest::of(b"component").to_string();
+        PinnedBuilder::read(serde_json::json!({
+            "format": 1,
+            "description": description,
+            "stack": { "name": "base", "images": [{ "platform": "linux/amd64", "digest": digest }] },
+            "buildpacks": [{ "id": title.0, "version": title.1, "digest": digest, "size": 9, "grants": {} }],
+            "order": [{ "group": [{ "id": title.0 }] }],
+        }))
+        .unwrap()
+    }
+
+    fn component() -> LockedBuildpack {
+        LockedBuildpack {
+            id: "acme/tool".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            reference: None,
+            manifest: None,
+            component: Digest::of(b"component"),
+            size: 9,
+            contract: "0.1".to_owned(),
+            signer: None,
+            imports: std::collections::BTreeSet::new(),
+            asks: Capabilities::default(),
+            grants: Capabilities::default(),
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_document_says_of_its_components_is_compared_with_them() {
+        let told = |title: (&str, &str)| {
+            let (builder, lies) = as_it_is(document(title, ""), &[component()]);
+            (builder.buildpacks[0].title(), lies.join("\n"))
+        };
+        assert_eq!(told(("acme/tool", "1.0.0")), ("acme/tool@1.0.0".to_owned(), String::new()));
+        let (title, lie) = told(("stave/java", "9.0.0"));
+        assert_eq!(title, "acme/tool@1.0.0");
+        insta::assert_snapshot!(lie, @"the builder calls acme/tool@1.0.0 by another name: stave/java@9.0.0");
+    }
+
+    #[test]
+    fn a_description_does_not_imitate_lines() {
+        let builder = document(("acme/tool", "1.0.0"), "Good.\n  digest  sha256:0\u{1b}[2J");
+        let shown = for_people(&About { name: "oci:x", digest: None, builder: &builder });
+        assert!(shown.contains("  Good.\\n  digest  sha256:0\\u{1b}[2J\n"), "{shown}");
+    }
 }

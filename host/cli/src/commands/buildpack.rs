@@ -2,6 +2,7 @@
 
 mod card;
 mod compile;
+pub(crate) mod dependencies;
 pub(crate) mod detect;
 pub(crate) mod new;
 pub(crate) mod publish;
@@ -23,10 +24,13 @@ use crate::{
     args::{BuildpackBuild, BuildpackInspect, Output},
     buildpacks::{is_for_other_contract, refused},
     embedded,
-    exit::{CONTRACT, Exit, GENERAL, REFUSED, USAGE, printable},
+    exit::{CONTRACT, Exit, GENERAL, REFUSED, USAGE, one_line, printable},
     ui::{Ui, bytes},
     whole::write_whole,
 };
+
+/// The longest line that is shown of a manifest, in characters.
+const MAX_LINE: usize = 10_000;
 
 /// Compiles the crate in the folder and puts its buildpack.toml inside.
 pub(crate) fn build(arguments: &BuildpackBuild, ui: &Ui) -> Result<(), Exit> {
@@ -160,10 +164,11 @@ fn for_people(description: &Description, size: u64) -> String {
             dependency.name,
             dependency.licenses.join(", ")
         ));
+        lines.extend(dependency.eol.map(|eol| format!("    mended until {eol}")));
         for artifact in &dependency.artifacts {
             let platform = artifact.platform.as_ref().map_or_else(|| "any platform".to_owned(), ToString::to_string);
             lines.push(format!("    {platform}: {}", artifact.purl));
         }
     }
-    lines.iter().map(|line| printable(line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| one_line(line, MAX_LINE).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }

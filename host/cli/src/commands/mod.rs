@@ -84,6 +84,9 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Verify(arguments) => verify::run(workshop, &arguments),
         Command::Export(arguments) => export::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Publish(arguments)) => buildpack::publish::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Dependencies(arguments)) => {
+            buildpack::dependencies::run(workshop, &arguments)
+        }
         Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(workshop, &arguments),
         Command::Cache(CacheCommand::Info(arguments)) => cache::info(workshop, &arguments),
         Command::Cache(CacheCommand::Verify(arguments)) => cache::verify(workshop, &arguments),

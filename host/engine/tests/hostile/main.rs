@@ -87,6 +87,7 @@ fn handles_and_layers_are_limited() {
     "#);
 }
 
+/// T5.
 #[test]
 fn a_flood_of_words_is_cut() {
     let loaded = hostile(Limits::default());

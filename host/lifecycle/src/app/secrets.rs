@@ -60,6 +60,7 @@ mod tests {
     use super::*;
     use crate::testing::tree;
 
+    /// T3.
     #[test]
     fn secrets_are_told_from_what_only_looks_like_them() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\n";

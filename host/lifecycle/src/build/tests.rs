@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use stave_model::{
+    digest::Digest,
     launch::{Label, Process, Slice},
     layer::Usage,
     plan::{Entry, Plan, Requirement},
@@ -14,7 +15,7 @@ use crate::{
         buildpack::{Blame, Buildpack, Failure},
         failure::{Fault, PortError},
     },
-    testing::{Artifacts, Fake, shop, shown, told, tree},
+    testing::{Artifacts, Fake, Memory, shop, shown, told, tree},
 };
 
 /// A group of these, with a plan in which `providers` of each name are places in it.
@@ -294,4 +295,39 @@ fn a_request_to_stop_ends_it_between_buildpacks() {
     let never = Fake::new("t/b@1.0.0").builds(|_, _| panic!("it builds although somebody asked to stop"));
     let result = build(&shop, &group(vec![first, never], &[]), tree(&[]));
     assert!(matches!(result, Err(BuildError::Cancelled)));
+}
+
+/// What is said of a dependency's end of life hangs on this: the clock has no say in what is remembered, and a step that is
+/// remembered says the same.
+#[test]
+fn what_was_brought_in_is_known_of_remembered_steps_too() {
+    let file: &[u8] = b"a runtime";
+    let dependency = |version: &str, sha256: Digest| {
+        let artifact = format!("purl = \"pkg:pypi/jre@{version}?file_name=jre.bin\"\nsha256 = \"{}\"\n", sha256.hex());
+        let head = format!("[[dependencies]]\nid = \"jre\"\nname = \"JRE\"\nversion = \"{version}\"\n");
+        format!("{head}eol = \"2027-09-30\"\n[[dependencies.artifacts]]\n{artifact}")
+    };
+    let text =
+        "contract = \"0.1\"\n[buildpack]\nid = \"acme/tool\"\nversion = \"1.2.3\"\n[asks]\necosystems = [\"pypi\"]\n";
+    let text = [text, &dependency("17.0.1", Digest::of(b"other")), &dependency("21.0.1", Digest::of(file))].concat();
+    let (mut shop, _) = shop(Artifacts::of(&[file]));
+    shop.memory = memory::Memory::of(Arc::new(Memory::default()));
+    let runs: Arc<Mutex<usize>> = Arc::default();
+    let brought_in = || {
+        let runs = Arc::clone(&runs);
+        let mut fake = Fake::new("acme/tool@1.2.3").builds(move |bench, _| {
+            *runs.lock().unwrap() += 1;
+            let layer = bench.create_layer("jre", Usage { launch: true, ..Usage::default() }).unwrap();
+            let artifact = bench.fetch("jre", "21.0.1").unwrap();
+            bench.artifact_save(artifact, layer, "jre.bin", false).unwrap();
+            Ok(Report::default())
+        });
+        fake.manifest = Manifest::parse(&text).unwrap();
+        let built = build(&shop, &group(vec![fake], &[]), tree(&[])).unwrap();
+        let said = built.parts[0].brought_in().map(|dependency| format!("{} {:?}", dependency.version, dependency.eol));
+        said.collect::<Vec<_>>().join("\n")
+    };
+    let first = brought_in();
+    assert!(first.starts_with("21.0.1 Some("), "{first}");
+    assert_eq!((brought_in(), *runs.lock().unwrap()), (first, 1));
 }

@@ -112,6 +112,16 @@ pub enum RunError {
     /// It answered with something that the contract does not allow.
     #[error("its answer breaks the contract: {0}")]
     BadAnswer(String),
+    /// What it made holds a secret that it read, where others would find it. Nothing is made of it.
+    #[error("it would give a secret away: {place} holds the value of {secret}, which {reader} could read")]
+    Leak {
+        /// Where the secret stands, such as `the label `db``. Never the secret.
+        place: String,
+        /// What the secret is called.
+        secret: String,
+        /// Who would find it there.
+        reader: &'static str,
+    },
     /// Somebody asked to stop.
     #[error("stopped on request")]
     Cancelled,

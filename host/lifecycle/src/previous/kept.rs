@@ -1,6 +1,7 @@
 //! What a build keeps beside its image: the layers that are for the next build, as blobs that are found by what is written here.
 //!
-//! It is kept under the image's name and platform and replaced by each build, like the lifecycle's cache of an image.
+//! It is kept under the image's name and platform and replaced by each build, like the lifecycle's cache of an image. Whoever calls
+//! says in the name whose image it is, where several share one cache.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

@@ -1,11 +1,9 @@
-//! Service bindings: who may see which, and that no value of one gets into what a buildpack says.
-
-use std::borrow::Cow;
+//! Service bindings: who may see which, and that no value of one gets into what a buildpack says. What it makes is looked
+//! through in `leaks`.
 
 use stave_model::{
-    binding::Binding,
+    binding::{Binding, Secret},
     capability::{Excess, Interface},
-    launch::Launch,
 };
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
     short,
 };
 use crate::port::{
-    buildpack::{Failure, Report, RunError, Verdict},
+    buildpack::{Failure, RunError, Verdict},
     failure::{Fault, PortError},
     recall::Unkept,
 };
@@ -41,6 +39,16 @@ impl From<&Binding> for Service {
             keys: binding.entries.keys().map(ToString::to_string).collect(),
         }
     }
+}
+
+/// A value that the buildpack read.
+pub(super) struct Read {
+    /// What it is called.
+    pub(super) name: String,
+    /// The value.
+    pub(super) value: Secret,
+    /// Whether everybody may have it in a file.
+    pub(super) is_public: bool,
 }
 
 impl Workbench {
@@ -87,8 +95,13 @@ impl Workbench {
         let kind = binding.map(|binding| binding.kind.to_string());
         let mut state = self.state();
         state.record.used.bindings.extend(kind.map(|kind| kind.to_ascii_lowercase()));
-        if !state.secrets.iter().any(|(_, known)| known == secret) {
-            state.secrets.push((format!("`{key}` of the binding `{name}`"), secret.clone()));
+        if !state.secrets.iter().any(|known| known.value == *secret) {
+            let is_public = binding.is_some_and(|binding| binding.is_public(key));
+            state.secrets.push(Read {
+                name: format!("`{key}` of the binding `{name}`"),
+                value: secret.clone(),
+                is_public,
+            });
         }
         Ok(secret.reveal().to_vec())
     }
@@ -96,7 +109,7 @@ impl Workbench {
     /// The text with what the buildpack read of bindings hidden.
     pub fn hidden(&self, text: &str) -> String {
         let state = self.state();
-        state.secrets.iter().fold(text.to_owned(), |text, (_, secret)| secret.hide(&text))
+        state.secrets.iter().fold(text.to_owned(), |text, secret| secret.value.hide(&text))
     }
 
     /// What detect answers, secrets hidden.
@@ -104,7 +117,7 @@ impl Workbench {
         match verdict {
             Ok(Verdict::Skip(reason)) => Ok(Verdict::Skip(self.hidden(&reason))),
             Err(error) => Err(self.discreet(error)),
-            passed => passed,
+            Ok(passed) => self.no_leak_in_plan(passed).map_err(|error| self.discreet(error)),
         }
     }
 
@@ -118,41 +131,9 @@ impl Workbench {
                 RunError::Refused(Box::new(Failure { blame, summary, detail, hint, file: file.map(hide), line }))
             }
             RunError::BadAnswer(reason) => RunError::BadAnswer(hide(reason)),
+            RunError::Leak { place, secret, reader } => RunError::Leak { place: hide(place), secret, reader },
             RunError::Stopped { reason, source } => RunError::Stopped { reason: hide(reason), source },
             other => other,
-        }
-    }
-
-    /// What build answers, unless it would put a secret where everybody with the image can read it.
-    pub(crate) fn discreet_report(&self, report: Report) -> Result<Report, RunError> {
-        let state = self.state();
-        if state.secrets.is_empty() {
-            return Ok(report);
-        }
-        let mut texts: Vec<(String, Cow<'_, str>)> = Vec::new();
-        let Launch { processes, labels, .. } = &report.launch;
-        texts.extend(labels.iter().map(|label| (format!("the label `{}`", short(&label.key)), (&*label.value).into())));
-        for process in processes {
-            let words = process.command.iter().chain(&process.args);
-            texts.extend(words.map(|word| (format!("the process `{}`", process.kind), word.into())));
-        }
-        let notes = report.store.iter().flat_map(|(name, value)| [name, value]);
-        texts.extend(notes.map(|text| ("a note for the next build".to_owned(), text.into())));
-        for layer in &state.layers {
-            let metadata = layer.metadata.iter().flat_map(|(name, value)| [name, value]);
-            texts.extend(metadata.map(|text| (format!("the metadata of the layer `{}`", layer.name), text.into())));
-            let values = layer.env.iter().map(|change| String::from_utf8_lossy(&change.value));
-            texts.extend(values.map(|text| (format!("the environment of the layer `{}`", layer.name), text)));
-        }
-        let found = texts.into_iter().find_map(|(place, text)| {
-            let secret = state.secrets.iter().find(|(_, secret)| secret.is_in(&text));
-            secret.map(|(name, _)| (place, name.clone()))
-        });
-        match found {
-            Some((place, name)) => Err(RunError::BadAnswer(format!(
-                "{place} holds the value of {name}, which everybody with the image could read"
-            ))),
-            None => Ok(report),
         }
     }
 }

@@ -67,6 +67,7 @@ mod tests {
         observer.take().into_iter().map(text).collect()
     }
 
+    /// T5.
     #[test]
     fn a_buildpack_says_so_much_and_no_more() {
         const CUT: &str = "… (it has said too much: further messages are left out)";

@@ -15,6 +15,7 @@ mod artifacts;
 mod bindings;
 mod journal;
 mod layers;
+mod leaks;
 mod limits;
 mod log;
 mod looks;
@@ -26,7 +27,7 @@ mod sbom;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -38,7 +39,7 @@ use stave_archive::{
     tree::{Node, Tree, TreePath},
 };
 use stave_model::{
-    binding::{Bindings, Secret},
+    binding::Bindings,
     capability::{Excess, Interface},
     id::{BuildpackId, ExecEnv},
     manifest::Manifest,
@@ -125,14 +126,16 @@ pub struct Workbench {
 /// What changes while the buildpack works.
 struct State {
     app: Arc<Tree>,
+    /// Where it wrote files over the app.
+    overlaid: BTreeSet<TreePath>,
     layers: Vec<DraftLayer>,
     archives: Vec<Tree>,
     artifacts: Vec<artifacts::Fetched>,
     spool: Option<Spool>,
     logged: u64,
     written: u64,
-    /// What was read of bindings, and what each is called.
-    secrets: Vec<(String, Secret)>,
+    /// What was read of bindings.
+    secrets: Vec<bindings::Read>,
     journal: Journal,
     record: Record,
 }
@@ -195,6 +198,7 @@ impl Workbench {
     ) -> Self {
         let state = State {
             app: app.into(),
+            overlaid: BTreeSet::new(),
             layers: Vec::new(),
             archives: Vec::new(),
             artifacts: Vec::new(),

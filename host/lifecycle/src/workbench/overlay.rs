@@ -30,6 +30,7 @@ impl Workbench {
             let size = contents.len();
             state.room_to_write(size, &self.shop.limits, &attempt)?;
             let node = Node::file(Arc::new(Bytes::new(Arc::clone(&contents))), executable);
+            state.overlaid.insert(at.clone());
             let replaced = Arc::make_mut(&mut state.app).replace(at, node);
             replaced.map_err(|error| PortError::new(Fault::InvalidInput, attempt).caused_by(error))?;
             state.written += size as u64;

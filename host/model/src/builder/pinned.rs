@@ -20,6 +20,8 @@ use crate::{
 pub const FORMAT: u32 = 1;
 /// The most buildpacks of a builder.
 pub const MAX_BUILDPACKS: usize = 256;
+/// The most bytes of a builder's components together.
+pub const MAX_COMPONENTS: u64 = 1 << 30;
 /// The most platforms of a stack.
 const MAX_PLATFORMS: usize = 32;
 
@@ -118,6 +120,10 @@ impl PinnedBuilder {
         if self.buildpacks.len() > MAX_BUILDPACKS {
             return Err("it has more than 256 buildpacks");
         }
+        let sizes = self.buildpacks.iter().map(|buildpack| buildpack.size);
+        if sizes.fold(0, u64::saturating_add) > MAX_COMPONENTS {
+            return Err("its components have more than 1 GiB together");
+        }
         let mut titles = BTreeSet::new();
         if !self.buildpacks.iter().all(|buildpack| titles.insert((&buildpack.id, &buildpack.version))) {
             return Err("it has a buildpack twice in one version");
@@ -191,6 +197,7 @@ mod tests {
             refused(&|document| document["format"] = json!(7)),
             refused(&|document| document["root"] = json!(true)),
             refused(&|document| twice(document, "/buildpacks")),
+            refused(&|document| document["buildpacks"][0]["size"] = json!(MAX_COMPONENTS + 1)),
             refused(&|document| twice(document, "/stack/images")),
             refused(&|document| document["stack"]["images"] = json!([])),
         ];
@@ -198,6 +205,7 @@ mod tests {
         it is written in format 7, and this version of stave reads 1
         it does not follow the format of builders
         it has a buildpack twice in one version
+        its components have more than 1 GiB together
         its stack has two images for one platform
         its stack has no image, or more than 32
         ");

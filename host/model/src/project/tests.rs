@@ -32,6 +32,9 @@ fn reads_schema_1() {
     assert_eq!(project.unknown, [""; 0]);
     let label = r#"{"source":{"metadata":{"url":"https://git.example.com/app"},"type":"project","version":{"declared":"1.2.3"}}}"#;
     assert_eq!((project.label().as_str(), Project::default().label().as_str()), (label, ""));
+    // T2.
+    let address = Some("https://me:hunter22@git.example.com/app".to_owned());
+    assert_eq!(Project { source_url: address, ..project }.label(), label);
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Run {
             version: semver::Version::new(1, 2, 3),
             name: "A runtime".to_owned(),
             licenses: Vec::new(),
+            eol: None,
             artifacts: vec![artifact.clone()],
         };
         let span = self.packages.fetch(&dependency, &artifact, &Silent, &Cancel::new())?;
@@ -196,6 +197,53 @@ fn what_no_registry_has_is_said_with_where_we_looked() {
     caused by: no registry has it: looked in http://HOST/simple
     hint: set `registries.pypi` in Stave's configuration to a registry that has it
     ");
+}
+
+/// Where a company's own name is published by somebody else, with the very bytes that are pinned or others, nobody is asked for it.
+#[test]
+fn a_package_of_a_pattern_is_asked_for_nowhere_else() {
+    let own = Server::start(|_| Reply::not_found()).unwrap();
+    let public = index("wheel", "wheel");
+    let settings = format!(
+        "pypi = '{}'\n[[for]]\npackages = 'pkg:pypi/run-*'\nfrom = '{}'\n",
+        public.url("/simple"),
+        own.url("/simple")
+    );
+    let variables = [("PIP_EXTRA_INDEX_URL", public.url("/simple").to_string())];
+    let variables = variables.each_ref().map(|(key, value)| (*key, value.as_str()));
+    let error = Run::new(&settings, &variables, false).wheel("wheel").unwrap_err();
+    assert_eq!((own.asked().len(), public.asked().len()), (1, 0));
+    assert_snapshot!(told(&error, Some(&own)), @r"
+    error: could not fetch jre 1.2.3 (pkg:pypi/Run_Time@1.2.3?file_name=runtime-1.2.3-py3-none-any.whl)
+    caused by: no registry has it: looked in http://HOST/simple
+    hint: put it there: `pkg:pypi/run-*` of `registries.for` has it come from nowhere else
+    ");
+    // What no pattern speaks of is asked for as before, in the same run.
+    let settings = settings.replace("run-*", "acme-*");
+    assert_eq!(Run::new(&settings, &[], false).wheel("wheel").unwrap(), b"wheel");
+    assert_eq!((own.asked().len(), public.asked().len()), (1, 2));
+}
+
+#[test]
+fn a_folder_can_be_the_place_of_a_pattern() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put("com/acme/tool/1.0/tool-1.0.jar", "jar");
+    put("acme-tool-1.0.tgz", "tarball");
+    put("run-time/runtime-1.2.3-py3-none-any.whl", "wheel");
+    put("downloads.example.com/tool/1.0.tar.gz", "archive");
+    let packages = "['pkg:maven/com.acme/*', 'pkg:npm/@acme/*', 'pkg:pypi/*', 'pkg:generic/*']";
+    let settings = format!("[[for]]\npackages = {packages}\nfrom = '{}'\n", folder.path().display());
+    let run = Run::new(&settings, &[], true);
+    assert_eq!(run.fetch("jar", "pkg:maven/com.acme/tool@1.0").unwrap(), b"jar");
+    assert_eq!(run.fetch("tarball", "pkg:npm/%40acme/tool@1.0").unwrap(), b"tarball");
+    assert_eq!(run.wheel("wheel").unwrap(), b"wheel");
+    let archive = "pkg:generic/tool@1.0?download_url=https://downloads.example.com/tool/1.0.tar.gz";
+    assert_eq!(run.fetch("archive", archive).unwrap(), b"archive");
 }
 
 #[test]
@@ -332,6 +380,7 @@ fn a_cancelled_run_fetches_nothing() {
         version: semver::Version::new(1, 2, 3),
         name: String::new(),
         licenses: Vec::new(),
+        eol: None,
         artifacts: Vec::new(),
     };
     let cancel = Cancel::new();
@@ -358,6 +407,7 @@ fn the_real_index_has_the_java_runtime() {
         version: semver::Version::new(21, 0, 8),
         name: String::new(),
         licenses: Vec::new(),
+        eol: None,
         artifacts: Vec::new(),
     };
     let span = packages.fetch(&dependency, &artifact, &Silent, &Cancel::new()).unwrap();

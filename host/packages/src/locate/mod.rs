@@ -13,6 +13,7 @@ use std::{path::PathBuf, sync::atomic::AtomicBool};
 use stave_model::{dependency::PackageUrl, digest::Digest};
 use stave_transport::{
     Client, Request, Response,
+    origin::shown,
     request::Authorization,
     retry::{Policy, retry},
 };
@@ -113,6 +114,21 @@ pub fn place(
         Ecosystem::Maven => maven::place(wanted.purl, registry).map(Some),
         Ecosystem::Generic => generic::place(wanted.purl, registry),
     }
+}
+
+/// What is asked for first in one registry, without asking: the file itself where its place follows from its name, else the
+/// index that says where it is, or the folder that it would be looked for in. None if the registry cannot have it.
+pub fn first_look(ecosystem: Ecosystem, purl: &PackageUrl, registry: &Registry) -> Result<Option<String>, Error> {
+    let place = match ecosystem {
+        Ecosystem::Pypi => return pypi::page(purl, registry).map(Some),
+        Ecosystem::Npm => return npm::document(purl, registry).map(Some),
+        Ecosystem::Maven => Some(maven::place(purl, registry)?),
+        Ecosystem::Generic => generic::place(purl, registry)?,
+    };
+    Ok(place.map(|place| match place {
+        Place::Address { url, .. } => shown(&url),
+        Place::File(path) => path.display().to_string(),
+    }))
 }
 
 impl Inquiry<'_> {

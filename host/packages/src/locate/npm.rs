@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use stave_model::dependency::PackageUrl;
+use stave_transport::origin::shown;
 use url::Url;
 
 use super::{Error, Inquiry, Place, Wanted, is_plain_name};
@@ -31,6 +32,15 @@ pub(super) fn place(wanted: Wanted<'_>, registry: &Registry, inquiry: Inquiry<'_
     let url = tarball.map(|text| document.url.join(&text)).transpose();
     let url = url.map_err(|_| unreadable("the tarball's address is not one".to_owned()))?;
     Ok(url.map(|url: Url| Place::Address { url, led_by: Some(document.url) }))
+}
+
+/// The document that says where a package's tarballs are, or the folder that they are looked for in.
+pub(super) fn document(purl: &PackageUrl, registry: &Registry) -> Result<String, Error> {
+    let name = full_name(purl)?;
+    Ok(match &registry.location {
+        Location::Folder(folder) => folder.display().to_string(),
+        Location::Remote(base) | Location::Page(base) => shown(&below(base, [name.as_str()])),
+    })
 }
 
 fn is_plain_name_of(path: &std::path::Path) -> bool {

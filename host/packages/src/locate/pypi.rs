@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use stave_model::{dependency::PackageUrl, digest::Digest};
+use stave_transport::origin::shown;
 use url::Url;
 
 use super::{Document, Error, Inquiry, Place, Wanted, is_plain_name, links};
@@ -30,8 +31,7 @@ pub(super) fn place(wanted: Wanted<'_>, registry: &Registry, inquiry: Inquiry<'_
             let places = [folder.join(name), folder.join(&project).join(name)];
             return Ok(places.into_iter().find(|path| path.is_file()).map(Place::File));
         }
-        // The simple API's addresses end with a slash; without it many indexes redirect.
-        Location::Remote(base) => (below(base, [project.as_str(), ""]), ACCEPT),
+        Location::Remote(base) => (project_page(base, &project), ACCEPT),
         Location::Page(page) => (page.clone(), "text/html"),
     };
     let Some(document) = inquiry.ask(registry, &page, accept)? else { return Ok(None) };
@@ -44,6 +44,21 @@ pub(super) fn place(wanted: Wanted<'_>, registry: &Registry, inquiry: Inquiry<'_
     let chosen =
         chosen.map_err(|got| Error::Mismatch { registry: registry.to_string(), expected: *wanted.sha256, got })?;
     Ok(chosen.map(|offer| Place::Address { url: offer.url, led_by: Some(document.url) }))
+}
+
+/// The page that says where a package's files are, or the folder that they are looked for in.
+pub(super) fn page(purl: &PackageUrl, registry: &Registry) -> Result<String, Error> {
+    file_name(purl)?;
+    Ok(match &registry.location {
+        Location::Folder(folder) => folder.display().to_string(),
+        Location::Remote(base) => shown(&project_page(base, &normalized(&purl.name))),
+        Location::Page(page) => shown(page),
+    })
+}
+
+/// The simple API's addresses end with a slash; without it many indexes redirect.
+fn project_page(base: &Url, project: &str) -> Url {
+    below(base, [project, ""])
 }
 
 fn file_name(purl: &PackageUrl) -> Result<Option<&str>, Error> {

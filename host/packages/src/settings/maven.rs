@@ -13,7 +13,7 @@ use stave_transport::request::Authorization;
 use super::{Error, Sources};
 use crate::{
     machine::{Machine, Unreadable},
-    registry::{Ecosystem, Registry},
+    registry::{Ecosystem, Reason, Registry},
 };
 
 /// The repository that every Maven project has unless it says otherwise.
@@ -52,11 +52,12 @@ pub(super) fn sources(machine: &Machine, sources: &mut Sources) -> Result<(), Er
     }
     let mirror = mirrors.into_iter().find(|mirror| covers_central(&mirror.of));
     let found = match mirror {
-        Some(mirror) => Some((mirror.id, mirror.url)),
-        None => default_repository(machine).map(|url| (CENTRAL.to_owned(), url)),
+        Some(mirror) => Some((mirror.id, mirror.url, Reason::Settings(Ecosystem::Maven))),
+        None => default_repository(machine).map(|url| (CENTRAL.to_owned(), url, Reason::Default(Ecosystem::Maven))),
     };
-    let Some((id, url)) = found else { return Ok(()) };
-    let mut registry = Registry::parse(&url).map_err(|cause| Error::Invalid(Ecosystem::Maven, cause))?;
+    let Some((id, url, reason)) = found else { return Ok(()) };
+    let registry = Registry::parse(&url).map_err(|cause| Error::Invalid(Ecosystem::Maven, cause))?;
+    let mut registry = registry.because(reason);
     if registry.authorization.is_none() {
         registry.authorization = servers.into_iter().find(|server| server.id == id).map(|server| server.authorization);
     }

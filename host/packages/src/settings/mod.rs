@@ -5,6 +5,7 @@ pub mod maven;
 pub mod netrc;
 pub mod npm;
 pub mod pip;
+pub mod rules;
 
 use std::path::PathBuf;
 
@@ -13,12 +14,13 @@ use stave_model::dependency::PackageUrl;
 
 use crate::{
     machine::{Machine, Unreadable},
-    registry::{Ecosystem, InvalidRegistry, Location, Registry},
+    registry::{Ecosystem, InvalidRegistry, Location, Reason, Registry},
 };
 use netrc::Netrc;
+use rules::Rule;
 
 /// `[registries]` of Stave's configuration: an address, a path, or a list of them, by ecosystem. An ecosystem that is
-/// set here is not looked up anywhere else.
+/// set here is not looked up anywhere else, and neither is a package that a [`Rule`] speaks of.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Settings {
@@ -34,6 +36,10 @@ pub struct Settings {
     /// Addresses below which `pkg:generic` may download; none unless set.
     #[serde(deserialize_with = "one_or_more")]
     pub generic: Vec<String>,
+    /// `[[registries.for]]`: where packages come from whose names follow a pattern. The first that speaks of a package counts,
+    /// before everything else.
+    #[serde(rename = "for")]
+    pub rules: Vec<Rule>,
     /// Bundles of CA certificates (PEM) that are trusted besides the system's.
     pub ca_bundles: Vec<PathBuf>,
 }
@@ -60,13 +66,32 @@ impl Settings {
             Ecosystem::Generic => &self.generic,
         }
     }
+
+    /// What a package has in common with all others that come from the same places.
+    pub(crate) fn group_of(&self, ecosystem: Ecosystem, purl: &PackageUrl) -> Group {
+        match rules::first(&self.rules, purl) {
+            Some(rule) => Group::Pattern(rule.meant(purl).to_string()),
+            // Only npm's own registries depend on the namespace.
+            None if ecosystem == Ecosystem::Npm => Group::Scope(purl.namespace.clone()),
+            None => Group::Scope(String::new()),
+        }
+    }
+}
+
+/// Packages of one ecosystem that come from the same places.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// Those of a pattern.
+    Pattern(String),
+    /// Those of a namespace, or all.
+    Scope(String),
 }
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Addresses may hold passwords.
         let counts = Ecosystem::ALL.map(|ecosystem| (ecosystem.name(), self.of(ecosystem).len()));
-        write!(f, "Settings({counts:?}, ca_bundles: {:?})", self.ca_bundles)
+        write!(f, "Settings({counts:?}, {} rules, ca_bundles: {:?})", self.rules.len(), self.ca_bundles)
     }
 }
 
@@ -120,13 +145,10 @@ impl Error {
 }
 
 fn unknown(ecosystem: Ecosystem) -> String {
-    let tool = match ecosystem {
-        Ecosystem::Pypi => "pip",
-        Ecosystem::Npm => "npm",
-        Ecosystem::Maven => "Maven",
-        Ecosystem::Generic => return "downloads by address are not allowed unless they are configured".to_owned(),
-    };
-    let name = ecosystem.name();
+    if ecosystem == Ecosystem::Generic {
+        return "downloads by address are not allowed unless they are configured".to_owned();
+    }
+    let (tool, name) = (ecosystem.tool(), ecosystem.name());
     format!(
         "it is not known where {name} packages come from: nothing is configured, and no {tool} on the path says its default"
     )
@@ -138,9 +160,12 @@ pub fn find(settings: &Settings, machine: &Machine, ecosystem: Ecosystem, purl: 
     let invalid = |cause| Error::Invalid(ecosystem, cause);
     let netrc = Netrc::read(machine).map_err(unreadable)?;
     let mut sources = Sources { ca_bundles: settings.ca_bundles.clone(), netrc, ..Sources::default() };
-    let configured = settings.of(ecosystem);
-    let parsed: Result<_, _> = configured.iter().map(|text| Registry::parse(text)).collect();
-    sources.registries = parsed.map_err(invalid)?;
+    let (configured, reason) = match rules::first(&settings.rules, purl) {
+        Some(rule) => (&rule.from[..], Reason::Pattern(rule.meant(purl).clone())),
+        None => (settings.of(ecosystem), Reason::Configured),
+    };
+    let parsed = configured.iter().map(|text| Registry::parse(text).map(|registry| registry.because(reason.clone())));
+    sources.registries = parsed.collect::<Result<_, _>>().map_err(invalid)?;
     match ecosystem {
         _ if !configured.is_empty() => {}
         Ecosystem::Pypi => from_pip(machine, &mut sources)?,
@@ -164,6 +189,7 @@ pub fn find(settings: &Settings, machine: &Machine, ecosystem: Ecosystem, purl: 
 /// What pip would use. Its default is asked for only where no index is set.
 fn from_pip(machine: &Machine, sources: &mut Sources) -> Result<(), Error> {
     let invalid = |cause| Error::Invalid(Ecosystem::Pypi, cause);
+    let set = Reason::Settings(Ecosystem::Pypi);
     let pip = pip::Pip::read(machine).map_err(|cause| Error::Unreadable(Ecosystem::Pypi, cause))?;
     sources.ca_bundles.extend(pip.cert);
     for link in &pip.find_links {
@@ -174,16 +200,18 @@ fn from_pip(machine: &Machine, sources: &mut Sources) -> Result<(), Error> {
         if let Location::Remote(url) = registry.location {
             registry.location = Location::Page(url);
         }
-        sources.registries.push(registry);
+        sources.registries.push(registry.because(set.clone()));
     }
     if pip.no_index {
         return Ok(());
     }
-    if let Some(index) = pip.index.or_else(|| pip::default_index(machine)) {
-        sources.registries.push(Registry::parse(&index).map_err(invalid)?);
+    let index = pip.index.map(|index| (index, set.clone()));
+    let default = || pip::default_index(machine).map(|index| (index, Reason::Default(Ecosystem::Pypi)));
+    if let Some((index, reason)) = index.or_else(default) {
+        sources.registries.push(Registry::parse(&index).map_err(invalid)?.because(reason));
     }
     for index in &pip.extra {
-        sources.registries.push(Registry::parse(index).map_err(invalid)?);
+        sources.registries.push(Registry::parse(index).map_err(invalid)?.because(set.clone()));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use url::Url;
 use super::{Error, Sources, ini};
 use crate::{
     machine::{Machine, Unreadable},
-    registry::{Ecosystem, Registry},
+    registry::{Ecosystem, Reason, Registry},
 };
 
 /// What npm would use, keys in lower case, weakest files first and so replaced.
@@ -23,9 +23,11 @@ pub(super) fn sources(machine: &Machine, scope: &str, sources: &mut Sources) -> 
     sources.ca_bundles.extend(npm.0.get("cafile").map(PathBuf::from));
     sources.ca_bundles.extend(machine.variable("NODE_EXTRA_CA_CERTS").map(PathBuf::from));
     let scoped = npm.0.get(&format!("{}:registry", scope.to_ascii_lowercase())).filter(|_| !scope.is_empty());
-    let set = scoped.or_else(|| npm.0.get("registry")).cloned();
-    let Some(text) = set.or_else(|| default_registry(machine)) else { return Ok(()) };
-    let mut registry = Registry::parse(&text).map_err(|cause| Error::Invalid(Ecosystem::Npm, cause))?;
+    let set = scoped.or_else(|| npm.0.get("registry")).cloned().map(|text| (text, Reason::Settings(Ecosystem::Npm)));
+    let default = || default_registry(machine).map(|text| (text, Reason::Default(Ecosystem::Npm)));
+    let Some((text, reason)) = set.or_else(default) else { return Ok(()) };
+    let registry = Registry::parse(&text).map_err(|cause| Error::Invalid(Ecosystem::Npm, cause))?;
+    let mut registry = registry.because(reason);
     if registry.authorization.is_none() {
         registry.authorization = registry.url().and_then(|url| npm.authorization(url));
     }

@@ -1,5 +1,6 @@
 //! A buildpack that reads the entry `word` of each service binding of the type `greeting` and tells it to everybody: in its
-//! log, and, as the setting `BP_TELL` says, in a label or a crash. It also puts it into a file, which is its good right.
+//! log, and, as the setting `BP_TELL` says, in a label, a file of the image or a crash. It also puts it into a file that is for this
+//! build alone, which is its good right.
 
 use stave_sdk::{
     Buildpack, Failure, Process, Report, Requirement, Verdict, context,
@@ -47,7 +48,9 @@ impl Buildpack for Bound {
             Some("fail") => return Err(Failure::app(format!("no use for {words}"))),
             _ => {}
         }
-        layers::create("words", Usage::LAUNCH)?.write_file("word.txt", words.as_bytes(), false)?;
+        let tells_file = context::setting("BP_TELL")?.as_deref() == Some("file");
+        let usage = if tells_file { Usage::LAUNCH } else { Usage::BUILD };
+        layers::create("words", usage)?.write_file("word.txt", words.as_bytes(), false)?;
         Ok(report)
     }
 }

@@ -71,6 +71,10 @@ fn act(word: &str) -> Result<Option<String>, Failure> {
         "flood" => excess::flood(),
         "print" => excess::print(),
         "send" => excess::send(),
+        "forge" => {
+            probes::forge();
+            return Ok(None);
+        }
         "handles" => return excess::handles().map(Some),
         "layers" => return excess::layers().map(Some),
         "world" => return Ok(Some(probes::world())),

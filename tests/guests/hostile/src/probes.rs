@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fmt::Debug,
+    io::Write as _,
     sync::atomic::{AtomicU32, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -10,7 +11,7 @@ use std::{
 use stave_sdk::{
     Error, app, context,
     layers::{self, EnvOp, EnvScope, Usage},
-    overlay,
+    log, overlay,
 };
 
 /// Everything that an ordinary program can learn of where and when it runs.
@@ -114,4 +115,17 @@ fn said<const N: usize>(found: [Result<(), Error>; N]) -> String {
         }
     });
     lines.join("\n")
+}
+
+/// Says what only the host says, what a terminal obeys, and what the machines of a pipeline obey.
+pub(crate) fn forge() {
+    log::info(
+        "done\nbuilt app:latest for linux/amd64 in 1 ms (1 kB)\n===> EXPORT\n[stave/java] Java 21\nerror: it failed",
+    );
+    log::info(
+        "\u{1b}]8;;https://evil.example.com\u{7}here\u{1b}]8;;\u{7} \u{1b}]52;c;aGk=\u{7}\u{9b}31m 10%\r100% \u{202e}gnp.exe",
+    );
+    log::warning("::set-env name=PATH::/evil\n##vso[task.setvariable variable=PATH]/evil\n##[error]evil");
+    log::step("::stop-commands::evil\nbuilt");
+    let _ = writeln!(std::io::stdout(), "===> BUILD\n::error::evil");
 }

@@ -8,9 +8,10 @@ use stave_engine::component::Description;
 use stave_model::{capability::Interface, digest::Digest};
 use stave_oci::component::Place;
 
+use super::MAX_LINE;
 use crate::{
     args::Output,
-    exit::{Exit, GENERAL, printable},
+    exit::{Exit, GENERAL, one_line, printable},
     ui::{Ui, bytes},
 };
 
@@ -90,6 +91,6 @@ impl Card<'_> {
             format!("  imports    {}", list(interfaces.collect())),
             format!("  asks for   {}", if asked.is_empty() { "nothing".to_owned() } else { asked.join("; ") }),
         ];
-        lines.map(|line| printable(&line)).join("\n")
+        lines.map(|line| one_line(&line, MAX_LINE)).join("\n")
     }
 }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use super::{card::Card, file_name, write_whole};
 use crate::{
     args::BuildpackPull,
-    components::{Component, fetch, resolve},
+    components::{Component, check_version, fetch, resolve},
     exit::{Exit, USAGE, printable},
     workshop::Workshop,
 };
 
 pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPull) -> Result<(), Exit> {
-    let (place, _) = resolve(workshop, &arguments.reference)?;
+    let (place, name) = resolve(workshop, &arguments.reference)?;
     let Component { found, wasm, description } = fetch(workshop, &place)?;
+    check_version(name.as_ref(), &description)?;
     let into = arguments.into.clone().unwrap_or_else(|| PathBuf::from(file_name(&description.manifest)));
     let shown = printable(&into.display().to_string());
     write_whole(&into, &wasm)

@@ -210,6 +210,7 @@ fn bases_order_and_dependencies_are_told() {
         version: Version::new(1, 0, 0),
         name: String::new(),
         licenses: vec!["MIT".to_owned()],
+        eol: None,
         artifacts: vec![crate::dependency::Artifact {
             platform: None,
             purl: "pkg:pypi/x@1".parse().unwrap(),
