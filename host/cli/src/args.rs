@@ -17,7 +17,7 @@ pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
-pub(crate) use publish::{BuildpackPublish, BuildpackPull};
+pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
@@ -200,6 +200,8 @@ pub(crate) enum BuildpackCommand {
     Inspect(BuildpackInspect),
     /// Put a buildpack into a registry, for others to pull
     Publish(BuildpackPublish),
+    /// Sign a buildpack or builder that is published already
+    Sign(BuildpackSign),
     /// Get a buildpack out of a registry, and see what it asks for
     Pull(BuildpackPull),
 }

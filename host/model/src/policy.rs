@@ -3,10 +3,13 @@
 //! A builder says what its parts are granted; a policy is the operator's last word on that. A name alone is never enough: anybody
 //! can give a buildpack any name.
 
+pub mod trust;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::trust::Trust;
 use crate::{capability::Capabilities, digest::Digest, id::BuildpackId};
 
 /// A whole `policy.toml`.
@@ -20,29 +23,6 @@ pub struct Policy {
     pub trust: Vec<Trust>,
     /// What buildpacks may do beyond [`Capabilities::usual`].
     pub grants: Vec<Grant>,
-}
-
-/// One of `[[trust]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Trust {
-    /// Where it is about, as registry and repository; a `*` at the end stands for any rest.
-    pub from: String,
-    /// Whose signature is needed.
-    #[serde(flatten)]
-    pub needs: Needs,
-}
-
-/// Whose signature is needed: exactly one of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Needs {
-    /// One of these keys.
-    AnyOf(Vec<String>),
-    /// All of these keys.
-    AllOf(Vec<String>),
-    /// Nobody's, if it says `true`.
-    Unsigned(bool),
 }
 
 /// One of `[[grants]]`: of `digest` and `signer` exactly one is there.

@@ -16,6 +16,7 @@ use crate::{
     components::means,
     exit::{EXPORT, Exit, GENERAL, USAGE, printable},
     pinned::{self, Made},
+    signing,
     ui::bytes,
     workshop::Workshop,
 };
@@ -66,7 +67,7 @@ pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result
     let named = Named::of(workshop, Some(&arguments.builder));
     let (builder, digest) = match &named {
         Named::Artefact(place, _) => {
-            let found = builder::artefact_at(workshop, place)?;
+            let (found, _) = builder::artefact_at(workshop, place, false)?;
             (found.builder, Some(found.digest))
         }
         Named::BuiltIn | Named::File(_) => (pinned::make(workshop, &named, &[])?.builder, None),
@@ -86,14 +87,20 @@ pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result
 pub(crate) fn publish(workshop: &Workshop, arguments: &BuilderPublish) -> Result<(), Exit> {
     let name = arguments.builder.display().to_string();
     let place = destination(&name, arguments.to.as_deref())?;
+    let key = arguments.sign.as_deref().map(|file| signing::key(workshop, file)).transpose()?;
     let named = Named::of(workshop, Some(&arguments.builder));
     let made = match &named {
-        Named::Artefact(from, _) => pinned::copied(workshop, &builder::artefact_at(workshop, from)?)?,
+        Named::Artefact(from, _) => pinned::copied(workshop, &builder::artefact_at(workshop, from, false)?.0)?,
         Named::BuiltIn | Named::File(_) => pinned::make(workshop, &named, &[])?,
     };
     let resolved = put(workshop, &place, &made)?;
-    let digest = artefact::digest(&made.artifact, &made.carried);
+    let descriptor = artefact::descriptor_of_all(&made.artifact, &made.carried);
+    let digest = descriptor.digest;
     workshop.ui.observe(Event::Exported { to: place.to_string(), digest: digest.to_string() });
+    if let Some(key) = &key {
+        let is_new = signing::sign(workshop, &resolved, &descriptor, key)?;
+        workshop.ui.say(&signing::told(&resolved, key, is_new));
+    }
     match arguments.output {
         Output::Json => json(workshop, &Published { builder: &name, reference: resolved.to_string(), digest }),
         Output::Text => {

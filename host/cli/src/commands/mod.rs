@@ -71,6 +71,7 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Verify(arguments) => verify::run(workshop, &arguments),
         Command::Export(arguments) => export::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Publish(arguments)) => buildpack::publish::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Sign(arguments)) => buildpack::sign::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(workshop, &arguments),
         Command::Cache(CacheCommand::Info(arguments)) => cache::info(workshop, &arguments),
         Command::Cache(CacheCommand::Verify(arguments)) => cache::verify(workshop, &arguments),

@@ -2,6 +2,7 @@
 
 mod builder;
 mod component;
+mod signatures;
 
 use std::{collections::BTreeSet, fs::File, io, path::Path, sync::Arc};
 

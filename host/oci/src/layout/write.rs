@@ -2,6 +2,7 @@
 
 mod referrers;
 mod replace;
+mod sign;
 mod within;
 
 use std::{

@@ -21,6 +21,8 @@ pub(crate) struct Card<'a> {
     pub(crate) resolved: &'a Place,
     pub(crate) manifest: Digest,
     pub(crate) annotations: &'a BTreeMap<String, String>,
+    /// Whose signatures were verified.
+    pub(crate) signer: Option<&'a str>,
 }
 
 /// The same for programs.
@@ -36,6 +38,8 @@ struct Document<'a> {
     imports: Vec<&'static str>,
     asks: &'a stave_model::capability::Capabilities,
     annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<&'a str>,
 }
 
 impl Card<'_> {
@@ -67,6 +71,7 @@ impl Card<'_> {
             imports: self.description.interfaces().into_iter().map(Interface::name).collect(),
             asks: &manifest.asks,
             annotations: self.annotations,
+            signer: self.signer,
         }
     }
 
@@ -89,6 +94,7 @@ impl Card<'_> {
             format!("  imports    {}", list(interfaces.collect())),
             format!("  asks for   {}", if asked.is_empty() { "nothing".to_owned() } else { asked.join("; ") }),
         ];
-        lines.map(|line| printable(&line)).join("\n")
+        let signed = self.signer.map(|signer| format!("  signed by  {signer}"));
+        lines.into_iter().chain(signed).map(|line| printable(&line)).collect::<Vec<_>>().join("\n")
     }
 }

@@ -12,13 +12,13 @@ use crate::{
 
 pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPull) -> Result<(), Exit> {
     let (place, _) = resolve(workshop, &arguments.reference)?;
-    let Component { found, wasm, description } = fetch(workshop, &place)?;
+    let Component { found, wasm, description, signer } = fetch(workshop, &place)?;
     let into = arguments.into.clone().unwrap_or_else(|| PathBuf::from(file_name(&description.manifest)));
     let shown = printable(&into.display().to_string());
     write_whole(&into, &wasm)
         .map_err(|error| Exit::new(USAGE, anyhow::Error::new(error).context(format!("could not write {shown}"))))?;
     workshop.ui.say(&format!("{} is in {shown}", description.manifest.title()));
     let (resolved, manifest) = (&found.resolved, found.manifest.digest);
-    Card { description: &description, resolved, manifest, annotations: &found.annotations }
+    Card { description: &description, resolved, manifest, annotations: &found.annotations, signer: signer.as_deref() }
         .show(&workshop.ui, arguments.output)
 }
