@@ -38,6 +38,7 @@ mod sandbox;
 mod sbom;
 mod small_buildpacks;
 mod store;
+mod trust;
 mod twins;
 mod variations;
 mod verify;

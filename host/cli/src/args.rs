@@ -23,7 +23,7 @@ pub(crate) use cache::{CacheCommand, ImagesCommand};
 pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
-pub(crate) use publish::{BuildpackPublish, BuildpackPull};
+pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
@@ -214,6 +214,8 @@ pub(crate) enum BuildpackCommand {
     Dependencies(BuildpackDependencies),
     /// Put a buildpack into a registry, for others to pull
     Publish(BuildpackPublish),
+    /// Sign a buildpack or builder that is published already
+    Sign(BuildpackSign),
     /// Get a buildpack out of a registry, and see what it asks for
     Pull(BuildpackPull),
 }

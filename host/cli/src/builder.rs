@@ -39,6 +39,7 @@ use crate::{
     config::read_capped,
     embedded,
     exit::{ANALYZE, Exit, USAGE},
+    trust,
     workshop::Workshop,
 };
 
@@ -116,13 +117,23 @@ fn is_there(workshop: &Workshop, place: &Place) -> bool {
     !matches!(artefact::find(place, &means(workshop)), Err(error) if error.fault == Fault::NotFound)
 }
 
-/// The artefact at a place.
-pub(crate) fn artefact_at(workshop: &Workshop, place: &Place) -> Result<artefact::Found, Exit> {
+/// The artefact at a place, and whose signatures of it were verified. What is kept here was created here, and needs none.
+pub(crate) fn artefact_at(
+    workshop: &Workshop,
+    place: &Place,
+    afresh: bool,
+) -> Result<(artefact::Found, Option<String>), Exit> {
+    let is_kept = matches!(place, Place::Layout { place, .. } if place.folder == kept_folder(workshop));
+    if !is_kept {
+        trust::is_asked_for(workshop, place)?;
+    }
     let found = artefact::find(place, &means(workshop));
     workshop.cancel.check()?;
-    found.map_err(|error| {
+    let found = found.map_err(|error| {
         Exit::new(ANALYZE, anyhow::Error::new(error).context(format!("could not get the builder {place}")))
-    })
+    })?;
+    let signer = if is_kept { None } else { trust::signers(workshop, &found.resolved, found.digest, afresh)? };
+    Ok((found, signer))
 }
 
 /// A builder and where its parts are.
@@ -208,8 +219,8 @@ enum At {
     File(PathBuf),
     /// In a registry or a layout.
     Artefact(Place),
-    /// With the builder's artefact.
-    Carried(Arc<dyn Content>),
+    /// With the builder's artefact, which these signed.
+    Carried(Arc<dyn Content>, Option<String>),
 }
 
 /// A component's bytes, and where they came from.
@@ -224,6 +235,15 @@ pub(crate) struct Component {
 
 /// Finds a builder. With a lock, what it refers to is what the lock has it led to.
 pub(crate) fn find(workshop: &Workshop, named: &Named, lock: Option<&Lock>) -> Result<Builder, Exit> {
+    found(workshop, named, lock, false)
+}
+
+/// The same as it is now, also whose signatures it has: for a lock that is to be written.
+pub(crate) fn find_now(workshop: &Workshop, named: &Named) -> Result<Builder, Exit> {
+    found(workshop, named, None, true)
+}
+
+fn found(workshop: &Workshop, named: &Named, lock: Option<&Lock>, afresh: bool) -> Result<Builder, Exit> {
     let mut builder = match named {
         Named::BuiltIn => built_in(),
         Named::File(path) => from_file(workshop, path)?,
@@ -231,7 +251,7 @@ pub(crate) fn find(workshop: &Workshop, named: &Named, lock: Option<&Lock>) -> R
             let locked =
                 lock.map(|lock| &lock.builder).filter(|locked| locked.name == *text && place.digest().is_none());
             let place = locked.and_then(|locked| locked.digest).map_or_else(|| place.clone(), |one| place.pinned(one));
-            of_artefact(artefact_at(workshop, &place)?, text)
+            of_artefact(artefact_at(workshop, &place, afresh)?, text)
         }
     };
     if let Some(lock) = lock {
@@ -251,14 +271,14 @@ fn built_in() -> Builder {
     Builder { name: BUILT_IN.to_owned(), digest: None, stack, parts: parts.collect(), said: Said::Inside }
 }
 
-/// The builder of an artefact that was found.
-pub(crate) fn of_artefact(found: artefact::Found, name: &str) -> Builder {
+/// The builder of an artefact that was found, and whose signature was checked.
+pub(crate) fn of_artefact((found, signer): (artefact::Found, Option<String>), name: &str) -> Builder {
     let stack = BaseChoice::of_artefact(&found);
     let parts = found.builder.buildpacks.iter().zip(found.components).map(|(buildpack, content)| Part {
         shown: buildpack.title(),
         digest: Some(buildpack.digest),
         grants: buildpack.grants.clone(),
-        at: At::Carried(content),
+        at: At::Carried(content, signer.clone()),
     });
     let parts = parts.collect();
     let said = Said::Artefact(Box::new(found.builder));
@@ -379,24 +399,32 @@ impl Part {
                 let failed = |source| refused(&self.shown, LoadError::Read { path: path.clone(), source });
                 read.map_err(failed).map(|_| plain(Cow::Owned(bytes)))
             }
-            At::Carried(content) => {
+            At::Carried(content, signer) => {
                 let read = content.bytes(most).map_err(|error| {
                     self.missing(workshop, PortError::of_io("could not read its component", Fault::Integrity, error))
                 });
-                read.map(|bytes| plain(Cow::Owned(bytes)))
+                let signer = signer.clone();
+                read.map(|bytes| Component { signer, ..plain(Cow::Owned(bytes)) })
             }
-            At::Artefact(place) => {
-                let manifest = place.digest();
-                if (manifest.is_some() || !with_manifest)
-                    && let Some(bytes) = self.kept(workshop, most)?
-                {
-                    return Ok(Component { bytes: Cow::Owned(bytes), manifest, signer: None });
-                }
-                let pulled = component::pull(place, most, &means(workshop));
-                let (found, bytes) = pulled.map_err(|error| self.missing(workshop, error))?;
-                Ok(Component { bytes: Cow::Owned(bytes), manifest: Some(found.manifest.digest), signer: None })
-            }
+            At::Artefact(place) => self.pull(workshop, place, with_manifest, most),
         }
+    }
+
+    /// A component out of a registry or a layout. Where its signatures are asked for, it is what the signed manifest leads to,
+    /// even if the bytes are here already.
+    fn pull(&self, workshop: &Workshop, place: &Place, with_manifest: bool, most: u64) -> Result<Component, Exit> {
+        let is_asked_for = trust::is_asked_for(workshop, place)?;
+        let manifest = place.digest();
+        if (manifest.is_some() || !with_manifest)
+            && !is_asked_for
+            && let Some(bytes) = self.kept(workshop, most)?
+        {
+            return Ok(Component { bytes: Cow::Owned(bytes), manifest, signer: None });
+        }
+        let found = component::find(place, most, &means(workshop)).map_err(|error| self.missing(workshop, error))?;
+        let signer = trust::signers(workshop, &found.resolved, found.manifest.digest, with_manifest)?;
+        let bytes = found.bytes().map_err(|error| self.missing(workshop, error))?;
+        Ok(Component { bytes: Cow::Owned(bytes), manifest: Some(found.manifest.digest), signer })
     }
 
     /// The bytes that are here already, if it is said which.

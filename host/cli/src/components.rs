@@ -18,6 +18,7 @@ use stave_oci::component::{
 use crate::{
     buildpacks::is_for_other_contract,
     exit::{ANALYZE, CONTRACT, Exit, REFUSED, USAGE, one_line, printable},
+    trust,
     workshop::Workshop,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Component {
     pub(crate) wasm: Vec<u8>,
     /// What it says of itself.
     pub(crate) description: Description,
+    /// Whose signatures were verified.
+    pub(crate) signer: Option<String>,
 }
 
 /// Where a text leads, and the short name that it is, if it is one.
@@ -64,13 +67,15 @@ pub(crate) fn means(workshop: &Workshop) -> Means {
 /// configuration said otherwise, that is said.
 pub(crate) fn fetch(workshop: &Workshop, place: &Place) -> Result<Component, Exit> {
     let limits = Limits::default();
+    trust::is_asked_for(workshop, place)?;
     let found = component::find(place, limits.component_bytes as u64, &means(workshop)).map_err(unusable)?;
+    let signer = trust::signers(workshop, &found.resolved, found.manifest.digest, false)?;
     let wasm = found.bytes().map_err(unusable)?;
     let description = described(&wasm, &format!("the buildpack {place}"))?;
     for text in lies(&found, &description) {
         workshop.ui.observe(Event::Note(Level::Warning, text));
     }
-    Ok(Component { found, wasm, description })
+    Ok(Component { found, wasm, description, signer })
 }
 
 /// Refuses what a name leads to if it is another version than the name says.

@@ -18,6 +18,8 @@ pub(crate) const REFUSED: u8 = 13;
 pub(crate) const LOCKED: u8 = 14;
 /// An update wants more than was accepted.
 pub(crate) const UNACCEPTED: u8 = 15;
+/// A signature that the policy needs is missing or wrong.
+pub(crate) const UNTRUSTED: u8 = 16;
 /// No buildpack takes the app.
 pub(crate) const NO_GROUP: u8 = 20;
 /// No buildpack takes the app, and one failed while it looked.
@@ -53,6 +55,7 @@ Exit codes:
    13  a buildpack was refused: not a component, or it wants more than it is granted
    14  an input is not the one that is locked
    15  an update wants more than was accepted
+   16  a signature that the policy needs is missing or wrong
    20  no buildpack takes the app
    21  no buildpack takes the app, and one failed while it looked
    22  the builder's order names a buildpack that is not there, or is not right otherwise

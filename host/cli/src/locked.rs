@@ -164,10 +164,15 @@ impl Held {
     pub(crate) fn check_parts(&self, builder: &Builder, inputs: &Inputs) -> Result<(), Exit> {
         let Selection { order, composites, system } = inputs.selection(builder);
         let mut buildpacks = inputs.buildpacks.clone();
-        // Whoever has a component by its digest need not know the manifest that leads to it.
-        for found in buildpacks.iter_mut().filter(|found| found.manifest.is_none()) {
+        for found in &mut buildpacks {
             let locked = self.lock.buildpacks.iter().find(|locked| locked.component == found.component);
-            found.manifest = locked.and_then(|locked| locked.manifest);
+            let Some(locked) = locked else { continue };
+            // Whoever has a component by its digest need not know the manifest that leads to it.
+            found.manifest = found.manifest.or(locked.manifest);
+            // Signatures are about a manifest. Which of them are enough for this one is the policy's to say, and it has.
+            if found.manifest == locked.manifest {
+                found.signer.clone_from(&locked.signer);
+            }
         }
         let found = Lock { order, composites, system, buildpacks, ..self.lock.clone() }.sorted();
         let changes = compare::changes(&self.lock.clone().sorted(), &found);

@@ -1,6 +1,9 @@
 //! What is different between two locks, in lines that a person reads before agreeing to it.
 
-use stave_model::lock::compare::{Change, DependencyChange, Facts, How, Update};
+use stave_model::{
+    lock::compare::{Change, DependencyChange, Facts, How, Update},
+    policy::trust,
+};
 
 use crate::{exit::printable, ui::bytes};
 
@@ -55,9 +58,12 @@ fn facts(old: &Facts, new: &Facts) -> Vec<String> {
     if old.contract != new.contract {
         facts.push(format!("contract {} -> {}", old.contract, new.contract));
     }
-    if old.signer.is_none()
-        && let Some(signer) = &new.signer
-    {
+    // Another signer than before is told with what stops.
+    let kept = |signer: &String| {
+        let is_there = |old: &String| trust::names(old).is_subset(&trust::names(signer));
+        old.signer != new.signer && old.signer.as_ref().is_none_or(is_there)
+    };
+    if let Some(signer) = new.signer.as_ref().filter(|signer| kept(signer)) {
         facts.push(format!("signed by {signer}"));
     }
     facts

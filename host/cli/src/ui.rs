@@ -108,6 +108,11 @@ impl Ui {
         Some(answer.trim().to_owned())
     }
 
+    /// Does something with the terminal while no bar is drawn.
+    pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bars.suspend(work)
+    }
+
     fn paint(&self, style: Style, text: &str) -> String {
         if self.color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }

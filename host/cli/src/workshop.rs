@@ -33,6 +33,7 @@ use crate::{
     config::Config,
     exit::{Exit, GENERAL},
     policy::Overseer,
+    trust::Verifier,
     ui::Ui,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Workshop {
     pub(crate) config: Config,
     /// The operator's policy, if there is one.
     pub(crate) policy: Option<Overseer>,
+    /// Its keys, and whose signature it needs where.
+    pub(crate) verifier: Option<Verifier>,
     /// Everything that can be made again.
     pub(crate) cache: Folder,
     /// Bytes by digest.
@@ -77,6 +80,7 @@ impl Workshop {
     pub(crate) fn open(global: &Global, ui: Arc<Ui>, cancel: Cancel, alone: bool) -> Result<Self, Exit> {
         let config = Config::read(global.config.as_ref())?;
         let policy = Overseer::read(global.policy.as_ref().or(config.policy.as_ref()))?;
+        let verifier = policy.as_ref().map(Verifier::of).transpose()?;
         let variable = |name: &str| std::env::var_os(name);
         let cache = Folder::cache(variable).map_err(PortError::from)?;
         let data = Folder::data(variable).map_err(PortError::from)?;
@@ -100,6 +104,7 @@ impl Workshop {
             cancel,
             config,
             policy,
+            verifier,
             cache,
             data,
             client,

@@ -17,6 +17,7 @@
 //! | [`bundle`] | what is in a bundle, and which dependencies go along |
 //! | [`lock`] | `stave.lock`: every input by digest, and what an update changes |
 //! | [`policy`] | `policy.toml`: whose signature is needed, who may do what by digest or signer |
+//! | [`json`] | documents of others, read strictly |
 //! | [`order`] | groups of buildpacks, tried in order |
 //! | [`plan`] | provides and requires, and how they are matched |
 //! | [`mod@env`] | environment changes as layers carry them |
@@ -43,6 +44,7 @@ pub mod id;
 pub mod image;
 pub mod inspect;
 pub mod installed;
+pub mod json;
 pub mod launch;
 pub mod layer;
 pub mod lock;

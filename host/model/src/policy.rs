@@ -6,12 +6,14 @@
 pub mod explain;
 pub mod grants;
 pub mod record;
+pub mod trust;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use self::grants::Grant;
+pub use self::trust::Trust;
 
 /// A whole `policy.toml`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -24,29 +26,6 @@ pub struct Policy {
     pub trust: Vec<Trust>,
     /// What buildpacks may do beyond [`Capabilities::usual`](crate::capability::Capabilities::usual).
     pub grants: Vec<Grant>,
-}
-
-/// One of `[[trust]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Trust {
-    /// Where it is about, as registry and repository; a `*` at the end stands for any rest.
-    pub from: String,
-    /// Whose signature is needed.
-    #[serde(flatten)]
-    pub needs: Needs,
-}
-
-/// Whose signature is needed: exactly one of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Needs {
-    /// One of these keys.
-    AnyOf(Vec<String>),
-    /// All of these keys.
-    AllOf(Vec<String>),
-    /// Nobody's, if it says `true`.
-    Unsigned(bool),
 }
 
 /// The largest policy that is read, in bytes.

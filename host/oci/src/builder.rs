@@ -26,6 +26,7 @@ use crate::{
     artifact::descriptor,
     component::{COMPONENT, Means, Place},
     image,
+    index::descriptor_of,
     json::{self, JsonError, MAX_DOCUMENT},
     layout::{Layout, LayoutFolder},
     manifest::{self, MAX_ENTRIES, ManifestError, cut, is_index},
@@ -100,7 +101,12 @@ fn assembled(manifest: Vec<u8>, config: Vec<u8>, layers: Vec<ImageLayer>) -> Ima
 
 /// The digest of a builder and the images that travel with it.
 pub fn digest(artifact: &Image, carried: &[Image]) -> Digest {
-    if carried.is_empty() { artifact.digest() } else { Index::of(&all(artifact, carried)).descriptor().digest }
+    descriptor_of_all(artifact, carried).digest
+}
+
+/// What leads to a builder and the images that travel with it.
+pub fn descriptor_of_all(artifact: &Image, carried: &[Image]) -> Descriptor {
+    if carried.is_empty() { descriptor_of(artifact) } else { Index::of(&all(artifact, carried)).descriptor() }
 }
 
 /// The builder's own manifest is first.

@@ -20,6 +20,7 @@
 //! | [`docker_archive`] | what `docker load` reads: one tar |
 //! | [`daemon`] | a docker daemon on a unix socket |
 //! | [`registry`] | registries: pull, push, credentials |
+//! | [`signature`] | the signatures of an artefact |
 //! | [`sbom`] | the bills of materials of an image |
 //! | [`installed`] | which packages an image's base has |
 //! | [`compare`](mod@compare) | where two images begin to differ |
@@ -39,15 +40,17 @@ pub mod docker_archive;
 pub mod image;
 pub mod index;
 pub mod installed;
-pub mod json;
 pub mod layout;
 pub mod manifest;
 mod meter;
 pub mod reference;
 pub mod registry;
 pub mod sbom;
+pub mod signature;
 pub mod validate;
 
+pub use artifact::Attachment;
+pub use stave_model::json;
 pub use validate::validate;
 
 #[cfg(any(test, feature = "testing"))]

@@ -53,6 +53,17 @@ impl Registry {
         }
     }
 
+    /// The one text that stands for all ways of writing this registry: without the usual ports, and addresses as URLs have them.
+    pub fn canonical(&self) -> String {
+        let url = url::Url::parse(&format!("https://{self}/")).ok();
+        let written = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
+        match written {
+            Some((host, None | Some(80))) => host.to_owned(),
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            None => self.0.clone(),
+        }
+    }
+
     /// Whether it is this machine, which is spoken to without encryption.
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
@@ -214,6 +225,19 @@ mod tests {
     use super::*;
 
     const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_registry_has_one_canonical_text() {
+        let canonical = |text: &str| text.parse::<Registry>().unwrap().canonical();
+        for text in
+            ["Registry.example.com", "registry.example.com:443", "registry.example.com:0443", "registry.example.com:80"]
+        {
+            assert_eq!(canonical(text), "registry.example.com", "{text}");
+        }
+        assert_eq!(canonical("registry.example.com:05000"), "registry.example.com:5000");
+        assert_eq!(canonical("127.1:5000"), "127.0.0.1:5000");
+        assert_eq!(canonical("[0:0::1]:5000"), "[::1]:5000");
+    }
 
     #[test]
     fn reads_what_people_write() {

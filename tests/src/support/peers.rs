@@ -1,4 +1,4 @@
-//! The lifecycle, pack, crane and oras, where they can be built (`tests/peers`), and what they need around them; and what checks
+//! The lifecycle, pack, crane, oras and cosign, where they can be built (`tests/peers`), and what they need around them; and what checks
 //! SBOMs by the rules of their formats, where it can be installed.
 
 use std::{
@@ -29,6 +29,12 @@ impl Peers {
     pub(crate) fn oras(test: &str) -> Option<&'static Self> {
         static BUILT: OnceLock<Option<Peers>> = OnceLock::new();
         Self::built(&BUILT, &["oras"], test)
+    }
+
+    /// cosign, in the same way.
+    pub(crate) fn cosign(test: &str) -> Option<&'static Self> {
+        static BUILT: OnceLock<Option<Peers>> = OnceLock::new();
+        Self::built(&BUILT, &["cosign"], test)
     }
 
     /// Said loudly is said past the runner that keeps what tests print.

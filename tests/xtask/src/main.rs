@@ -21,7 +21,7 @@ usage: cargo xtask TASK
   demo     build stave, an example app and its image, and run it (alias: cargo demo)
   verify   format, lints, docs, dependency rules, all tests (alias: cargo verify)
   setup    only install what the two need
-  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder; `peers oras` builds that
+  peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder; `peers oras` and `peers cosign` build these
   bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder
   javascript  install what makes a component of JavaScript, where npm is; print its folder";
 

@@ -35,12 +35,17 @@ pub(crate) const BUILDERS: Group = Group {
 /// What others put artefacts into registries with.
 pub(crate) const ORAS: Group = Group { what: "oras", modules: &[("oras", &["oras.land/oras/cmd/oras"])] };
 
+/// What signs and verifies artefacts.
+pub(crate) const COSIGN: Group =
+    Group { what: "cosign", modules: &[("cosign", &["github.com/sigstore/cosign/v3/cmd/cosign"])] };
+
 /// Builds what is not there yet, and prints the folder that holds the programs: the last line, for whoever runs this.
 pub(crate) fn run(group: Option<&str>) -> Result<()> {
     let group = match group {
         None => BUILDERS,
         Some("oras") => ORAS,
-        Some(other) => anyhow::bail!("there is no group `{other}`: leave it away, or name oras"),
+        Some("cosign") => COSIGN,
+        Some(other) => anyhow::bail!("there is no group `{other}`: leave it away, or name oras or cosign"),
     };
     if let Some(folder) = here(group)? {
         println!("{}", folder.display());

@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     step("the example app", demo::example_jar)?;
     let peers = step("the lifecycle, pack and crane, where Go is there", || peers::here(peers::BUILDERS))?;
     step("oras, where Go is there", || peers::here(peers::ORAS))?;
+    step("cosign, where Go is there", || peers::here(peers::COSIGN))?;
     // With the tests beside it, so that what both depend on is compiled once, with the features that the tests ask for too.
     step("stave itself", || {
         shell::run(cargo().args(["build", "--locked", "--workspace", "--bin", "stave", "--test", "all"]))

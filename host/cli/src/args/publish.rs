@@ -1,4 +1,4 @@
-//! What can be typed to publish buildpacks and to pull them.
+//! What can be typed to publish buildpacks, to sign them and to pull them.
 
 use std::path::PathBuf;
 
@@ -14,6 +14,23 @@ pub(crate) struct BuildpackPublish {
     /// Where it goes: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
+    /// Sign it with this private key, as cosign does; COSIGN_PASSWORD has its password, or the terminal asks for it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildpackSign {
+    /// Where it is: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME; also a builder
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// The private key, as `cosign generate-key-pair` makes it, or an unencrypted one; COSIGN_PASSWORD has its password, or the
+    /// terminal asks for it
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,

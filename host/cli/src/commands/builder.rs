@@ -20,6 +20,7 @@ use crate::{
     exit::{EXPORT, Exit, GENERAL, USAGE, one_line, printable},
     locked,
     pinned::{self, Made},
+    signing,
     ui::bytes,
     workshop::Workshop,
 };
@@ -73,9 +74,9 @@ pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result
     let named = Named::of(workshop, Some(&arguments.builder));
     let (builder, digest) = match &named {
         Named::Artefact(place, text) => {
-            let found = builder::artefact_at(workshop, place)?;
+            let (found, signer) = builder::artefact_at(workshop, place, false)?;
             let (digest, builder) = (found.digest, found.builder.clone());
-            let parts = builder::of_artefact(found, text);
+            let parts = builder::of_artefact((found, signer), text);
             let (builder, lies) = as_it_is(builder, &locked::inputs(workshop, &parts, false)?.buildpacks);
             lies.into_iter().for_each(|text| workshop.ui.observe(Event::Note(Level::Warning, text)));
             (builder, Some(digest))
@@ -111,14 +112,20 @@ fn as_it_is(mut builder: PinnedBuilder, found: &[LockedBuildpack]) -> (PinnedBui
 pub(crate) fn publish(workshop: &Workshop, arguments: &BuilderPublish) -> Result<(), Exit> {
     let name = arguments.builder.display().to_string();
     let place = destination(&name, arguments.to.as_deref())?;
+    let key = arguments.sign.as_deref().map(|file| signing::key(workshop, file)).transpose()?;
     let named = Named::of(workshop, Some(&arguments.builder));
     let made = match &named {
-        Named::Artefact(from, _) => pinned::copied(workshop, &builder::artefact_at(workshop, from)?)?,
+        Named::Artefact(from, _) => pinned::copied(workshop, &builder::artefact_at(workshop, from, false)?.0)?,
         Named::BuiltIn | Named::File(_) => pinned::make(workshop, &named, &[])?,
     };
     let resolved = put(workshop, &place, &made)?;
-    let digest = artefact::digest(&made.artifact, &made.carried);
+    let descriptor = artefact::descriptor_of_all(&made.artifact, &made.carried);
+    let digest = descriptor.digest;
     workshop.ui.observe(Event::Exported { to: place.to_string(), digest: digest.to_string() });
+    if let Some(key) = &key {
+        let is_new = signing::sign(workshop, &resolved, &descriptor, key)?;
+        workshop.ui.say(&signing::told(&resolved, key, is_new));
+    }
     match arguments.output {
         Output::Json => json(workshop, &Published { builder: &name, reference: resolved.to_string(), digest }),
         Output::Text => {

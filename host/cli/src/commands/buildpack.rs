@@ -7,6 +7,7 @@ pub(crate) mod detect;
 pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod pull;
+pub(crate) mod sign;
 pub(crate) mod test;
 
 use std::{fs::File, io::Read, path::PathBuf};

@@ -63,7 +63,7 @@ fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(),
             for id in &ids {
                 check_known(old, id)?;
             }
-            let builder = builder::find(workshop, &builder, None)?;
+            let builder = builder::find_now(workshop, &builder)?;
             if builder.digest.is_some() || old.builder.digest.is_some() || builder.name != old.builder.name {
                 let exit = Exit::new(USAGE, "an artefact, or another builder than the locked one, is taken as a whole");
                 return Err(exit.hint("leave the ids out: `stave lock update`"));
@@ -74,7 +74,7 @@ fn write(workshop: &Workshop, what: &Locking, ids: &[BuildpackId]) -> Result<(),
             }
             old.updated(&locked::make(workshop, builder, &platforms, &Fresh::Only(&ids, old))?, &ids)
         }
-        _ => locked::make(workshop, builder::find(workshop, &builder, None)?, &platforms, &Fresh::All)?,
+        _ => locked::make(workshop, builder::find_now(workshop, &builder)?, &platforms, &Fresh::All)?,
     };
     let changes = old.as_ref().map(|old| changes(old, &new)).unwrap_or_default();
     let is_first = old.is_none();
@@ -159,7 +159,7 @@ fn diff(workshop: &Workshop, arguments: &LockDiff) -> Result<(), Exit> {
         locked::read(new)?
     } else {
         let builder = named(workshop, arguments.builder.as_deref(), Some(&old));
-        locked::make(workshop, builder::find(workshop, &builder, None)?, &platforms(&[], Some(&old)), &Fresh::All)?
+        locked::make(workshop, builder::find_now(workshop, &builder)?, &platforms(&[], Some(&old)), &Fresh::All)?
     };
     let changes = changes(&old, &new);
     if arguments.output == Output::Text {

@@ -87,6 +87,7 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::Buildpack(BuildpackCommand::Dependencies(arguments)) => {
             buildpack::dependencies::run(workshop, &arguments)
         }
+        Command::Buildpack(BuildpackCommand::Sign(arguments)) => buildpack::sign::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(workshop, &arguments),
         Command::Cache(CacheCommand::Info(arguments)) => cache::info(workshop, &arguments),
         Command::Cache(CacheCommand::Verify(arguments)) => cache::verify(workshop, &arguments),

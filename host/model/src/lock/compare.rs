@@ -21,6 +21,7 @@ use crate::{
     digest::Digest,
     id::BuildpackId,
     order::Selection,
+    policy::trust,
     target::Platform,
 };
 
@@ -120,7 +121,7 @@ pub enum Stop {
         /// The version now.
         new: Version,
     },
-    /// The signature that was checked is another one's, or there is none any more.
+    /// A signature that was checked is another one's, or was not found and verified any more.
     Signer {
         /// Whose it was.
         old: String,
@@ -139,7 +140,9 @@ impl fmt::Display for Stop {
             Self::Signer { old, new: Some(new) } => {
                 write!(f, "it is signed by {}, and was by {}", new.escape_debug(), old.escape_debug())
             }
-            Self::Signer { old, new: None } => write!(f, "it is no longer signed by {}", old.escape_debug()),
+            Self::Signer { old, new: None } => {
+                write!(f, "it was signed by {}, and no signature of that was verified now", old.escape_debug())
+            }
         }
     }
 }
@@ -288,8 +291,9 @@ fn stops(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Vec<St
     if new.version < old.version {
         stops.push(Stop::Older { old: old.version.clone(), new: new.version.clone() });
     }
+    // One more signature than before is nothing to agree to.
     if let Some(signer) = &old.signer
-        && new.signer.as_ref() != Some(signer)
+        && !trust::names(signer).is_subset(&trust::names(new.signer.as_deref().unwrap_or_default()))
     {
         stops.push(Stop::Signer { old: signer.clone(), new: new.signer.clone() });
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod component;
 mod names;
+mod signatures;
 
 use std::{collections::BTreeSet, fs::File, io, path::Path, sync::Arc};
 

@@ -1,5 +1,7 @@
 //! Layouts written, read, and met in bad shape.
 
+mod signatures;
+
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::{Value, json};
@@ -383,7 +385,8 @@ fn bills_that_hang_on_an_image_follow_a_rebase() {
     let mut outer = index(&folder);
     let kind = "application/vnd.cyclonedx+json";
     for (kind, subject) in [(kind, &second), ("application/x.signature", &second), (kind, &app)] {
-        let artifact = crate::artifact::about(&crate::index::descriptor_of(subject), kind, b"{}");
+        let bill = crate::artifact::Attachment { media_type: kind, annotations: &[], file: b"{}" };
+        let artifact = bill.manifest(&crate::index::descriptor_of(subject));
         let manifest = crate::artifact::descriptor(MANIFEST, &artifact);
         fs::write(folder.join("blobs/sha256").join(manifest.digest.hex()), &artifact).unwrap();
         let mut entry = json!(manifest);

@@ -4,6 +4,7 @@ pub(crate) mod adopt;
 mod referrers;
 mod remove;
 mod replace;
+mod sign;
 mod within;
 
 use std::{

@@ -4,6 +4,7 @@
 mod builder;
 mod component;
 mod every;
+mod signatures;
 
 use std::{
     fmt,

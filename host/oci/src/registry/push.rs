@@ -43,6 +43,8 @@ use crate::{
     reference::{Reference, Registry},
 };
 
+pub(crate) use self::attach::MAX_REFERRERS;
+
 /// How many blobs are looked for at once.
 const LOOKED_FOR: usize = 8;
 /// How many blobs are sent at once.

@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod lent;
 mod rebase;
+mod signatures;
 mod uploads;
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};

@@ -22,6 +22,8 @@ pub(crate) struct Card<'a> {
     pub(crate) resolved: &'a Place,
     pub(crate) manifest: Digest,
     pub(crate) annotations: &'a BTreeMap<String, String>,
+    /// Whose signatures were verified.
+    pub(crate) signer: Option<&'a str>,
 }
 
 /// The same for programs.
@@ -37,6 +39,8 @@ struct Document<'a> {
     imports: Vec<&'static str>,
     asks: &'a stave_model::capability::Capabilities,
     annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<&'a str>,
 }
 
 impl Card<'_> {
@@ -68,6 +72,7 @@ impl Card<'_> {
             imports: self.description.interfaces().into_iter().map(Interface::name).collect(),
             asks: &manifest.asks,
             annotations: self.annotations,
+            signer: self.signer,
         }
     }
 
@@ -91,6 +96,7 @@ impl Card<'_> {
             format!("  imports    {}", list(interfaces.collect())),
             format!("  asks for   {}", if asked.is_empty() { "nothing".to_owned() } else { asked.join("; ") }),
         ];
-        lines.map(|line| one_line(&line, MAX_LINE)).join("\n")
+        let signed = self.signer.map(|signer| format!("  signed by  {signer}"));
+        lines.into_iter().chain(signed).map(|line| one_line(&line, MAX_LINE)).collect::<Vec<_>>().join("\n")
     }
 }

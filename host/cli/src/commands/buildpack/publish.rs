@@ -9,7 +9,10 @@ use stave_engine::{
     load::LoadError,
 };
 use stave_model::{digest::Digest, manifest::Manifest, sbom};
-use stave_oci::component::{self, Facts, artifact, names::Name};
+use stave_oci::{
+    component::{self, Facts, artifact, names::Name},
+    index::descriptor_of,
+};
 
 use super::{
     card::Card,
@@ -22,6 +25,7 @@ use crate::{
     commands::build::{EPOCH_VARIABLE, created},
     components::{described, means, resolve},
     exit::{EXPORT, Exit, USAGE},
+    signing,
     workshop::Workshop,
 };
 
@@ -31,6 +35,7 @@ const CONTRACT: &str = "stave.buildpack.contract";
 
 pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(), Exit> {
     let (place, name) = resolve(workshop, &arguments.reference)?;
+    let key = arguments.sign.as_deref().map(|file| signing::key(workshop, file)).transpose()?;
     let created = created(None, std::env::var(EPOCH_VARIABLE).ok().as_deref())?;
     let wasm = match Path::new(&arguments.component) {
         folder if folder.is_dir() => compile(folder, Talk::All)?.wasm,
@@ -54,7 +59,11 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
     let manifest: Digest = artifact.digest();
     let resolved = component::push(&place, &artifact, &means(workshop)).map_err(|error| Exit::new(EXPORT, error))?;
     workshop.ui.say(&format!("{} is in {place}", description.manifest.title()));
-    Card { description: &description, resolved: &resolved, manifest, annotations: &facts.annotations }
+    if let Some(key) = &key {
+        let is_new = signing::sign(workshop, &resolved, &descriptor_of(&artifact), key)?;
+        workshop.ui.say(&signing::told(&resolved, key, is_new));
+    }
+    Card { description: &description, resolved: &resolved, manifest, annotations: &facts.annotations, signer: None }
         .show(&workshop.ui, arguments.output)
 }
 

@@ -127,7 +127,7 @@ fn make(
     let buildpacks = inputs.buildpacks.clone();
     let made = match (named, found.digest) {
         (Named::Artefact(place, _), Some(digest)) => {
-            let there = builder::artefact_at(workshop, &place.pinned(digest))?;
+            let (there, _) = builder::artefact_at(workshop, &place.pinned(digest), false)?;
             if let Some(held) = held {
                 held.check_images(&there.builder.stack.images)?;
             }

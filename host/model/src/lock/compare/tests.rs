@@ -135,11 +135,15 @@ fn n10_an_older_version_and_another_signer_stop() {
         told(signed(1, Some("acme")), signed(2, Some("evil\u{1b}"))),
         told(signed(1, Some("acme")), signed(2, None)),
         told(signed(1, None), signed(2, Some("acme"))),
+        told(signed(1, Some("acme,ops")), signed(2, Some("ops"))),
+        told(signed(1, Some("acme")), signed(2, Some("acme,ops"))),
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
     its version 1.0.0 is older than 2.0.0, which is locked
     it is signed by evil\u{1b}, and was by acme
-    it is no longer signed by acme
+    it was signed by acme, and no signature of that was verified now
+
+    it is signed by ops, and was by acme,ops
     ");
 }
 

@@ -9,7 +9,7 @@ use stave_lifecycle::{
 };
 use stave_model::digest::Digest;
 
-use super::Layout;
+use super::{Layout, signatures::is_about_another};
 use crate::{
     builder::{Documents, checked},
     checked::Checked,
@@ -28,9 +28,19 @@ impl Layout {
         Local { layout: self, digest }
     }
 
-    /// What the index lists under the place's name: the only entry.
-    fn only(&self) -> Result<Descriptor, PortError> {
-        let entries = self.entries()?;
+    /// What the place's name leads to, or what has this digest: bytes, and the media type that the index says.
+    pub(crate) fn root(&self, digest: Option<Digest>, noun: &str) -> Result<(Vec<u8>, Option<String>), PortError> {
+        if let Some(digest) = digest {
+            let bytes = self.blob(&digest)?.bytes(MAX_DOCUMENT).map_err(|error| self.refuse(error))?;
+            return checked(digest, bytes).map(|bytes| (bytes, None));
+        }
+        let entry = self.only(noun)?;
+        Ok((self.document(&entry)?, Some(entry.media_type)))
+    }
+
+    /// What the index lists under the place's name: the only entry, but for those that are about another.
+    fn only(&self, noun: &str) -> Result<Descriptor, PortError> {
+        let entries: Vec<_> = self.entries()?.into_iter().filter(|entry| !is_about_another(entry)).collect();
         let name_of = |entry: &serde_json::Value| entry["annotations"][super::super::NAME].as_str().map(str::to_owned);
         let meant = |entry: &&serde_json::Value| self.place.name.is_none() || name_of(entry) == self.place.name;
         let mut found = entries.iter().filter(meant);
@@ -39,11 +49,12 @@ impl Layout {
         }
         let names: Vec<String> =
             entries.iter().filter_map(name_of).take(20).map(|name| name.escape_debug().to_string()).collect();
+        let article = if noun.starts_with('a') { "an" } else { "a" };
         let count = entries.iter().filter(meant).count();
         let error = if count == 0 {
-            PortError::new(Fault::NotFound, format!("there is no builder at `{}`", self.place))
+            PortError::new(Fault::NotFound, format!("there is no {noun} at `{}`", self.place))
         } else {
-            let attempt = format!("there are {count} entries at `{}`, and a builder is one", self.place);
+            let attempt = format!("there are {count} entries at `{}`, and {article} {noun} is one", self.place);
             PortError::new(Fault::InvalidInput, attempt)
         };
         Err(if names.is_empty() { error } else { error.hint(format!("the names there are {}", names.join(", "))) })
@@ -52,13 +63,7 @@ impl Layout {
 
 impl Documents for Local<'_> {
     fn root(&mut self) -> Result<(Vec<u8>, Option<String>), PortError> {
-        if let Some(digest) = self.digest {
-            let bytes = self.layout.blob(&digest)?.bytes(MAX_DOCUMENT);
-            let bytes = bytes.map_err(|error| self.layout.refuse(error))?;
-            return checked(digest, bytes).map(|bytes| (bytes, None));
-        }
-        let entry = self.layout.only()?;
-        Ok((self.layout.document(&entry)?, Some(entry.media_type)))
+        self.layout.root(self.digest, "builder")
     }
 
     fn manifest(&mut self, promised: &Descriptor) -> Result<Vec<u8>, PortError> {

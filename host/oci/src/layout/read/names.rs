@@ -4,7 +4,10 @@ use serde_json::Value;
 use stave_lifecycle::port::failure::PortError;
 use stave_model::digest::Digest;
 
-use super::{super::NAME, Layout, read};
+use super::{
+    Layout, read,
+    signatures::{is_about_another, name_of},
+};
 use crate::{
     json,
     manifest::{MAX_ENTRIES, check_count},
@@ -19,15 +22,13 @@ impl Layout {
         Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
-    /// Every name, with the digest of what it leads to, by name. One that leads to an image for each platform is there for each.
+    /// Every name but those of signatures, with the digest of what it leads to, by name. One that leads to an image for each platform is there for each.
     pub fn names(&self) -> Result<Vec<(String, Digest)>, PortError> {
         let mut names: Vec<(String, Digest)> = self
             .entries()?
             .iter()
-            .filter_map(|entry| {
-                let name = entry["annotations"][NAME].as_str()?;
-                Some((name.to_owned(), entry["digest"].as_str()?.parse().ok()?))
-            })
+            .filter(|entry| !is_about_another(entry))
+            .filter_map(|entry| Some((name_of(entry)?.to_owned(), entry["digest"].as_str()?.parse().ok()?)))
             .collect();
         names.sort();
         Ok(names)

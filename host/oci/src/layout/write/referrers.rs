@@ -1,11 +1,12 @@
-//! Bills of materials that hang on images of a layout: artefacts beside them in its index, which name them as their subject.
+//! Bills of materials and signatures that hang on what is in a layout: artefacts beside it in its index, which name it as their
+//! subject.
 //!
-//! Stave hangs none there by itself, because many readers want a layout of one image to have one entry. But where somebody
-//! hung bills on an image that is replaced, the new image gets its own in their place.
+//! Stave hangs no bills there by itself, because many readers want a layout of one image to have one entry. But where somebody
+//! hung bills on an image that is replaced, the new image gets its own in their place. Signatures are hung where somebody signs.
 
 use std::{collections::BTreeSet, io};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stave_lifecycle::{
     image::{Descriptor, MANIFEST},
     port::{cancel::Cancel, failure::PortError},
@@ -13,7 +14,7 @@ use stave_lifecycle::{
 use stave_model::{digest::Digest, sbom::Format};
 
 use crate::{
-    artifact::{EMPTY, about, descriptor},
+    artifact::{Attachment, descriptor},
     index::{Swaps, descriptor_of},
     json as strict,
     layout::Layout,
@@ -51,17 +52,25 @@ pub(super) fn exchange(
         });
         let base = base.map_err(io::Error::other)?;
         for (format, bill) in app.into_iter().chain(base) {
-            let artifact = about(&descriptor_of(image), format.media_type(), &bill);
-            let manifest = descriptor(MANIFEST, &artifact);
-            put(&descriptor(EMPTY.0, EMPTY.1), EMPTY.1)?;
-            put(&descriptor(format.media_type(), &bill), &bill)?;
-            put(&manifest, &artifact)?;
-            let mut entry = json!(manifest);
-            entry["artifactType"] = json!(format.media_type());
-            entries.push(entry);
+            let bill = Attachment { media_type: format.media_type(), annotations: &[], file: &bill };
+            entries.push(hang(&descriptor_of(image), &bill, put)?);
         }
     }
     Ok(document.to_string().into_bytes())
+}
+
+/// Puts a file about `subject` where `put` says; the answer is its entry.
+pub(super) fn hang(
+    subject: &Descriptor,
+    attachment: &Attachment<'_>,
+    put: &mut dyn FnMut(&Descriptor, &[u8]) -> io::Result<()>,
+) -> io::Result<Value> {
+    for (media_type, bytes) in attachment.blobs() {
+        put(&descriptor(media_type, bytes), bytes)?;
+    }
+    let manifest = attachment.manifest(subject);
+    put(&descriptor(MANIFEST, &manifest), &manifest)?;
+    Ok(attachment.entry(&manifest))
 }
 
 /// What an entry is about, if it is a bill of materials. One that cannot be read is left as it is.

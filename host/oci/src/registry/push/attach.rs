@@ -1,30 +1,55 @@
-//! Bills of materials as referrers: small artefacts that name the image as their subject (OCI distribution spec,
-//! "Listing Referrers"; image spec, "Guidelines for Artifact Usage").
+//! Bills of materials and signatures as referrers: small artefacts that name what they are about as their subject (OCI
+//! distribution spec, "Listing Referrers"; image spec, "Guidelines for Artifact Usage").
 //!
 //! A registry that knows no referrers is given the list under a tag of the subject's digest, as the specification wants it
 //! of clients.
 
 use serde_json::{Value, json};
 use stave_lifecycle::{
-    image::{INDEX, Image, MANIFEST},
+    image::{Descriptor, INDEX, Image, MANIFEST},
     port::{
+        cancel::Cancel,
         failure::{Fault, PortError},
-        observer::{Event, Level},
+        observer::{Event, Level, Observer},
     },
 };
 use stave_model::digest::Digest;
 use stave_transport::{Request, Response};
 
-use super::{Document, Push};
+use super::{Document, Push, RegistryTag};
 use crate::{
-    artifact::{EMPTY, about, descriptor},
+    artifact::{Attachment, descriptor, referrers_tag},
     index::descriptor_of,
     json::{self as strict, JsonError, MAX_DOCUMENT},
+    registry::{registry_of, repository::Repository},
     sbom,
 };
 
 /// How many referrers a list may have.
-const MAX_REFERRERS: usize = 1000;
+pub(crate) const MAX_REFERRERS: usize = 1000;
+
+impl RegistryTag {
+    /// Hangs a file on what is in the repository already. Hanging the same file there again changes nothing.
+    pub fn attach(
+        &self,
+        subject: &Descriptor,
+        attachment: &Attachment<'_>,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<(), PortError> {
+        let registry = registry_of(&self.reference, "sign")?;
+        let name = &self.reference.repository;
+        let repository = Repository::new(&self.registries, registry, name, "pull,push", &[], cancel)?;
+        let (memory, reference) = (self.registries.memory.clone(), self.reference.to_string());
+        let push = Push { repository, memory, lenders: std::collections::BTreeMap::new(), reference, observer };
+        let attempt = format!("could not attach a signature to `{}`", self.reference);
+        // Sent also where it is there: a run that broke off may not have listed it.
+        match push.send_artifact(&attempt, &attachment.manifest(subject), attachment)? {
+            Some(entry) => push.list(&attempt, &subject.digest, &[entry]),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Push<'_> {
     /// Hangs an image's bills on it: of its app, and of its base where no layer has to be fetched for it. The image is there:
@@ -48,48 +73,60 @@ impl Push<'_> {
         }
         let mut unlisted = Vec::new();
         for (format, bill) in bills.iter().filter(|(_, bill)| bill.len() as u64 <= MAX_DOCUMENT) {
-            unlisted.extend(self.bill(image, format.media_type(), bill)?);
+            let media_type = format.media_type();
+            let attempt = format!("could not attach the SBOM ({media_type}) to `{}`", self.reference);
+            let bill = Attachment { media_type, annotations: &[], file: bill };
+            unlisted.extend(self.hang(&attempt, &descriptor_of(image), &bill)?);
         }
-        if unlisted.is_empty() { Ok(()) } else { self.list(image, &unlisted) }
+        let attempt = format!("could not list the SBOM of `{}`", self.reference);
+        if unlisted.is_empty() { Ok(()) } else { self.list(&attempt, &image.digest(), &unlisted) }
     }
 
-    /// Hangs a bill on an image, unless it hangs there. The answer is its entry, if the registry did not take note of it.
-    fn bill(&self, image: &Image, media_type: &str, bill: &[u8]) -> Result<Option<Value>, PortError> {
-        let attempt = format!("could not attach the SBOM ({media_type}) to `{}`", self.reference);
-        let bytes = about(&descriptor_of(image), media_type, bill);
-        let document = Document { media_type: MANIFEST, digest: Digest::of(&bytes), bytes };
-        let target = document.digest.to_string();
-        let url = || self.repository.url(&format!("manifests/{target}"));
+    /// Hangs a file on a subject, unless it hangs there. The answer is its entry, if the registry did not take note of it.
+    fn hang(
+        &self,
+        attempt: &str,
+        subject: &Descriptor,
+        attachment: &Attachment<'_>,
+    ) -> Result<Option<Value>, PortError> {
+        let manifest = attachment.manifest(subject);
+        let url = || self.repository.url(&format!("manifests/{}", Digest::of(&manifest)));
         let head = || Ok(Request::head(url()).header("accept", MANIFEST));
-        if self.repository.exchange(&attempt, &[200, 404], head)?.status() == 200 {
+        if self.repository.exchange(attempt, &[200, 404], head)?.status() == 200 {
             return Ok(None);
         }
-        for (media_type, bytes) in [EMPTY, (media_type, bill)] {
-            self.small(&attempt, &descriptor(media_type, bytes), bytes)?;
+        self.send_artifact(attempt, &manifest, attachment)
+    }
+
+    fn send_artifact(
+        &self,
+        attempt: &str,
+        manifest: &[u8],
+        attachment: &Attachment<'_>,
+    ) -> Result<Option<Value>, PortError> {
+        for (media_type, bytes) in attachment.blobs() {
+            self.small(attempt, &descriptor(media_type, bytes), bytes)?;
         }
-        let put = self.put_document(&attempt, &document, &target)?;
-        if put.header("oci-subject").is_some() {
-            return Ok(None);
-        }
-        let (digest, size) = (document.digest, document.bytes.len());
-        Ok(Some(json!({ "mediaType": MANIFEST, "artifactType": media_type, "digest": digest, "size": size })))
+        let document = Document { media_type: MANIFEST, digest: Digest::of(manifest), bytes: manifest.to_vec() };
+        let target = document.digest.to_string();
+        let put = self.put_document(attempt, &document, &target)?;
+        Ok(if put.header("oci-subject").is_some() { None } else { Some(attachment.entry(manifest)) })
     }
 
     /// Lists referrers under the tag that stands for the subject where a registry does not list them itself. What others
     /// listed there stays, and is not followed: it may lead anywhere, back to itself too.
-    fn list(&self, image: &Image, entries: &[Value]) -> Result<(), PortError> {
-        let attempt = format!("could not list the SBOM of `{}`", self.reference);
-        let tag = image.digest().to_string().replace(':', "-");
+    fn list(&self, attempt: &str, subject: &Digest, entries: &[Value]) -> Result<(), PortError> {
+        let tag = referrers_tag(subject);
         let url = || self.repository.url(&format!("manifests/{tag}"));
         let get = || Ok(Request::get(url()).header("accept", INDEX).cap(MAX_DOCUMENT));
-        let old = self.repository.exchange_for(&attempt, &[200, 404], get, |response: Response| {
+        let old = self.repository.exchange_for(attempt, &[200, 404], get, |response: Response| {
             let is_there = response.status() == 200;
             Ok(if is_there { Some(response.bytes()?) } else { None })
         })?;
-        let refused = |why| PortError::new(Fault::InvalidInput, attempt.as_str()).caused_by(why);
+        let refused = |why| PortError::new(Fault::InvalidInput, attempt).caused_by(why);
         let index = longer(old.as_deref(), entries).map_err(refused)?;
         let document = Document { media_type: INDEX, digest: Digest::of(&index), bytes: index };
-        self.put_document(&attempt, &document, &tag).map(drop)
+        self.put_document(attempt, &document, &tag).map(drop)
     }
 }
 

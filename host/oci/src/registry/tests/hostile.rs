@@ -27,7 +27,7 @@
 //! | N22 | another digest for our manifest | `pushes::n22_*` |
 //! | N23 | TLS that is not to be trusted | `elsewhere::n23_*`; real certificates in the program's tests, `registry::n23_*` |
 //! | N24 | layouts with links, folders and torn files | `layout::tests::n24_*` |
-//! | N25 | endless lists of referrers, and such as lead to themselves | `referrers::n25_*` |
+//! | N25 | endless lists of referrers, and such as lead to themselves | `referrers::n25_*`, `super::signatures::n25_*` |
 
 mod documents;
 mod elsewhere;
