@@ -117,7 +117,7 @@ fn its_words_pass_for_nobody_elses() {
     let others = outcome.stderr.lines().filter(|line| !line.starts_with("[stave-tests/hostile] "));
     let others: Vec<&str> = others.filter(|line| line.contains("evil") || line.contains("1 kB")).collect();
     assert_eq!(others, [""; 0], "{}", outcome.stderr);
-    assert_eq!(outcome.stderr.matches("\n===> ").count(), 2, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("\n===> ").count(), 3, "{}", outcome.stderr);
 }
 
 /// T5.
@@ -200,7 +200,8 @@ fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
         assert!(!outcome.stderr.contains("sesame"), "{}", outcome.stderr);
         assert!(!env.work().join("out").exists());
         env.assert_nothing_half_written();
-        let failure: Vec<&str> = outcome.failure().lines().filter(|line| !line.starts_with("  ")).take(3).collect();
+        let is_trace = |line: &&str| line.starts_with("  ") || line.ends_with("wasm backtrace:");
+        let failure: Vec<&str> = outcome.failure().lines().filter(|line| !is_trace(line)).collect();
         write!(said, "--- {tell}\n{}\n", failure.join("\n")).unwrap();
     }
     insta::assert_snapshot!(said, @r"
@@ -217,7 +218,7 @@ fn a_service_binding_reaches_its_buildpack_and_nobody_else() {
     hint: this is a fault of the buildpack, and whoever makes it should know
     --- crash
     error: stave-tests/bound@0.1.0 could not build the app
-    caused by: the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:27: no use for ***
+    caused by: the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:28: no use for ***
     --- fail
     error: stave-tests/bound@0.1.0 could not build the app
     caused by: no use for ***
