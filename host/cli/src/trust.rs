@@ -51,7 +51,6 @@ const MAX_TOLD: usize = 10;
 pub(crate) struct Verifier {
     keys: Keyring,
     rules: Vec<Trust>,
-    file: String,
 }
 
 impl Verifier {
@@ -70,27 +69,29 @@ impl Verifier {
         }
         let keys = Keyring::new(read).map_err(|error| refused(error.into()))?;
         let rules = rules.iter().map(|rule| canonical(rule, overseer.folder())).collect::<Result<_, _>>();
-        Ok(Self { keys, rules: rules.map_err(|error: trust::TrustError| refused(error.into()))?, file })
+        Ok(Self { keys, rules: rules.map_err(|error: trust::TrustError| refused(error.into()))? })
     }
+}
 
-    fn refuse(&self, place: &Place, verdict: &Verdict<'_>, found: &[String]) -> Exit {
-        let site = printable(&site(place));
-        if let Verdict::Nowhere = verdict {
-            let exit = Exit::new(UNTRUSTED, format!("{place} is refused by the policy {}", self.file));
-            return exit.detail(verdict.to_string()).hint(format!(
-                "a rule in [[trust]] with from = \"{site}\" says whose signature is needed there, or `unsigned = true`"
-            ));
-        }
-        let exit = Exit::new(UNTRUSTED, format!("{place} is not signed as the policy {} needs it", self.file));
-        let exit = exit.detail(verdict.to_string());
-        let exit = found.iter().take(MAX_TOLD).fold(exit, |exit, one| exit.detail(format!("found: {one}")));
-        let exit = match found.len() {
-            0 => exit.detail("found: no signature"),
-            n if n > MAX_TOLD => exit.detail(format!("found: {} more", n - MAX_TOLD)),
-            _ => exit,
-        };
-        exit.hint("whoever has the key signs it with `stave buildpack sign REF --key FILE`, or with cosign")
+/// Why the policy does not let something be taken.
+fn refuse(workshop: &Workshop, place: &Place, verdict: &Verdict<'_>, found: &[String]) -> Exit {
+    let policy = workshop.policy.as_ref().map(|policy| policy.file.display().to_string()).unwrap_or_default();
+    let (policy, site) = (printable(&policy), printable(&site(place)));
+    if let Verdict::Nowhere = verdict {
+        let exit = Exit::new(UNTRUSTED, format!("{place} is refused by the policy {policy}"));
+        return exit.detail(verdict.to_string()).hint(format!(
+            "a rule in [[trust]] with from = \"{site}\" says whose signature is needed there, or `unsigned = true`"
+        ));
     }
+    let exit = Exit::new(UNTRUSTED, format!("{place} is not signed as the policy {policy} needs it"));
+    let exit = exit.detail(verdict.to_string());
+    let exit = found.iter().take(MAX_TOLD).fold(exit, |exit, one| exit.detail(format!("found: {one}")));
+    let exit = match found.len() {
+        0 => exit.detail("found: no signature"),
+        n if n > MAX_TOLD => exit.detail(format!("found: {} more", n - MAX_TOLD)),
+        _ => exit,
+    };
+    exit.hint("whoever has the key signs it with `stave buildpack sign REF --key FILE`, or with cosign")
 }
 
 /// A key as a policy has it: its text, or a file beside the policy.
@@ -151,7 +152,7 @@ pub(crate) fn is_asked_for(workshop: &Workshop, place: &Place) -> Result<bool, E
         Verdict::Nothing(_) => Ok(false),
         // They may still say what it is granted.
         Verdict::NoRules => Ok(!verifier.keys.is_empty()),
-        verdict @ Verdict::Nowhere => Err(verifier.refuse(place, &verdict, &[])),
+        verdict @ Verdict::Nowhere => Err(refuse(workshop, place, &verdict, &[])),
         Verdict::Missing { .. } | Verdict::Signed(_) => Ok(true),
     }
 }
@@ -183,7 +184,7 @@ pub(crate) fn signers(
     }
     let verdict = decide(&verifier.rules, &site, &known.names);
     if verdict.is_refused() {
-        return Err(verifier.refuse(place, &verdict, &known.told));
+        return Err(refuse(workshop, place, &verdict, &known.told));
     }
     keep(workshop, &subject, &known.good);
     let signers = trust::joined(&known.names);

@@ -343,14 +343,17 @@ mod tests {
             "from = \"\"\nunsigned = true",
             "from = \"x\"\nanyof = [\"a\"]",
         ];
-        insta::assert_snapshot!(cases.map(refused).join("\n"), @"
+        insta::assert_snapshot!(cases.map(refused).join("\n"), @r#"
         the rule for `x` needs exactly one of `any-of`, `all-of` and `unsigned = true`
         the rule for `x` needs exactly one of `any-of`, `all-of` and `unsigned = true`
         the rule for `x` needs exactly one of `any-of`, `all-of` and `unsigned = true`
         the rule for `x` needs exactly one of `any-of`, `all-of` and `unsigned = true`
         the rule for `x` lists no key: `unsigned = true` says that none is needed
         the rule for `x` names the key `b\u{1b}`, which is not in `[keys]`
-        ");
+        `from = "*.example.com/x"` is not a place: a `*` may stand at its end, and nowhere else
+        `from = ""` is not a place: a `*` may stand at its end, and nowhere else
+        unknown field `anyof`, expected one of `from`, `any-of`, `all-of`, `unsigned`
+        "#);
         let name = |name: &str| check(&[(name.to_owned(), String::new())].into(), &[]).is_ok();
         assert!(name("acme-2026.ci_1"));
         for bad in ["", "a,b", "a b", "ä", &"a".repeat(65)] {

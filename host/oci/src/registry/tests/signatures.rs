@@ -169,7 +169,7 @@ fn n25_what_cannot_be_read_takes_nothing_from_what_can() {
     let good = blob(&world, BUNDLE, b"{\"good\":1}");
     let lost = json!({ "mediaType": BUNDLE, "digest": Digest::of(b"lost"), "size": 4 });
     let mut huge = good.clone();
-    huge["size"] = json!(1 << 40);
+    huge["size"] = json!(1_u64 << 40);
     let swapped = json!({ "mediaType": BUNDLE, "digest": Digest::of(b"swapped"), "size": 7 });
     world.registry.put_blob("app", &Digest::of(b"swapped"), b"another");
     let of = |layers: &[&Value]| put(&world, &json!({ "subject": subject, "layers": layers }));
@@ -187,7 +187,7 @@ fn n25_what_cannot_be_read_takes_nothing_from_what_can() {
         put(&world, &json!({ "subject": subject, "layers": "x" })),
         json!({ "mediaType": MANIFEST, "artifactType": BUNDLE, "digest": Digest::of(b"gone"), "size": 4 }),
         json!({ "mediaType": MANIFEST, "artifactType": BUNDLE, "digest": "sha256:../../x", "size": 4 }),
-        json!({ "mediaType": MANIFEST, "artifactType": BUNDLE, "digest": Digest::of(b"x"), "size": 1 << 40 }),
+        json!({ "mediaType": MANIFEST, "artifactType": BUNDLE, "digest": Digest::of(b"x"), "size": 1_u64 << 40 }),
         json!({ "mediaType": MANIFEST, "artifactType": "application/spdx+json", "digest": Digest::of(b"y"), "size": 1 }),
         json!({ "mediaType": INDEX, "artifactType": BUNDLE, "digest": Digest::of(b"z"), "size": 1 }),
         json!("x"),
@@ -197,12 +197,12 @@ fn n25_what_cannot_be_read_takes_nothing_from_what_can() {
     let told = told(&world, &subject);
     insta::with_settings!({ filters => vec![("[0-9a-f]{64}", "HEX")] }, {
         insta::assert_snapshot!(told, @r#"
-        unreadable: could not pull sha256:HEX of `HOST/app:1`: HOST: unknown to registry (BLOB_UNKNOWN): http://HOST/v2/app/blobs/sha256:HEX answered 404 (not found)
+        unreadable: could not pull sha256:HEX of `HOST/app:1`: http://HOST/v2/app/blobs/sha256:HEX answered 404 (not found)
         unreadable: it says to have 1099511627776 bytes; 1 to 262144 are taken
         unreadable: could not verify sha256:HEX: its bytes are others than promised
         bundle {"good":1}
         unreadable: it is not the JSON it should be: invalid type: string "x", expected a sequence
-        unreadable: could not pull sha256:HEX of `HOST/app:1`: HOST: unknown to registry (MANIFEST_UNKNOWN): http://HOST/v2/app/manifests/sha256:HEX answered 404 (not found)
+        unreadable: could not pull sha256:HEX of `HOST/app:1`: http://HOST/v2/app/manifests/sha256:HEX answered 404 (not found)
         unreadable: its entry is none
         unreadable: it says to have 1099511627776 bytes; 1 to 262144 are taken
         unreadable: it is not the JSON it should be: expected value at line 1 column 1
