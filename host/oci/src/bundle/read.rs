@@ -67,7 +67,8 @@ pub fn import(
             Trouble::Found(error) if error.fault == Fault::Cancelled => error,
             Trouble::Found(error) => {
                 let hint = error.hint.clone();
-                hint.into_iter().fold(PortError::new(error.fault, attempt).caused_by(error), PortError::hint)
+                let outer = PortError::new(error.fault, attempt).caused_by(error);
+                hint.into_iter().fold(outer, |outer, hint| outer.hint(hint))
             }
         }
     })

@@ -57,12 +57,7 @@ fn run(folder: &Path, talk: Talk, arguments: &[&str]) -> Result<(), Exit> {
     Err(exit.hint("what npm says stands above; remove node_modules to fetch its packages anew"))
 }
 
-/// Whether npm came to its end there, and nothing was locked since: this file is the last that it writes.
+/// Whether npm came to its end there: this file is the last that it writes.
 fn is_installed(folder: &Path) -> bool {
-    let written = |name: &str| fs::metadata(folder.join(name)).and_then(|file| file.modified()).ok();
-    match (written("node_modules/.package-lock.json"), written("package-lock.json")) {
-        (Some(installed), Some(locked)) => installed >= locked,
-        (installed, None) => installed.is_some(),
-        (None, _) => false,
-    }
+    folder.join("node_modules/.package-lock.json").is_file()
 }
