@@ -122,7 +122,7 @@ fn fixtures_show_all_that_comes_of_a_buildpack() {
     default = true
 
     [build.layers.words]
-    for = ["launch"]
+    for = ["build"]
 
     [build.layers.words.files]
     "word.txt" = "file: open-sesame"
@@ -133,10 +133,10 @@ fn fixtures_show_all_that_comes_of_a_buildpack() {
     messages = ["info: heard *** in detect"]
 
     [failure]
-    summary = "the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:27: no use for ***"
+    summary = "the sandbox stopped it: it panicked at tests/guests/bound/src/lib.rs:28: no use for ***"
     messages = [
         "info: heard *** in build",
-        "error: the buildpack panicked at tests/guests/bound/src/lib.rs:27: no use for ***",
+        "error: the buildpack panicked at tests/guests/bound/src/lib.rs:28: no use for ***",
     ]
 
     --- fail
@@ -155,7 +155,7 @@ fn fixtures_show_all_that_comes_of_a_buildpack() {
     messages = ["info: heard *** in detect"]
 
     [failure]
-    summary = "its answer breaks the contract: the label `word` holds the value of `word` of the binding `hello`, which everybody with the image could read"
+    summary = "it would give a secret away: the label `word` holds the value of `word` of the binding `hello`, which everybody with the image could read"
     messages = ["info: heard *** in build"]
 
     --- unbound

@@ -70,6 +70,7 @@ fn the_help_says_what_there_is() {
        13  a buildpack was refused: not a component, or it wants more than it is granted
        14  an input is not the one that is locked
        15  an update wants more than was accepted
+       16  a signature that the policy needs is missing or wrong
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise
@@ -169,6 +170,8 @@ fn the_help_says_what_there_is() {
           --no-color       Use no colours
           --offline        Fetch nothing: use what is in the cache, and say what is missing
           --config <FILE>  Read this configuration instead of the one in the user's configuration folder
+          --policy <FILE>  Follow this policy instead of the configuration's: whose signature is needed,
+                           and what a buildpack may do by digest or signer
     ");
 }
 
@@ -265,7 +268,7 @@ fn a_configuration_is_read_strictly() {
         |
       1 | registry = 1
         | ^^^^^^^^
-      unknown field `registry`, expected one of `builder`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `cache`, `ca-bundles`
+      unknown field `registry`, expected one of `builder`, `policy`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `cache`, `ca-bundles`
     ");
 }
 

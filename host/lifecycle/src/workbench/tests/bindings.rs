@@ -167,14 +167,14 @@ fn an_answer_with_a_secret_is_refused() {
             Report::default()
         }),
     ];
-    insta::assert_snapshot!(said.join("\n"), @r"
+    insta::assert_snapshot!(said.join("\n"), @"
     it would give a secret away: the label `db` holds the value of `password` of the binding `db`, which everybody with the image could read
     it would give a secret away: the name of a label holds the value of `password` of the binding `db`, which everybody with the image could read
     no leak
     it would give a secret away: the type of a process holds the value of `password` of the binding `db`, which everybody with the image could read
     it would give a secret away: the process `web` holds the value of `password` of the binding `db`, which everybody with the image could read
     it would give a secret away: a note for the next build holds the value of `password` of the binding `db`, which everybody with the image could read
-    it would give a secret away: the environment of the layer `l` holds the value of `password` of the binding `db`, which everybody with the image could read
+    it would give a secret away: the environment of the layer `l` holds the value of `password` of the binding `db`, which the other buildpacks could read
     it would give a secret away: the metadata of the layer `l` holds the value of `password` of the binding `db`, which everybody with the image could read
     it would give a secret away: the bill of materials of the layer `l` holds the value of `password` of the binding `db`, which everybody with the image could read
     it would give a secret away: the name of a layer holds the value of `password` of the binding `db`, which everybody with the image could read
