@@ -47,6 +47,8 @@ use crate::{
 const BUILT_IN: &str = "builtin";
 /// The folder of kept builders in the data folder.
 pub(crate) const KEPT: &str = "builders";
+/// What stands behind the names of what a bundle brought along with a builder.
+pub(crate) const BESIDE: [&str; 2] = ["+stack", "+bundle"];
 
 /// How a builder is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +108,11 @@ pub(crate) fn kept_folder(workshop: &Workshop) -> PathBuf {
 pub(crate) fn all_kept(workshop: &Workshop) -> Result<Vec<(String, Digest)>, Exit> {
     let place = layout::Place { folder: kept_folder(workshop), name: None };
     match layout::Layout::open(place) {
-        Ok(layout) => Ok(layout.names()?),
+        Ok(layout) => {
+            let mut names = layout.names()?;
+            names.retain(|(name, _)| !BESIDE.iter().any(|end| name.ends_with(end)));
+            Ok(names)
+        }
         Err(error) if error.fault == Fault::NotFound => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }

@@ -18,6 +18,7 @@ use stave_lifecycle::port::buildpack::Buildpack;
 use stave_model::{
     manifest::{About, ManifestError},
     order::Selection,
+    policy::trust::names,
 };
 
 use crate::{
@@ -76,7 +77,7 @@ pub(crate) fn load_all(engine: &Engine, builder: &Builder, components: &[Compone
 /// Loads a component to run it: with what its builder grants, as far as the policy goes along.
 fn load(workshop: &Workshop, engine: &Engine, part: &Part, component: &Component) -> Result<Loaded, Exit> {
     let Component { bytes, signer, .. } = component;
-    let signers = signer.iter().cloned().collect();
+    let signers = signer.iter().flat_map(|joined| names(joined)).map(str::to_owned).collect();
     let allowance = policy::allowance(workshop.policy.as_ref(), bytes, &part.grants, &signers);
     engine.load(bytes, part.digest, allowance).map_err(|error| {
         policy::note_refusal(workshop.ledger.as_ref(), &error);

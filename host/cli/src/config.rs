@@ -3,7 +3,10 @@
 //! Everything has a default; most people have no such file. Registries and mirrors that are not named here are asked of
 //! the user's own tools.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use stave_distro::sources::Mirrors;
@@ -31,7 +34,7 @@ pub(crate) struct Cache {
 pub(crate) struct Config {
     /// The builder.toml to build with where nothing else names one.
     pub(crate) builder: Option<PathBuf>,
-    /// The policy.toml that counts where nothing else names one.
+    /// The policy.toml that counts where nothing else names one, relative to this file.
     pub(crate) policy: Option<PathBuf>,
     /// `[registries]`: where packages come from, by ecosystem.
     pub(crate) registries: stave_packages::settings::Settings,
@@ -62,12 +65,15 @@ impl Config {
                 ));
             }
         };
-        toml::from_str(&text).map_err(|error| {
+        let config: Self = toml::from_str(&text).map_err(|error| {
             Exit::new(
                 USAGE,
                 anyhow::Error::new(error).context(format!("could not understand the configuration {shown}")),
             )
-        })
+        })?;
+        // Whatever folder a build is begun in: an app's own could bring a policy along.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self { policy: config.policy.map(|policy| folder.join(policy)), ..config })
     }
 }
 

@@ -46,7 +46,6 @@ impl Overseer {
     }
 
     /// What relative paths in it start from.
-    #[allow(dead_code, reason = "for whoever reads the keys")]
     pub(crate) fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("."))
     }

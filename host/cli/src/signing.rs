@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Where the password of a key is, as cosign has it.
-const PASSWORD_VARIABLE: &str = "COSIGN_PASSWORD";
+pub(crate) const PASSWORD_VARIABLE: &str = "COSIGN_PASSWORD";
 
 /// Reads a private key, and asks for its password where it needs one: before anything is sent anywhere.
 pub(crate) fn key(workshop: &Workshop, file: &Path) -> Result<PrivateKey, Exit> {
@@ -33,7 +33,9 @@ pub(crate) fn key(workshop: &Workshop, file: &Path) -> Result<PrivateKey, Exit> 
     let refused = |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not use the key {shown}")));
     let text = read_at_most(file, MAX_KEY as u64).map(Zeroizing::new).map_err(|error| refused(error.into()))?;
     let password = if PrivateKey::is_sealed(&text) { password(workshop, &shown)? } else { Zeroizing::default() };
-    PrivateKey::from_pem(&text, &password).map_err(|error| refused(error.into()))
+    PrivateKey::from_pem(&text, &password).map_err(|error| {
+        refused(error.into()).hint("it is the private key that `cosign generate-key-pair` writes as cosign.key")
+    })
 }
 
 fn password(workshop: &Workshop, file: &str) -> Result<Zeroizing<Vec<u8>>, Exit> {

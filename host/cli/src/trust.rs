@@ -23,6 +23,7 @@ use stave_model::{
     digest::{Digest, Key},
     policy::{
         Policy,
+        grants::Whose,
         trust::{self, Pattern, Trust, Verdict, decide},
     },
 };
@@ -91,7 +92,7 @@ fn refuse(workshop: &Workshop, place: &Place, verdict: &Verdict<'_>, found: &[St
         n if n > MAX_TOLD => exit.detail(format!("found: {} more", n - MAX_TOLD)),
         _ => exit,
     };
-    exit.hint("whoever has the key signs it with `stave buildpack sign REF --key FILE`, or with cosign")
+    exit.hint(format!("whoever has the key signs it with `stave buildpack sign {place} --key FILE`, or with cosign"))
 }
 
 /// A key as a policy has it: its text, or a file beside the policy.
@@ -115,15 +116,21 @@ fn canonical(rule: &Trust, folder: &Path) -> Result<Trust, trust::TrustError> {
         let slash = if layout.ends_with("/*") && !stem.ends_with('/') { "/" } else { "" };
         format!("oci:{stem}{slash}{rest}")
     } else {
+        // What could never be what a place is called would be passed over without a word, and a wider rule would count.
+        let odd = || trust::TrustError::Pattern(text.to_owned());
         match text.split_once('/') {
             Some((registry, rest)) => {
-                let registry = registry.parse::<Registry>();
-                registry.map_or_else(|_| text.to_owned(), |registry| format!("{}/{rest}", registry.canonical()))
+                if rest.contains([':', '@']) || rest.chars().any(char::is_uppercase) {
+                    return Err(odd());
+                }
+                let registry = registry.parse::<Registry>().map_err(|_| odd())?;
+                format!("{}/{rest}", registry.canonical())
             }
+            None if text.contains(':') => return Err(odd()),
             None => text.to_ascii_lowercase(),
         }
     };
-    Ok(Trust { from: Pattern::new(&from)?, needs: rule.needs.clone() })
+    Ok(Trust { from: Pattern::resolved(from), needs: rule.needs.clone() })
 }
 
 /// What rules call a place: however it was typed, it is called one way.
@@ -149,12 +156,28 @@ pub(crate) fn is_asked_for(workshop: &Workshop, place: &Place) -> Result<bool, E
     let Some(verifier) = &workshop.verifier else { return Ok(false) };
     let (site, nobody) = (site(place), BTreeSet::new());
     match decide(&verifier.rules, &site, &nobody) {
-        Verdict::Nothing(_) => Ok(false),
         // They may still say what it is granted.
-        Verdict::NoRules => Ok(!verifier.keys.is_empty()),
+        Verdict::Nothing(_) | Verdict::NoRules => Ok(granted_to(workshop).next().is_some()),
         verdict @ Verdict::Nowhere => Err(refuse(workshop, place, &verdict, &[])),
         Verdict::Missing { .. } | Verdict::Signed(_) => Ok(true),
     }
+}
+
+/// Refuses what is at a place and brings no signatures along, unless the policy asks for none there.
+pub(crate) fn lets_in_unsigned(workshop: &Workshop, place: &Place) -> Result<(), Exit> {
+    let Some(verifier) = &workshop.verifier else { return Ok(()) };
+    let (site, nobody) = (site(place), BTreeSet::new());
+    let verdict = decide(&verifier.rules, &site, &nobody);
+    if verdict.is_refused() { Err(refuse(workshop, place, &verdict, &[])) } else { Ok(()) }
+}
+
+/// The signers that the policy grants something.
+fn granted_to(workshop: &Workshop) -> impl Iterator<Item = &String> {
+    let grants = workshop.policy.iter().flat_map(|overseer| &overseer.policy.grants);
+    grants.filter_map(|grant| match &grant.whose {
+        Whose::Signer(name) => Some(name),
+        Whose::Digest(_) => None,
+    })
 }
 
 /// Whose signatures of `subject` verify, as a lock has them; an error if they are not enough for what is at `place`. Signatures that
@@ -174,11 +197,16 @@ pub(crate) fn signers(
     for signature in kept(workshop, &subject) {
         known.take(signature, &subject, &verifier.keys);
     }
-    let is_enough = !known.names.is_empty() && !decide(&verifier.rules, &site, &known.names).is_refused();
-    if !is_enough || afresh {
+    let is_needed = decide(&verifier.rules, &site, &known.names).is_refused();
+    let is_all = granted_to(workshop).all(|name| known.names.contains(name));
+    if is_needed || !is_all || afresh {
         match signature::list(place, &subject, &means(workshop)) {
             Ok(listed) => listed.into_iter().for_each(|one| known.take(one, &subject, &verifier.keys)),
-            Err(error) if is_enough && matches!(error.fault, Fault::Network) => {}
+            // Nothing is needed that is not kept: without more signatures it is granted what it is granted without them.
+            Err(error) if !is_needed && !workshop.cancel.is_set() => {
+                let text = format!("could not look for more signatures of {place}: {error}");
+                workshop.ui.observe(Event::Note(Level::Debug, text));
+            }
             Err(error) => return Err(unlisted(workshop, error)),
         }
     }

@@ -10,6 +10,7 @@ use stave_model::{
         explain::{Facts, Granted, Row, Source, explain as rows_of, missing},
         grants::{Allowance, Whose},
         record::{Record, Withholder},
+        trust::names,
     },
 };
 use stave_oci::reference::Reference;
@@ -82,7 +83,7 @@ fn subject(workshop: &Workshop, text: &str, builder: &Builder, inputs: Inputs) -
         [] if text.contains(':') || text.parse::<Reference>().is_ok_and(|place| place.registry.is_some()) => {
             let place = components::resolve(workshop, text)?.0;
             let fetched = components::fetch(workshop, &place)?;
-            beside(&inputs, fetched.wasm.into(), text)
+            beside(&inputs, fetched.wasm.into(), text, fetched.signer.as_deref())
         }
         [] => {
             let message = format!("the builder {} has no buildpack {}", builder.name, printable(text));
@@ -98,6 +99,11 @@ fn subject(workshop: &Workshop, text: &str, builder: &Builder, inputs: Inputs) -
     }
 }
 
+/// The names of keys, of a text that has all of them.
+fn signers(joined: Option<&str>) -> BTreeSet<String> {
+    joined.map(names).unwrap_or_default().into_iter().map(str::to_owned).collect()
+}
+
 /// One of the builder's.
 fn of_builder(mut inputs: Inputs, index: usize) -> Subject {
     let (buildpack, component) = (inputs.buildpacks.swap_remove(index), inputs.components.swap_remove(index));
@@ -108,13 +114,13 @@ fn of_builder(mut inputs: Inputs, index: usize) -> Subject {
         interfaces: buildpack.imported(),
         imports: buildpack.imports,
         asks: buildpack.asks,
-        signers: component.signer.into_iter().collect(),
+        signers: signers(component.signer.as_deref()),
         grants: Some(buildpack.grants),
     }
 }
 
 /// A component from elsewhere, with what the builder grants it if it has the same.
-fn beside(inputs: &Inputs, wasm: Cow<'static, [u8]>, name: &str) -> Result<Subject, Exit> {
+fn beside(inputs: &Inputs, wasm: Cow<'static, [u8]>, name: &str, signer: Option<&str>) -> Result<Subject, Exit> {
     let description = components::described(&wasm, &format!("the buildpack {name}"))?;
     let index = inputs.buildpacks.iter().position(|one| one.component == description.digest);
     Ok(Subject {
@@ -124,7 +130,7 @@ fn beside(inputs: &Inputs, wasm: Cow<'static, [u8]>, name: &str) -> Result<Subje
         interfaces: description.interfaces(),
         imports: description.imports,
         asks: description.manifest.asks,
-        signers: index.and_then(|index| inputs.components[index].signer.clone()).into_iter().collect(),
+        signers: signers(index.and_then(|index| inputs.components[index].signer.as_deref()).or(signer)),
         grants: index.map(|index| inputs.buildpacks[index].grants.clone()),
     })
 }

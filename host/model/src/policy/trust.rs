@@ -86,6 +86,11 @@ impl Pattern {
         Ok(Self(text.to_owned()))
     }
 
+    /// The same with a place in it that was looked up, which may be called anything.
+    pub fn resolved(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -54,7 +54,11 @@ pub(crate) fn remove(workshop: &Workshop, arguments: &BuilderRemove) -> Result<(
         }
     }
     for (name, place) in places {
-        let freed = LayoutFolder::new(place).remove()?.unwrap_or(0);
+        let mut freed = 0;
+        for end in [""].into_iter().chain(builder::BESIDE) {
+            let place = layout::Place { name: Some(format!("{name}{end}")), ..place.clone() };
+            freed += LayoutFolder::new(place).remove()?.unwrap_or(0);
+        }
         workshop.ui.result(&format!("removed {name} ({})", bytes(freed)));
     }
     Ok(())

@@ -1,12 +1,13 @@
 //! A bundle taken in: its builder is kept as those are that were created here, and what it needs beside it.
 
-use stave_oci::bundle;
+use stave_oci::{bundle, component::Place, layout};
 
 use super::Telling;
 use crate::{
     args::BundleImport,
     builder,
     exit::{ANALYZE, Exit, USAGE, printable},
+    trust,
     workshop::Workshop,
 };
 
@@ -17,6 +18,13 @@ pub(crate) fn import(workshop: &Workshop, arguments: &BundleImport) -> Result<()
         let exit = Exit::new(USAGE, format!("`{name}` is not a name for a builder: it has a digest"));
         return Err(exit.hint("leave the digest away"));
     }
+    // A bundle is kept as what was created here, and brings no signatures along.
+    let place = layout::Place { folder: arguments.file.clone(), name: None };
+    trust::lets_in_unsigned(workshop, &Place::Layout { place, digest: None }).map_err(|exit| {
+        exit.hint(
+            "signatures do not travel in bundles yet: a rule for oci:FILE with `unsigned = true` lets this one in",
+        )
+    })?;
     let builders = builder::kept_folder(workshop);
     let (ui, cancel) = (workshop.ui.as_ref(), &workshop.cancel);
     let imported = bundle::import(&arguments.file, &builders, name.as_deref(), ui, cancel)

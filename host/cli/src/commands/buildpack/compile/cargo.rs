@@ -9,7 +9,10 @@ use std::{
 use serde::Deserialize;
 
 use super::{Talk, shown};
-use crate::exit::{Exit, GENERAL, USAGE};
+use crate::{
+    exit::{Exit, GENERAL, USAGE},
+    signing::PASSWORD_VARIABLE,
+};
 
 /// The target that Rust buildpacks are compiled for.
 const TARGET: &str = "wasm32-wasip2";
@@ -37,7 +40,8 @@ struct CargoTarget {
 pub(super) fn build(folder: &Path, talk: Talk) -> Result<PathBuf, Exit> {
     let cargo = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(folder);
+        // What compiles is code of others.
+        command.current_dir(folder).env_remove(PASSWORD_VARIABLE);
         command
     };
     let no_cargo = |error| {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Talk, shown};
-use crate::exit::{Exit, GENERAL, USAGE};
+use crate::{
+    exit::{Exit, GENERAL, USAGE},
+    signing::PASSWORD_VARIABLE,
+};
 
 /// What the script `build` of package.json has to write.
 const COMPONENT: &str = "component.wasm";
@@ -39,7 +42,7 @@ pub(super) fn build(folder: &Path, talk: Talk) -> Result<PathBuf, Exit> {
 /// What npm prints is the person's to read, and no result of this program.
 fn run(folder: &Path, talk: Talk, arguments: &[&str]) -> Result<(), Exit> {
     let mut npm = Command::new("npm");
-    npm.args(arguments).current_dir(folder).stdout(Stdio::from(io::stderr()));
+    npm.args(arguments).current_dir(folder).env_remove(PASSWORD_VARIABLE).stdout(Stdio::from(io::stderr()));
     if talk == Talk::Faults {
         npm.args(["--loglevel", "error"]).stdout(Stdio::null());
     }
