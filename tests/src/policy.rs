@@ -221,30 +221,38 @@ fn what_was_asked_granted_used_and_denied_is_explained() {
       ecosystems = ["pypi"]: the policy does not allow it
       settings = ["HOME"]: the policy does not allow it
     "#);
-    let json: Value =
-        serde_json::from_str(&env.run(&[&explain[..], &["-o", "json"]].concat()).succeeds().stdout).unwrap();
-    assert_eq!((&json["component"], &json["policy"]), (&digest.to_string().into(), &"policy.toml".into()));
-    assert_eq!((&json["in-builder"], &json["remedy"]), (&true.into(), &Value::Null));
-    let items = json["capabilities"].as_array().unwrap();
+}
+
+/// What `stave policy explain` tells programs of the buildpack.
+fn explained(env: &TestEnv) -> Value {
+    let arguments = [&EXPLAIN[..], &["--policy", "policy.toml", "-o", "json"]].concat();
+    serde_json::from_str(&env.run(&arguments).succeeds().stdout).unwrap()
+}
+
+#[test]
+fn programs_are_told_the_same_and_what_is_remembered_counts_as_done() {
+    let env = world();
+    env.run(&BUILD).ends_with(13);
+    let digest = Digest::of(&fs::read(env.work().join("tool.wasm")).unwrap());
+    env.write("policy.toml", format!("[[grants]]\ndigest = \"{digest}\"\n{GREEDY}\n"));
+    let build = [&BUILD[..], &["--env", "BP_CHOOSY_A=+x -x", "-v"]].concat();
+    env.run(&build).succeeds();
+    let told = explained(&env);
+    assert_eq!((&told["component"], &told["policy"]), (&digest.to_string().into(), &"policy.toml".into()));
+    assert_eq!((&told["in-builder"], &told["remedy"]), (&true.into(), &Value::Null));
+    let items = told["capabilities"].as_array().unwrap();
     let pypi = items.iter().find(|item| item["name"] == "pypi").unwrap();
     assert_eq!((&pypi["granted"], &pypi["by"][0]["entry"]["number"]), (&true.into(), &1.into()));
-    let denied = json["denied"].as_array().unwrap();
+    let denied = told["denied"].as_array().unwrap();
     assert!(denied.iter().any(|one| one["name"] == "HOME" && one["withheld-by"] == "policy"), "{denied:?}");
-    // What is remembered counts as what it did, also where nothing else is known of it any more.
+    // Nothing else is known of it any more.
     fs::remove_dir_all(env.data().join("ledger")).unwrap();
-    let told = env.run(&[&BUILD[..], &["--env", "BP_CHOOSY_A=+x -x", "-v"]].concat()).succeeds();
-    assert!(told.stderr.contains("remembered"), "{}", told.stderr);
-    let json: Value =
-        serde_json::from_str(&env.run(&[&explain[..], &["-o", "json"]].concat()).succeeds().stdout).unwrap();
-    let used: Vec<&str> = json["capabilities"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|item| item["used"] == true)
-        .map(|item| item["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(used, ["context", "BP_CHOOSY_A"]);
-    assert_eq!(json["denied"], Value::Array(Vec::new()));
+    let again = env.run(&build).succeeds();
+    assert!(again.stderr.contains("acme/tool@1.0.0 build: remembered"), "{}", again.stderr);
+    let told = explained(&env);
+    let items = told["capabilities"].as_array().unwrap().iter();
+    let used: Vec<&str> = items.filter(|item| item["used"] == true).filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!((used, &told["denied"]), (vec!["context", "BP_CHOOSY_A"], &Value::Array(Vec::new())));
 }
 
 #[test]
