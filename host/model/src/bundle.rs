@@ -272,6 +272,7 @@ mod tests {
             version: version.parse().unwrap(),
             name: id.to_owned(),
             licenses: Vec::new(),
+            eol: None,
             artifacts: platforms.iter().map(artifact).collect(),
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn explain(workshop: &Workshop, arguments: &PolicyExplain) -> Result<
 fn subject(workshop: &Workshop, text: &str, builder: &Builder, inputs: Inputs) -> Result<Subject, Exit> {
     let is_file = text.starts_with(['/', '.']) || text.ends_with(".wasm");
     if is_file || text.starts_with("builtin:") {
-        return beside(&inputs, read_component(text)?.into(), text);
+        return beside(&inputs, read_component(text)?.into(), text, None);
     }
     let is_it = |index: &usize| {
         let buildpack = &inputs.buildpacks[*index];

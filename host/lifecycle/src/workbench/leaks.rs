@@ -52,7 +52,7 @@ impl State {
     /// The first text that holds a secret, or a line of one.
     fn leak(&self, texts: Vec<Seen<'_>>) -> Option<RunError> {
         texts.into_iter().find_map(|(place, text, reader)| {
-            let secret = self.secrets.iter().find(|secret| secret.value.is_in(&text))?;
+            let secret = self.secrets.iter().find(|secret| !secret.is_public && secret.value.is_in(&text))?;
             Some(RunError::Leak { place, secret: secret.name.clone(), reader })
         })
     }
@@ -104,7 +104,11 @@ fn among<'a>(
 }
 
 fn reader_of(layer: &DraftLayer) -> &'static str {
-    if layer.usage.cache && !layer.usage.launch { LATER } else { EVERYBODY }
+    match (layer.usage.launch, layer.usage.cache) {
+        (true, _) => EVERYBODY,
+        (_, true) => LATER,
+        _ => OTHERS,
+    }
 }
 
 fn of_alternative(alternative: &Alternative) -> Vec<Seen<'_>> {

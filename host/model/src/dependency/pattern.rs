@@ -38,9 +38,15 @@ impl PackagePattern {
 
     /// Whether the package is one of them. Its version and its qualifiers make no difference.
     pub fn matches(&self, purl: &PackageUrl) -> bool {
-        let whole =
-            if purl.namespace.is_empty() { purl.name.clone() } else { format!("{}/{}", purl.namespace, purl.name) };
-        self.kind == purl.kind && fits(&self.pieces, &spelled(&self.kind, &whole))
+        // Python's packages have no namespace, and one that is written leads nowhere else.
+        let whole = if purl.namespace.is_empty() || self.kind == "pypi" {
+            purl.name.clone()
+        } else {
+            format!("{}/{}", purl.namespace, purl.name)
+        };
+        let fits = |text: &str| fits(&self.pieces, text);
+        // As it is written too: a star may stand between two dashes that are one in the package's name.
+        self.kind == purl.kind && (fits(&spelled(&self.kind, &whole)) || fits(&whole.to_lowercase()))
     }
 }
 

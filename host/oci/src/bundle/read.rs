@@ -65,7 +65,11 @@ pub fn import(
                 .hint("bundles are made with `stave bundle create`; copy it again if it was whole there"),
             Trouble::Disk(error) => PortError::of_io(attempt, Fault::Io, error),
             Trouble::Found(error) if error.fault == Fault::Cancelled => error,
-            Trouble::Found(error) => PortError::new(error.fault, attempt).caused_by(error),
+            Trouble::Found(error) => {
+                let hint = error.hint.clone();
+                let outer = PortError::new(error.fault, attempt).caused_by(error);
+                hint.into_iter().fold(outer, |outer, hint| outer.hint(hint))
+            }
         }
     })
 }

@@ -1,5 +1,6 @@
 //! A bundle taken in: its builder is kept as those are that were created here, and what it needs beside it.
 
+use stave_lifecycle::port::observer::{Event, Level, Observer as _};
 use stave_oci::{bundle, component::Place, layout};
 
 use super::Telling;
@@ -27,8 +28,14 @@ pub(crate) fn import(workshop: &Workshop, arguments: &BundleImport) -> Result<()
     })?;
     let builders = builder::kept_folder(workshop);
     let (ui, cancel) = (workshop.ui.as_ref(), &workshop.cancel);
+    let before = builder::all_kept(workshop)?;
     let imported = bundle::import(&arguments.file, &builders, name.as_deref(), ui, cancel)
         .map_err(|error| Exit::new(ANALYZE, error))?;
+    let now = imported.document.builder.digest;
+    if let Some((name, old)) = before.iter().find(|(name, old)| *name == imported.name && *old != now) {
+        let text = format!("{name} was {old} here, and is {now} now");
+        workshop.ui.observe(Event::Note(Level::Warning, text));
+    }
     let telling = Telling {
         file: printable(&arguments.file.display().to_string()),
         name: &imported.name,

@@ -88,6 +88,7 @@ fn a_dependency_from_a_host_that_was_not_asked_for_stops() {
             version: Version::new(1, 0, 0),
             name: String::new(),
             licenses: Vec::new(),
+            eol: None,
             artifacts: hosts.iter().map(artifact).collect(),
         };
         let mut lock = lock();

@@ -27,7 +27,7 @@ pub(super) fn build(folder: &Path, talk: Talk) -> Result<PathBuf, Exit> {
         let context = format!("could not remove {} of the last build", shown(&component));
         Exit::new(USAGE, anyhow::Error::new(error).context(context))
     })?;
-    if !folder.join("node_modules").is_dir() {
+    if !is_installed(folder) {
         let install = if folder.join("package-lock.json").is_file() { "ci" } else { "install" };
         run(folder, talk, &[install, "--ignore-scripts", "--no-audit", "--no-fund"])?;
     }
@@ -53,5 +53,11 @@ fn run(folder: &Path, talk: Talk, arguments: &[&str]) -> Result<(), Exit> {
     if status.success() {
         return Ok(());
     }
-    Err(Exit::new(GENERAL, format!("npm could not {} in {}", arguments.join(" "), shown(folder))))
+    let exit = Exit::new(GENERAL, format!("npm could not {} in {}", arguments.join(" "), shown(folder)));
+    Err(exit.hint("what npm says stands above; remove node_modules to fetch its packages anew"))
+}
+
+/// Whether npm came to its end there: this file is the last that it writes.
+fn is_installed(folder: &Path) -> bool {
+    folder.join("node_modules/.package-lock.json").is_file()
 }
