@@ -1,6 +1,6 @@
 //! The lock: what it says, what `--locked` refuses, and what stops an update that wants more.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use serde_json::Value;
 use stave_model::{component::embed, target::Platform};
@@ -256,8 +256,9 @@ fn a_dependency_from_another_host_waits_until_it_is_accepted() {
         let mut asks = format!("{MODEST}\ninterfaces = [\"artifacts\"]\necosystems = [\"generic\"]\n");
         for (number, host) in hosts.iter().enumerate() {
             let purl = format!("pkg:generic/x@1?download_url=https%3A%2F%2F{host}%2Fx.tgz");
-            asks.push_str(&format!("[[dependencies]]\nid = \"x{number}\"\nversion = \"1.0.0\"\nname = \"X\"\n"));
-            asks.push_str(&format!("[[dependencies.artifacts]]\npurl = \"{purl}\"\nsha256 = \"{}\"\n", "0".repeat(64)));
+            let sha256 = "0".repeat(64);
+            writeln!(asks, "[[dependencies]]\nid = \"x{number}\"\nversion = \"1.0.0\"\nname = \"X\"").unwrap();
+            writeln!(asks, "[[dependencies.artifacts]]\npurl = \"{purl}\"\nsha256 = \"{sha256}\"").unwrap();
         }
         put_buildpack(&env, version, &asks);
     };

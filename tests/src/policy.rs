@@ -44,7 +44,16 @@ fn a_policy_withholds_what_a_builder_grants_and_names_the_lines_that_lift_it() {
     let _filters = filters::bind(&env);
     env.run(&BUILD[..4]).succeeds();
     let told = env.run(&BUILD).ends_with(13);
-    insta::assert_snapshot!(told.failure(), @r#""#);
+    insta::assert_snapshot!(told.failure(), @r#"
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.0.0 asks for what the policy policy.toml does not allow it: interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"]
+    hint: whoever trusts it adds to policy.toml:
+      [[grants]]
+      digest = "sha256:[HEX]"
+      interfaces = ["artifacts"]
+      ecosystems = ["pypi"]
+      settings = ["HOME"]
+    "#);
     env.assert_nothing_half_written();
     // The lines are taken as they are told.
     let (_, lines) = told.failure().split_once("policy.toml:\n").unwrap();
@@ -67,9 +76,22 @@ fn a_policy_withholds_what_a_builder_grants_and_names_the_lines_that_lift_it() {
     env.run(&BUILD).succeeds();
     env.write("builder.toml", "stack = { path = \"base\" }\n[[buildpacks]]\npath = \"tool.wasm\"\n");
     let told = env.run(&BUILD).ends_with(13);
-    insta::assert_snapshot!(told.failure(), @r#""#);
+    insta::assert_snapshot!(told.failure(), @r#"
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.0.0 asks for what it is not granted: interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"]
+    hint: whoever trusts it adds interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"] to its `grants` in the builder
+    "#);
     env.write("policy.toml", "");
-    insta::assert_snapshot!(env.run(&BUILD).ends_with(13).failure(), @r#""#);
+    insta::assert_snapshot!(env.run(&BUILD).ends_with(13).failure(), @r#"
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.0.0 asks for what it is not granted: interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"]
+    hint: whoever trusts it adds interfaces = ["artifacts"], ecosystems = ["pypi"], settings = ["HOME"] to its `grants` in the builder, and adds to policy.toml:
+      [[grants]]
+      digest = "sha256:[HEX]"
+      interfaces = ["artifacts"]
+      ecosystems = ["pypi"]
+      settings = ["HOME"]
+    "#);
 }
 
 #[test]
@@ -90,41 +112,147 @@ fn the_configuration_names_the_policy_and_a_lock_does_not_go_around_it() {
 }
 
 #[test]
+fn what_one_signs_is_allowed_and_what_another_signs_is_not() {
+    let env = world();
+    for (name, key) in [
+        ("acme", include_str!("../../host/trust/src/fixtures/plain.pem")),
+        ("ops", include_str!("../../host/trust/src/fixtures/other.pem")),
+    ] {
+        env.write(&format!("{name}.key"), key);
+    }
+    env.write("acme.pub", include_str!("../../host/trust/src/fixtures/plain.pub"));
+    env.write("ops.pub", include_str!("../../host/trust/src/fixtures/other.pub"));
+    let builder = fs::read_to_string(env.work().join("builder.toml")).unwrap();
+    env.write("builder.toml", builder.replace("path = \"tool.wasm\"", "reference = \"oci:tools\""));
+    let keys = "[keys]\nacme = \"acme.pub\"\nops = \"ops.pub\"\n";
+    env.write("policy.toml", format!("{keys}[[grants]]\nsigner = \"acme\"\nid = \"acme/tool\"\n{GREEDY}\n"));
+    env.run(&["buildpack", "publish", "tool.wasm", "oci:tools"]).succeeds();
+    env.run(&BUILD).ends_with(13);
+    env.run(&["buildpack", "sign", "oci:tools", "--key", "ops.key"]).succeeds();
+    env.run(&BUILD).ends_with(13);
+    env.run(&["buildpack", "sign", "oci:tools", "--key", "acme.key"]).succeeds();
+    // Signatures that were verified are kept; the one of before says nothing about this entry.
+    env.forget_results();
+    env.run(&BUILD).succeeds();
+    env.run(&BUILD).succeeds();
+    let told = env.run(&[&EXPLAIN[..], &["--policy", "policy.toml"]].concat()).succeeds().stdout;
+    assert!(told.contains("  signed by  acme, ops\n"), "{told}");
+    assert!(told.contains("  policy     policy.toml: what is usual, and entry 1 (signer acme)\n"), "{told}");
+    env.write("policy.toml", format!("{keys}[[grants]]\nsigner = \"acme\"\nid = \"acme/other\"\n{GREEDY}\n"));
+    env.run(&BUILD).ends_with(13);
+}
+
+#[test]
 fn what_was_asked_granted_used_and_denied_is_explained() {
     let env = world();
     let _filters = filters::bind(&env);
-    insta::assert_snapshot!(env.run(&EXPLAIN).succeeds().stdout, @r#""#);
+    insta::assert_snapshot!(env.run(&EXPLAIN).succeeds().stdout, @r#"
+    acme/tool@1.0.0
+      component  sha256:[HEX]
+      builder    builder.toml
+      policy     none: it may do what the builder grants
+
+                   imported  asked  used  granted
+    interfaces
+      context      yes       -      -     always
+      log          yes       -      -     always
+      artifacts    -         yes    -     yes: the builder
+    ecosystems
+      pypi                   yes    -     yes: the builder
+    settings
+      BP_CHOOSY_A            yes    -     yes: the builder
+      HOME                   yes    -     yes: the builder
+
+    Nothing is known of what it did: it has not run here.
+    "#);
     env.run(&BUILD).ends_with(13);
     let explain = [&EXPLAIN[..], &["--policy", "policy.toml"]].concat();
-    insta::assert_snapshot!(env.run(&explain).succeeds().stdout, @r#""#);
+    insta::assert_snapshot!(env.run(&explain).succeeds().stdout, @r#"
+    acme/tool@1.0.0
+      component  sha256:[HEX]
+      builder    builder.toml
+      policy     policy.toml: no entry is for it, and it may do what is usual
+
+                   imported  asked  used  granted
+    interfaces
+      context      yes       -      -     always
+      log          yes       -      -     always
+      artifacts    -         yes    -     no: the policy does not allow it
+    ecosystems
+      pypi                   yes    -     no: the policy does not allow it
+    settings
+      BP_CHOOSY_A            yes    -     yes: usual
+      HOME                   yes    -     no: the policy does not allow it
+
+    It was denied:
+      interfaces = ["artifacts"]: the policy does not allow it
+      ecosystems = ["pypi"]: the policy does not allow it
+      settings = ["HOME"]: the policy does not allow it
+
+    It is refused, because it is not granted all that it asks for: whoever trusts it adds to policy.toml:
+      [[grants]]
+      digest = "sha256:[HEX]"
+      interfaces = ["artifacts"]
+      ecosystems = ["pypi"]
+      settings = ["HOME"]
+    "#);
     let digest = Digest::of(&fs::read(env.work().join("tool.wasm")).unwrap());
     env.write("policy.toml", format!("[[grants]]\ndigest = \"{digest}\"\n{GREEDY}\n"));
-    env.run(&[&BUILD[..], &["--env", "BP_CHOOSY_A=+x"]].concat()).succeeds();
-    insta::assert_snapshot!(env.run(&explain).succeeds().stdout, @r#""#);
-    let json: Value =
-        serde_json::from_str(&env.run(&[&explain[..], &["-o", "json"]].concat()).succeeds().stdout).unwrap();
-    assert_eq!((&json["component"], &json["policy"]), (&digest.to_string().into(), &"policy.toml".into()));
-    assert_eq!((&json["in-builder"], &json["remedy"]), (&true.into(), &Value::Null));
-    let items = json["capabilities"].as_array().unwrap();
+    env.run(&[&BUILD[..], &["--env", "BP_CHOOSY_A=+x -x"]].concat()).succeeds();
+    insta::assert_snapshot!(env.run(&explain).succeeds().stdout, @r#"
+    acme/tool@1.0.0
+      component  sha256:[HEX]
+      builder    builder.toml
+      policy     policy.toml: what is usual, and entry 1 (its digest)
+
+                   imported  asked  used  granted
+    interfaces
+      context      yes       -      yes   always
+      log          yes       -      -     always
+      artifacts    -         yes    -     yes: entry 1 (its digest)
+    ecosystems
+      pypi                   yes    -     yes: entry 1 (its digest)
+    settings
+      BP_CHOOSY_A            yes    yes   yes: usual, entry 1 (its digest)
+      HOME                   yes    -     yes: entry 1 (its digest)
+
+    It was denied:
+      interfaces = ["artifacts"]: the policy does not allow it
+      ecosystems = ["pypi"]: the policy does not allow it
+      settings = ["HOME"]: the policy does not allow it
+    "#);
+}
+
+/// What `stave policy explain` tells programs of the buildpack.
+fn explained(env: &TestEnv) -> Value {
+    let arguments = [&EXPLAIN[..], &["--policy", "policy.toml", "-o", "json"]].concat();
+    serde_json::from_str(&env.run(&arguments).succeeds().stdout).unwrap()
+}
+
+#[test]
+fn programs_are_told_the_same_and_what_is_remembered_counts_as_done() {
+    let env = world();
+    env.run(&BUILD).ends_with(13);
+    let digest = Digest::of(&fs::read(env.work().join("tool.wasm")).unwrap());
+    env.write("policy.toml", format!("[[grants]]\ndigest = \"{digest}\"\n{GREEDY}\n"));
+    let build = [&BUILD[..], &["--env", "BP_CHOOSY_A=+x -x", "-v"]].concat();
+    env.run(&build).succeeds();
+    let told = explained(&env);
+    assert_eq!((&told["component"], &told["policy"]), (&digest.to_string().into(), &"policy.toml".into()));
+    assert_eq!((&told["in-builder"], &told["remedy"]), (&true.into(), &Value::Null));
+    let items = told["capabilities"].as_array().unwrap();
     let pypi = items.iter().find(|item| item["name"] == "pypi").unwrap();
     assert_eq!((&pypi["granted"], &pypi["by"][0]["entry"]["number"]), (&true.into(), &1.into()));
-    let denied = json["denied"].as_array().unwrap();
+    let denied = told["denied"].as_array().unwrap();
     assert!(denied.iter().any(|one| one["name"] == "HOME" && one["withheld-by"] == "policy"), "{denied:?}");
-    // What is remembered counts as what it did, also where nothing else is known of it any more.
+    // Nothing else is known of it any more.
     fs::remove_dir_all(env.data().join("ledger")).unwrap();
-    let told = env.run(&[&BUILD[..], &["--env", "BP_CHOOSY_A=+x", "-v"]].concat()).succeeds();
-    assert!(told.stderr.contains("remembered"), "{}", told.stderr);
-    let json: Value =
-        serde_json::from_str(&env.run(&[&explain[..], &["-o", "json"]].concat()).succeeds().stdout).unwrap();
-    let used: Vec<&str> = json["capabilities"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|item| item["used"] == true)
-        .map(|item| item["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(used, ["context", "BP_CHOOSY_A"]);
-    assert_eq!(json["denied"], Value::Array(Vec::new()));
+    let again = env.run(&build).succeeds();
+    assert!(again.stderr.contains("acme/tool@1.0.0 build: remembered"), "{}", again.stderr);
+    let told = explained(&env);
+    let items = told["capabilities"].as_array().unwrap().iter();
+    let used: Vec<&str> = items.filter(|item| item["used"] == true).filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!((used, &told["denied"]), (vec!["context", "BP_CHOOSY_A"], &Value::Array(Vec::new())));
 }
 
 #[test]
@@ -133,8 +261,14 @@ fn what_a_manifest_does_not_ask_for_is_denied_and_written_down() {
     env.write("tool.wasm", component("For tests.", "settings = [\"BP_CHOOSY_A\"]"));
     env.run(&BUILD).succeeds();
     let told = env.run(&[&EXPLAIN[..], &["--policy", "policy.toml"]].concat()).succeeds();
-    let (_, denied) = told.stdout.split_once("It was denied:\n").unwrap();
-    insta::assert_snapshot!(denied, @r#""#);
+    let (_, denied) = told.stdout.split_once("It was denied:\n  ").unwrap();
+    insta::assert_snapshot!(denied, @r#"
+    settings = ["BP_CHOOSY_B"]: its manifest does not ask for it
+      settings = ["BP_CHOOSY_C"]: its manifest does not ask for it
+      settings = ["BP_CHOOSY_D"]: its manifest does not ask for it
+      settings = ["BP_CHOOSY_E"]: its manifest does not ask for it
+      settings = ["BP_CHOOSY_F"]: its manifest does not ask for it
+    "#);
 }
 
 #[test]
@@ -144,7 +278,8 @@ fn what_is_inside_the_program_is_the_program() {
     small_base(&env);
     env.write("app/Procfile", "web: serve\n");
     env.write("policy.toml", "");
-    let granted = "grants = { interfaces = [\"layers\", \"bindings\"], bindings = [\"ca-certificates\"] }";
+    let granted = "grants = { interfaces = [\"layers\", \"bindings\"], bindings = [\"ca-certificates\"], \
+                   settings = [\"BP_EMBED_CERTS\"] }";
     env.write(
         "builder.toml",
         format!(
@@ -154,7 +289,23 @@ fn what_is_inside_the_program_is_the_program() {
     );
     env.run(&BUILD).succeeds();
     let told = env.run(&["policy", "explain", "builtin:ca-certificates", "--policy", "policy.toml"]).succeeds();
-    insta::assert_snapshot!(told.stdout, @r#""#);
+    insta::assert_snapshot!(told.stdout, @r#"
+    stave/ca-certificates@0.1.0
+      component  sha256:[HEX]
+      builder    builtin
+      policy     policy.toml: it is inside this program, and may do what the builder grants
+
+                       imported  asked  used  granted
+    interfaces
+      context          yes       yes    yes   always
+      log              yes       yes    -     always
+      layers           yes       yes    -     yes: the builder
+      bindings         yes       yes    -     yes: the builder
+    settings
+      BP_EMBED_CERTS             yes    yes   yes: the builder
+    bindings
+      ca-certificates            yes    -     yes: the builder
+    "#);
 }
 
 #[test]
@@ -191,9 +342,23 @@ fn a_policy_in_bad_shape_stops_everything() {
         env.write("policy.toml", text);
         env.run(&BUILD).ends_with(3).failure().to_owned()
     };
-    insta::assert_snapshot!(refused("[[grants]]\nid = \"acme/tool\"\ninterfaces = [\"artifacts\"]\n"), @r#""#);
-    insta::assert_snapshot!(refused("[[grants]]\nsigner = \"acme\"\n"), @r#""#);
+    insta::assert_snapshot!(refused("[[grants]]\nid = \"acme/tool\"\ninterfaces = [\"artifacts\"]\n"), @r#"
+    error: could not read the policy policy.toml
+    caused by: the policy does not follow the format of policy.toml
+    caused by: TOML parse error at line 1, column 1
+        |
+      1 | [[grants]]
+        | ^^^^^^^^^^
+      an entry of `[[grants]]` has either a `digest` or a `signer`; an `id` beside it only narrows it
+    "#);
+    insta::assert_snapshot!(refused("[[grants]]\nsigner = \"acme\"\n"), @r#"
+    error: could not read the policy policy.toml
+    caused by: entry 1 of `[[grants]]`: its signer `acme` is not in `[keys]`
+    "#);
     let told = env.run(&["images", "--policy", "missing.toml"]).ends_with(3);
-    insta::assert_snapshot!(told.failure(), @r#""#);
+    insta::assert_snapshot!(told.failure(), @r#"
+    error: could not read the policy missing.toml
+    caused by: No such file or directory (os error 2)
+    "#);
     env.assert_nothing_half_written();
 }

@@ -3,7 +3,7 @@
 //! Decided before the component is compiled, from names alone. The workbench checks every call again.
 
 use stave_model::{
-    capability::{Capabilities, Excess, Interface, excess, lines},
+    capability::{Excess, Interface, excess, lines},
     dependency,
     digest::Digest,
     manifest::CONTRACTS,
@@ -186,11 +186,6 @@ fn withheld(allowance: &Allowance, excess: &[Excess]) -> String {
     policy.map_or_else(|| "it is not granted".to_owned(), |policy| format!("the policy {policy} does not allow it"))
 }
 
-/// What is granted together with what everybody has.
-pub fn with_always(grants: &Capabilities) -> Capabilities {
-    grants.clone().with_always()
-}
-
 /// Decides. What everybody has need not be granted.
 pub fn admit(component: &Description, allowed: impl Into<Allowance>) -> Result<Allowance, Refusal> {
     let allowance = allowed.into().with_always();
@@ -312,7 +307,7 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stave_model::manifest::Manifest;
+    use stave_model::{capability::Capabilities, manifest::Manifest};
 
     const DETECTION: &str = "stave:buildpack/detection@0.1.0";
     const CONSTRUCTION: &str = "stave:buildpack/construction@0.1.0";

@@ -14,7 +14,7 @@ use std::{fs::File, io::Read, path::PathBuf};
 
 use serde::Serialize;
 use stave_engine::{
-    admission::{admit, unused, with_always},
+    admission::{admit, unused},
     component::{Description, describe},
     load::LoadError,
 };
@@ -82,7 +82,7 @@ pub(crate) fn inspect(arguments: &BuildpackInspect, ui: &Ui) -> Result<(), Exit>
         }
         Output::Text => ui.result(&for_people(&description, wasm.len() as u64)),
     }
-    admit(&description, &with_always(&description.manifest.asks))
+    admit(&description, &description.manifest.asks)
         .map(drop)
         .map_err(|refusal| refused(name, LoadError::Refused(refusal)))
 }

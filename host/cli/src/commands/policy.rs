@@ -252,6 +252,7 @@ impl Told<'_> {
             lines.extend(self.record.denied.iter().map(|denial| format!("  {}: {}", denial.what, denial.by)));
         }
         if let Some(remedy) = self.remedy() {
+            lines.push(String::new());
             lines.push(format!("It is refused, because it is not granted all that it asks for: {remedy}"));
         }
         let lines: Vec<String> = lines.iter().map(|line| printable(line).trim_end().to_owned()).collect();

@@ -5,11 +5,7 @@ mod npm;
 
 use std::path::{Path, PathBuf};
 
-use stave_engine::{
-    admission::{admit, with_always},
-    component::describe,
-    load::LoadError,
-};
+use stave_engine::{admission::admit, component::describe, load::LoadError};
 use stave_model::{component, manifest::Manifest};
 
 use crate::{
@@ -59,8 +55,7 @@ pub(crate) fn compile(folder: &Path, talk: Talk) -> Result<Compiled, Exit> {
     let wasm = std::fs::read(&compiled).map_err(|error| failed(&format!("read {}", shown(&compiled)), error.into()))?;
     let wasm = component::embed(&wasm, &text).map_err(|error| Exit::new(REFUSED, error))?;
     let description = describe(&wasm, &stave_engine::Limits::default()).map_err(|error| Exit::new(REFUSED, error))?;
-    admit(&description, &with_always(&manifest.asks))
-        .map_err(|refusal| refused(&shown(&folder), LoadError::Refused(refusal)))?;
+    admit(&description, &manifest.asks).map_err(|refusal| refused(&shown(&folder), LoadError::Refused(refusal)))?;
     Ok(Compiled { manifest, wasm })
 }
 

@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use stave_archive::content::Bytes;
-use stave_engine::{
-    admission::{admit, with_always},
-    component::Description,
-    load::LoadError,
-};
+use stave_engine::{admission::admit, component::Description, load::LoadError};
 use stave_model::{digest::Digest, manifest::Manifest, sbom};
 use stave_oci::{
     component::{self, Facts, artifact, names::Name},
@@ -43,7 +39,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
     };
     let description = described(&wasm, &arguments.component)?;
     // What no host would run is not spread.
-    admit(&description, &with_always(&description.manifest.asks))
+    admit(&description, &description.manifest.asks)
         .map_err(|refusal| refused(&arguments.component, LoadError::Refused(refusal)))?;
     if let Some(name) = name {
         check_version(&name, &description)?;

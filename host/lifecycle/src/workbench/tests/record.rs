@@ -48,7 +48,10 @@ fn names_are_noted_that_were_asked_for_and_granted() {
     bindings = ["postgresql"]
     "#);
     let denied: Vec<String> = record.denied.iter().map(|denial| format!("{}: {}", denial.what, denial.by)).collect();
-    insta::assert_snapshot!(denied.join("\n"), @r#""#);
+    insta::assert_snapshot!(denied.join("\n"), @r#"
+    settings = ["HOME"]: its manifest does not ask for it
+    bindings = ["ca-certificates"]: its manifest does not ask for it
+    "#);
 }
 
 /// The manifest of one that declares a file of no ecosystem at this address, and asks for `hosts` besides.
@@ -89,7 +92,13 @@ fn a_file_of_no_ecosystem_comes_from_a_host_that_is_granted() {
         refused(fetch(&silent, &["*.example.com"]).0),
         refused(fetch(&generic("https://d.example.com\\@evil.example.com/x"), &["*.example.com"]).0),
     ];
-    insta::assert_snapshot!(said.join("\n"), @r#""#);
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    Denied: could not fetch x 1.0.0 for linux/amd64 from d.example.com: acme/tool is not granted it
+      hint: whoever trusts acme/tool adds hosts = ["d.example.com"] to its `grants` in the builder
+    Denied: could not fetch x 1.0.0 for linux/amd64 from d.example.com: the manifest of acme/tool@1.2.3 does not ask for it
+      hint: its author adds it to `asks.hosts` in buildpack.toml
+    InvalidInput: could not fetch x 1.0.0 for linux/amd64: its `download_url` names no host in plain letters
+    "#);
 }
 
 #[test]
