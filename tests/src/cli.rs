@@ -70,6 +70,7 @@ fn the_help_says_what_there_is() {
        13  a buildpack was refused: not a component, or it wants more than it is granted
        14  an input is not the one that is locked
        15  an update wants more than was accepted
+       16  a signature that the policy needs is missing or wrong
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise

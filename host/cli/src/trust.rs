@@ -171,7 +171,7 @@ pub(crate) fn signers(
     }
     let site = site(place);
     let mut known = Examined::default();
-    for signature in kept(workshop, &subject) {
+    for signature in kept(workshop, &site, &subject) {
         known.take(signature, &subject, &verifier.keys);
     }
     let is_enough = !known.names.is_empty() && !decide(&verifier.rules, &site, &known.names).is_refused();
@@ -186,7 +186,7 @@ pub(crate) fn signers(
     if verdict.is_refused() {
         return Err(refuse(workshop, place, &verdict, &known.told));
     }
-    keep(workshop, &subject, &known.good);
+    keep(workshop, &site, &subject, &known.good);
     let signers = trust::joined(&known.names);
     if let Some(signers) = &signers {
         workshop.ui.observe(Event::Note(Level::Debug, format!("{place} is signed by {signers}: {verdict}")));
@@ -265,12 +265,13 @@ impl Kept {
     }
 }
 
-fn kept_key(subject: &Digest) -> Digest {
-    Key::new("stave signatures 1").field(subject.to_string()).finish()
+/// By the place too: what is enough does not depend on what was taken from elsewhere before.
+fn kept_key(site: &str, subject: &Digest) -> Digest {
+    Key::new("stave signatures 1").field(site).field(subject.to_string()).finish()
 }
 
-fn kept(workshop: &Workshop, subject: &Digest) -> Vec<Signature> {
-    let value = workshop.results.get(&kept_key(subject));
+fn kept(workshop: &Workshop, site: &str, subject: &Digest) -> Vec<Signature> {
+    let value = workshop.results.get(&kept_key(site, subject));
     let all: Vec<Kept> = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
     let all = all.into_iter().take(MAX_SIGNATURES).map(|one| match one {
         Kept::Bundle(text) => Signature::Bundle(text.into_bytes()),
@@ -281,9 +282,9 @@ fn kept(workshop: &Workshop, subject: &Digest) -> Vec<Signature> {
     all.collect()
 }
 
-fn keep(workshop: &Workshop, subject: &Digest, good: &[Kept]) {
+fn keep(workshop: &Workshop, site: &str, subject: &Digest, good: &[Kept]) {
     if let (false, Ok(value)) = (good.is_empty(), serde_json::to_vec(good)) {
-        workshop.results.put(&kept_key(subject), &value);
+        workshop.results.put(&kept_key(site, subject), &value);
     }
 }
 
