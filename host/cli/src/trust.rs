@@ -174,11 +174,15 @@ pub(crate) fn signers(
     for signature in kept(workshop, &site, &subject) {
         known.take(signature, &subject, &verifier.keys);
     }
-    let is_enough = !known.names.is_empty() && !decide(&verifier.rules, &site, &known.names).is_refused();
-    if !is_enough || afresh {
+    let passes = !decide(&verifier.rules, &site, &known.names).is_refused();
+    if !passes || known.names.is_empty() || afresh {
         match signature::list(place, &subject, &means(workshop)) {
             Ok(listed) => listed.into_iter().for_each(|one| known.take(one, &subject, &verifier.keys)),
-            Err(error) if is_enough && matches!(error.fault, Fault::Network) => {}
+            // Where none is needed, or enough are known, nobody has to be reached.
+            Err(error) if passes && error.fault == Fault::Network => {
+                let text = format!("nobody could be asked whose signatures {place} has now");
+                workshop.ui.observe(Event::Note(Level::Warning, text));
+            }
             Err(error) => return Err(unlisted(workshop, error)),
         }
     }
