@@ -157,7 +157,8 @@ pub(crate) fn is_asked_for(workshop: &Workshop, place: &Place) -> Result<bool, E
     let (site, nobody) = (site(place), BTreeSet::new());
     match decide(&verifier.rules, &site, &nobody) {
         // They may still say what it is granted.
-        Verdict::Nothing(_) | Verdict::NoRules => Ok(granted_to(workshop).next().is_some()),
+        Verdict::NoRules => Ok(!verifier.keys.is_empty()),
+        Verdict::Nothing(_) => Ok(granted_to(workshop).next().is_some()),
         verdict @ Verdict::Nowhere => Err(refuse(workshop, place, &verdict, &[])),
         Verdict::Missing { .. } | Verdict::Signed(_) => Ok(true),
     }
@@ -194,18 +195,21 @@ pub(crate) fn signers(
     }
     let site = site(place);
     let mut known = Examined::default();
-    for signature in kept(workshop, &subject) {
+    for signature in kept(workshop, &site, &subject) {
         known.take(signature, &subject, &verifier.keys);
     }
     let is_needed = decide(&verifier.rules, &site, &known.names).is_refused();
     let is_all = granted_to(workshop).all(|name| known.names.contains(name));
-    if is_needed || !is_all || afresh {
+    if is_needed || known.names.is_empty() || !is_all || afresh {
         match signature::list(place, &subject, &means(workshop)) {
             Ok(listed) => listed.into_iter().for_each(|one| known.take(one, &subject, &verifier.keys)),
-            // Nothing is needed that is not kept: without more signatures it is granted what it is granted without them.
+            // Where none is needed, or enough are known, nobody has to be reached, and nobody's signatures are in the way.
             Err(error) if !is_needed && !workshop.cancel.is_set() => {
-                let text = format!("could not look for more signatures of {place}: {error}");
-                workshop.ui.observe(Event::Note(Level::Debug, text));
+                let text = match error.fault {
+                    Fault::Network => format!("nobody could be asked whose signatures {place} has now"),
+                    _ => format!("the signatures of {place} could not be looked at: {error}"),
+                };
+                workshop.ui.observe(Event::Note(Level::Warning, text));
             }
             Err(error) => return Err(unlisted(workshop, error)),
         }
@@ -214,7 +218,7 @@ pub(crate) fn signers(
     if verdict.is_refused() {
         return Err(refuse(workshop, place, &verdict, &known.told));
     }
-    keep(workshop, &subject, &known.good);
+    keep(workshop, &site, &subject, &known.good);
     let signers = trust::joined(&known.names);
     if let Some(signers) = &signers {
         workshop.ui.observe(Event::Note(Level::Debug, format!("{place} is signed by {signers}: {verdict}")));
@@ -293,12 +297,13 @@ impl Kept {
     }
 }
 
-fn kept_key(subject: &Digest) -> Digest {
-    Key::new("stave signatures 1").field(subject.to_string()).finish()
+/// By the place too: what is enough does not depend on what was taken from elsewhere before.
+fn kept_key(site: &str, subject: &Digest) -> Digest {
+    Key::new("stave signatures 1").field(site).field(subject.to_string()).finish()
 }
 
-fn kept(workshop: &Workshop, subject: &Digest) -> Vec<Signature> {
-    let value = workshop.results.get(&kept_key(subject));
+fn kept(workshop: &Workshop, site: &str, subject: &Digest) -> Vec<Signature> {
+    let value = workshop.results.get(&kept_key(site, subject));
     let all: Vec<Kept> = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
     let all = all.into_iter().take(MAX_SIGNATURES).map(|one| match one {
         Kept::Bundle(text) => Signature::Bundle(text.into_bytes()),
@@ -309,9 +314,9 @@ fn kept(workshop: &Workshop, subject: &Digest) -> Vec<Signature> {
     all.collect()
 }
 
-fn keep(workshop: &Workshop, subject: &Digest, good: &[Kept]) {
+fn keep(workshop: &Workshop, site: &str, subject: &Digest, good: &[Kept]) {
     if let (false, Ok(value)) = (good.is_empty(), serde_json::to_vec(good)) {
-        workshop.results.put(&kept_key(subject), &value);
+        workshop.results.put(&kept_key(site, subject), &value);
     }
 }
 
