@@ -1,7 +1,7 @@
 //! The air gap: a builder with its stack, components and dependencies is carried as one file, and builds the same where there is no
 //! network.
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use rustix::process::getuid;
 use serde_json::Value;
@@ -35,7 +35,8 @@ fn component() -> Vec<u8> {
     for version in ["2.0.0", "1.0.0"] {
         let (name, bytes) = wheel(version);
         let hex = Digest::of(&bytes).hex();
-        manifest += &format!(
+        let _ = write!(
+            manifest,
             "[[dependencies]]\nid = \"tool\"\nversion = \"{version}\"\nname = \"Tool\"\nlicenses = [\"MIT\"]\n\
              [[dependencies.artifacts]]\npurl = \"pkg:pypi/tool@{version}?file_name={name}\"\nsha256 = \"{hex}\"\n"
         );
@@ -237,7 +238,7 @@ fn a_file_that_is_not_whole_leaves_nothing() {
     for (what, bytes) in [("flipped", flipped), ("cut", whole[..at].to_vec())] {
         fs::write(&carried, bytes).unwrap();
         let told = there.run(&["bundle", "import", "carried.tar"]).ends_with(32);
-        said += &format!("{what}:\n{}", told.failure());
+        let _ = write!(said, "{what}:\n{}", told.failure());
         there.assert_nothing_half_written();
         assert!(!there.data().join("builders").exists(), "{what}");
     }

@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     fn dependency(id: &str, version: &str, platforms: &[Option<&str>]) -> Dependency {
-        let artifact = |platform: &Option<&str>| {
+        let artifact = |platform: Option<&str>| {
             let name = format!("{id}-{version}-{}", platform.unwrap_or("any"));
             Artifact {
                 platform: platform.map(|platform| platform.parse().unwrap()),
@@ -273,7 +273,7 @@ mod tests {
             name: id.to_owned(),
             licenses: Vec::new(),
             eol: None,
-            artifacts: platforms.iter().map(artifact).collect(),
+            artifacts: platforms.iter().copied().map(artifact).collect(),
         }
     }
 

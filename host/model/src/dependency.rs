@@ -104,14 +104,12 @@ impl PackageUrl {
         let address = self.qualifiers.get("download_url")?;
         let rest = ["https://", "http://"].iter().find_map(|scheme| address.strip_prefix(scheme))?;
         let place = rest.split(['/', '?', '#']).next().unwrap_or(rest).to_ascii_lowercase();
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((address, port)) => {
-                (format!("[{address}]"), port.strip_prefix(':').or(port.is_empty().then_some("0"))?)
-            }
-            None => {
-                let (host, port) = place.split_once(':').unwrap_or((&place, "0"));
-                (host.to_owned(), port)
-            }
+        let address = place.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = if let Some((address, port)) = address {
+            (format!("[{address}]"), port.strip_prefix(':').or(port.is_empty().then_some("0"))?)
+        } else {
+            let (host, port) = place.split_once(':').unwrap_or((&place, "0"));
+            (host.to_owned(), port)
         };
         let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
         let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -53,9 +53,9 @@ pub fn begin(image: &Image, start: Start, now: u64) -> Build {
 
 /// How many seconds the last builds of a kind took: the middle one of the last five that made an image.
 pub fn usual_seconds(builds: &[Build], mode: Mode) -> Option<u64> {
-    let made = builds.iter().rev().filter(|build| build.mode == mode && build.made().is_some());
+    let ended = builds.iter().rev().filter(|build| build.mode == mode && build.made().is_some());
     let mut seconds: Vec<u64> =
-        made.filter_map(|build| Some(build.finished?.saturating_sub(build.started))).take(5).collect();
+        ended.filter_map(|build| Some(build.finished?.saturating_sub(build.started))).take(5).collect();
     seconds.sort_unstable();
     seconds.get(seconds.len() / 2).copied()
 }

@@ -98,7 +98,7 @@ pub fn plan(world: &World, change: &Change, rules: &Rules, now: u64) -> Result<P
                 starting.insert(key.clone(), (job(key, &start), row(key, *start, is_due_already, seconds)));
             }
             Verdict::Held(now) if !matches!(was, Some(Verdict::Held(was)) if *was == now) => {
-                held.push((key.clone(), now))
+                held.push((key.clone(), now));
             }
             Verdict::Running { build } => {
                 unknown.push((

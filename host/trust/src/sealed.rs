@@ -1,4 +1,4 @@
-//! What a password opens: a JSON document with scrypt's parameters and a NaCl secret box, as cosign keeps private keys
+//! What a password opens: a JSON document with scrypt's parameters and a `NaCl` secret box, as cosign keeps private keys
 //! (go-securesystemslib, "encrypted").
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

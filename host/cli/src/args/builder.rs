@@ -69,7 +69,7 @@ pub(crate) struct BuilderPublish {
     /// Where it goes: a registry reference, or oci:DIR [default: the builder's name, if that says a registry]
     #[arg(value_name = "REF|oci:DIR")]
     pub(crate) to: Option<String>,
-    /// Sign it with this private key, as cosign does; COSIGN_PASSWORD has its password, or the terminal asks for it
+    /// Sign it with this private key, as cosign does; `COSIGN_PASSWORD` has its password, or the terminal asks for it
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Option<PathBuf>,
     /// How to print the result

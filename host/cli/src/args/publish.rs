@@ -14,7 +14,7 @@ pub(crate) struct BuildpackPublish {
     /// Where it goes: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
-    /// Sign it with this private key, as cosign does; COSIGN_PASSWORD has its password, or the terminal asks for it
+    /// Sign it with this private key, as cosign does; `COSIGN_PASSWORD` has its password, or the terminal asks for it
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Option<PathBuf>,
     /// How to print the result
@@ -27,7 +27,7 @@ pub(crate) struct BuildpackSign {
     /// Where it is: a registry reference, NAMESPACE:NAME@VERSION of the configuration, oci:DIR, or oci:DIR:NAME; also a builder
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
-    /// The private key, as `cosign generate-key-pair` makes it, or an unencrypted one; COSIGN_PASSWORD has its password, or the
+    /// The private key, as `cosign generate-key-pair` makes it, or an unencrypted one; `COSIGN_PASSWORD` has its password, or the
     /// terminal asks for it
     #[arg(long, value_name = "KEY")]
     pub(crate) key: PathBuf,

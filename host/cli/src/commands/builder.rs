@@ -78,7 +78,9 @@ pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result
             let (digest, builder) = (found.digest, found.builder.clone());
             let parts = builder::of_artefact((found, signer), text);
             let (builder, lies) = as_it_is(builder, &locked::inputs(workshop, &parts, false)?.buildpacks);
-            lies.into_iter().for_each(|text| workshop.ui.observe(Event::Note(Level::Warning, text)));
+            for text in lies {
+                workshop.ui.observe(Event::Note(Level::Warning, text));
+            }
             (builder, Some(digest))
         }
         Named::BuiltIn | Named::File(_) => (pinned::make(workshop, &named, &[])?.builder, None),

@@ -1,6 +1,6 @@
 //! `stave policy explain`: what a buildpack asks for, is granted and has used, and what would change it.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
 use serde::Serialize;
 use stave_model::{
@@ -68,7 +68,7 @@ pub(crate) fn explain(workshop: &Workshop, arguments: &PolicyExplain) -> Result<
 /// What a text names: `builtin:NAME`, a file, one of the builder's by its id, or an artefact elsewhere. The text alone decides
 /// whether a file is meant.
 fn subject(workshop: &Workshop, text: &str, builder: &Builder, inputs: Inputs) -> Result<Subject, Exit> {
-    let is_file = text.starts_with(['/', '.']) || text.ends_with(".wasm");
+    let is_file = text.starts_with(['/', '.']) || Path::new(text).extension().is_some_and(|end| end == "wasm");
     if is_file || text.starts_with("builtin:") {
         return beside(&inputs, read_component(text)?.into(), text, None);
     }

@@ -115,7 +115,7 @@ pub enum RunError {
     /// What it made holds a secret that it read, where others would find it. Nothing is made of it.
     #[error("it would give a secret away: {place} holds the value of {secret}, which {reader} could read")]
     Leak {
-        /// Where the secret stands, such as `the label `db``. Never the secret.
+        /// Where the secret stands, such as ``the label `db` ``. Never the secret.
         place: String,
         /// What the secret is called.
         secret: String,

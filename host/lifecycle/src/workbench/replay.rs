@@ -110,7 +110,9 @@ impl Remembered {
 impl State {
     /// Notes the interfaces that were called then. What was asked again is noted already.
     fn use_again(&mut self, calls: &[Call]) {
-        calls.iter().for_each(|call| self.record.uses(call.interface()));
+        for call in calls {
+            self.record.uses(call.interface());
+        }
     }
 }
 

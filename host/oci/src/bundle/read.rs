@@ -68,7 +68,7 @@ pub fn import(
             Trouble::Found(error) => {
                 let hint = error.hint.clone();
                 let outer = PortError::new(error.fault, attempt).caused_by(error);
-                hint.into_iter().fold(outer, |outer, hint| outer.hint(hint))
+                hint.into_iter().fold(outer, PortError::hint)
             }
         }
     })

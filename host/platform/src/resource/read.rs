@@ -57,8 +57,8 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), at: 0, trail: self.trail }),
-            Value::Object(map) => visitor.visit_map(Fields { fields: map.iter(), next: None, trail: self.trail }),
+            Value::Array(items) => visitor.visit_seq(Items { rest: items.iter(), at: 0, trail: self.trail }),
+            Value::Object(map) => visitor.visit_map(Fields { rest: map.iter(), next: None, trail: self.trail }),
             Value::Null => visitor.visit_unit(),
             plain => plain.deserialize_any(visitor),
         }
@@ -91,7 +91,7 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
 }
 
 struct Items<'de, 'a> {
-    items: std::slice::Iter<'de, Value>,
+    rest: std::slice::Iter<'de, Value>,
     at: usize,
     trail: &'a RefCell<Trail>,
 }
@@ -100,7 +100,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
     type Error = Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        let Some(value) = self.items.next() else { return Ok(None) };
+        let Some(value) = self.rest.next() else { return Ok(None) };
         let step = format!("[{}]", self.at);
         self.at += 1;
         At { value, trail: self.trail }.step(step, seed).map(Some)
@@ -108,7 +108,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
 }
 
 struct Fields<'de, 'a> {
-    fields: serde_json::map::Iter<'de>,
+    rest: serde_json::map::Iter<'de>,
     next: Option<(&'de String, &'de Value)>,
     trail: &'a RefCell<Trail>,
 }
@@ -117,7 +117,7 @@ impl<'de> MapAccess<'de> for Fields<'de, '_> {
     type Error = Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
-        let Some((key, value)) = self.fields.next() else { return Ok(None) };
+        let Some((key, value)) = self.rest.next() else { return Ok(None) };
         self.next = Some((key, value));
         let read = seed.deserialize(key.as_str().into_deserializer());
         read.map(Some).inspect_err(|_: &Error| {

@@ -31,9 +31,10 @@ pub(crate) enum Talk {
     Faults,
 }
 
+/// Makes a component of a folder; answers where it is.
+type Tool = fn(&Path, Talk) -> Result<PathBuf, Exit>;
 /// The languages' own tools, by the file that they begin with.
-const TOOLS: [(&str, fn(&Path, Talk) -> Result<PathBuf, Exit>); 2] =
-    [("Cargo.toml", cargo::build), ("package.json", npm::build)];
+const TOOLS: [(&str, Tool); 2] = [("Cargo.toml", cargo::build), ("package.json", npm::build)];
 
 /// Makes a component of what is in the folder. What imports an interface that its buildpack.toml does not ask for is refused here, and
 /// not only by whoever uses it.

@@ -174,7 +174,7 @@ fn who_withholds_something_is_known_and_told_where_to_allow_it() {
 fn says_why_it_refuses() {
     let refused = |text: &str| {
         let error = Policy::parse(text).unwrap_err();
-        let cause = error.source().map(|cause| cause.to_string()).unwrap_or_default();
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
         // The parser shows the place; what it says of it comes last.
         format!("{error}: {}", cause.trim().lines().last().unwrap_or_default())
     };
@@ -209,7 +209,8 @@ fn says_why_it_refuses() {
     the policy does not follow the format of policy.toml: unknown field `grant`, expected one of `keys`, `trust`, `grants`
     the policy has 1048577 bytes, more than the limit of 1048576:
     ");
-    let many: String = (0..300).map(|n| format!("k{n} = \"x\"\n")).collect();
+    let many: Vec<String> = (0..300).map(|n| format!("k{n} = \"x\"\n")).collect();
+    let many = many.concat();
     assert_eq!(refused(&format!("[keys]\n{many}")), "`[keys]` has 300 keys, more than the limit of 256: ");
 }
 

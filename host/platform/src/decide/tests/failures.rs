@@ -62,7 +62,8 @@ fn scenario_27_mended_settings_stand_on_the_last_success() {
 /// kpack issue 1198: an image that failed stays so for ever there.
 #[test]
 fn scenario_28_an_operators_fix_heals() {
-    let fixes: [(&str, fn(&mut Case)); 5] = [
+    type Fix = fn(&mut Case);
+    let fixes: [(&str, Fix); 5] = [
         ("BUILDPACK build", |case| case.buildpacks(&["stave/java@1.0.1", "stave/procfile@1.0.0"])),
         // One that was missing; which one an app lacked, nobody knows.
         ("BUILDPACK build", |case| case.buildpacks(&["stave/java@1.0.0", "stave/procfile@1.0.0", "stave/node@1.0.0"])),

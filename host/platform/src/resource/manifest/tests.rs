@@ -8,6 +8,7 @@ use crate::resource::{
     policy::{Automatic, UpdatePolicy},
 };
 
+#[expect(clippy::panic_in_result_fn, reason = "what is no image here is a fault of the test")]
 fn image(change: impl FnOnce(&mut Value)) -> Result<Image, Refused> {
     let mut manifest = json!({
         "apiVersion": "kpack.io/v1alpha2",
@@ -85,7 +86,8 @@ fn what_is_wrong_with_an_image_is_said_with_its_place() {
              `-` and `.`, a letter or digit first and last, at most 63 characters"
         )
     );
-    let cases: [(&str, fn(&mut Value)); 15] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 15] = [
         ("spec.souce: unknown field `souce`, expected one of", |m| m["spec"]["souce"] = json!({})),
         ("spec.source.git.branch: unknown field `branch`", |m| m["spec"]["source"]["git"]["branch"] = json!("x")),
         ("spec.source: only one of git, blob and registry can be given, not git and blob", |m| {
@@ -115,7 +117,7 @@ fn what_is_wrong_with_an_image_is_said_with_its_place() {
             m["spec"]["cache"] = json!({ "volume": { "size": "1G" }, "registry": { "tag": "registry.example.com/c" } });
         }),
         ("spec.builder.kind: unknown variant `Store`", |m| {
-            m["spec"]["builder"] = json!({ "kind": "Store", "name": "a" })
+            m["spec"]["builder"] = json!({ "kind": "Store", "name": "a" });
         }),
         ("spec.updatePolicy: kpack does not know it: write apiVersion: stave/v1", |m| {
             m["spec"]["updatePolicy"] = json!({ "automatic": "stackOnly" });
