@@ -8,6 +8,9 @@ use crate::resource::{
     policy::{Automatic, UpdatePolicy},
 };
 
+/// What is done to a manifest.
+type Change = fn(&mut Value);
+
 #[expect(clippy::panic_in_result_fn, reason = "what is no image here is a fault of the test")]
 fn image(change: impl FnOnce(&mut Value)) -> Result<Image, Refused> {
     let mut manifest = json!({
@@ -86,7 +89,6 @@ fn what_is_wrong_with_an_image_is_said_with_its_place() {
              `-` and `.`, a letter or digit first and last, at most 63 characters"
         )
     );
-    type Change = fn(&mut Value);
     let cases: [(&str, Change); 15] = [
         ("spec.souce: unknown field `souce`, expected one of", |m| m["spec"]["souce"] = json!({})),
         ("spec.source.git.branch: unknown field `branch`", |m| m["spec"]["source"]["git"]["branch"] = json!("x")),
