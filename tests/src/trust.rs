@@ -408,6 +408,7 @@ fn a_key_is_asked_for_before_anything_is_sent() {
     caused by: No such file or directory (os error 2)
     error: could not use the key keys/acme.pub
     caused by: it is not a key in PEM format
+    hint: it is the private key that `cosign generate-key-pair` writes as cosign.key
     error: the key sealed.key needs its password
     hint: COSIGN_PASSWORD gives it, and where there is a terminal, it is asked for
     error: could not use the key sealed.key

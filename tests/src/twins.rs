@@ -138,7 +138,7 @@ fn a_new_buildpack_in_javascript_does_what_one_in_rust_does() {
     2 fixtures: 2 as expected
     ");
     env.run(&["buildpack", "build", "motd"]).succeeds();
-    let inspected = env.run(&["buildpack", "inspect", "motd/motd.wasm", "-o", "json"]).succeeds().stdout;
+    let inspected = env.run(&["buildpack", "inspect", "motd.wasm", "-o", "json"]).succeeds().stdout;
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!((&inspected["id"], &inspected["version"]), (&"acme/motd".into(), &"0.1.0".into()), "{inspected}");
     // A script that says the greeting is not to be had is the app's or the user's to see, as a failure and not as a crash.

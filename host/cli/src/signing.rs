@@ -33,8 +33,9 @@ pub(crate) fn key(workshop: &Workshop, file: &Path) -> Result<PrivateKey, Exit> 
     let refused = |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not use the key {shown}")));
     let text = read_at_most(file, MAX_KEY as u64).map(Zeroizing::new).map_err(|error| refused(error.into()))?;
     let password = if PrivateKey::is_sealed(&text) { password(workshop, &shown)? } else { Zeroizing::default() };
-    PrivateKey::from_pem(&text, &password).map_err(|error| {
-        refused(error.into()).hint("it is the private key that `cosign generate-key-pair` writes as cosign.key")
+    PrivateKey::from_pem(&text, &password).map_err(|error| match refused(error.into()) {
+        exit if PrivateKey::is_sealed(&text) => exit,
+        exit => exit.hint("it is the private key that `cosign generate-key-pair` writes as cosign.key"),
     })
 }
 
