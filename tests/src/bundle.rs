@@ -14,7 +14,7 @@ use stave_oci::{
 use stave_transport::{Client, Options};
 
 use crate::support::{
-    env::TestEnv,
+    env::{TestEnv, listing},
     filters, guests,
     images::{checked_here, small_base_for},
     jar,
@@ -324,4 +324,37 @@ fn the_builder_inside_the_program_is_carried_too() {
     let name = told["builder"].as_str().unwrap();
     assert!(name.starts_with("stave/builtin:"), "{name}");
     assert_eq!(built(cut_off(&there, &["build", "tiny.jar", "--offline", "--builder", name])), here);
+}
+
+/// Whatever name it gives itself: what a bundle brings is somebody else's, and no signature comes along.
+#[test]
+fn a_policy_is_asked_before_a_bundle_is_taken_in() {
+    let env = world();
+    bundle(&env, &["--tag", "registry.example.com/acme/tools:1"]).succeeds();
+    let (there, _) = elsewhere(&env);
+    let _filters = filters::bind(&there);
+    let rule = |from: &str, needs: &str| format!("[[trust]]\nfrom = \"{from}\"\n{needs}\n");
+    there.write("policy.toml", rule("registry.example.com/*", "unsigned = true"));
+    let import = ["bundle", "import", "carried.tar", "--policy", "policy.toml"];
+    insta::assert_snapshot!(there.run(&import).ends_with(16).failure(), @r#"
+    error: oci:carried.tar is refused by the policy policy.toml
+      no rule of the policy is about this place
+    hint: a rule in [[trust]] with from = "oci:[ENV]/work/carried.tar" says whose signature is needed there, or `unsigned = true`
+    hint: signatures do not travel in bundles yet: a rule for oci:FILE with `unsigned = true` lets this one in
+    "#);
+    assert!(!there.data().join("builders").exists());
+    there.write("policy.toml", rule("oci:carried.tar", "unsigned = true"));
+    there.run(&import).succeeds();
+}
+
+#[test]
+fn what_was_imported_is_listed_once_and_goes_as_a_whole() {
+    let env = world();
+    bundle(&env, &["--tag", "acme/tools:1"]).succeeds();
+    let (there, _) = elsewhere(&env);
+    there.run(&["bundle", "import", "carried.tar"]).succeeds();
+    let listed = there.run(&["builder", "list"]).succeeds().stdout;
+    assert!(listed.starts_with("acme/tools:1  sha256:") && listed.lines().count() == 1, "{listed}");
+    there.run(&["builder", "remove", "acme/tools:1"]).succeeds();
+    assert_eq!(listing(&there.data().join("builders/blobs/sha256")).len(), 0);
 }
