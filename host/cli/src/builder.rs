@@ -28,6 +28,7 @@ use stave_model::{
 };
 use stave_oci::{
     builder as artefact,
+    bundle::BESIDE,
     component::{self, Place},
     layout,
     reference::Reference,
@@ -47,8 +48,6 @@ use crate::{
 const BUILT_IN: &str = "builtin";
 /// The folder of kept builders in the data folder.
 pub(crate) const KEPT: &str = "builders";
-/// What stands behind the names of what a bundle brought along with a builder.
-pub(crate) const BESIDE: [&str; 2] = ["+stack", "+bundle"];
 
 /// How a builder is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +122,8 @@ fn is_there(workshop: &Workshop, place: &Place) -> bool {
     !matches!(artefact::find(place, &means(workshop)), Err(error) if error.fault == Fault::NotFound)
 }
 
-/// The artefact at a place, and whose signatures of it were verified. What is kept here was created here, and needs none.
+/// The artefact at a place, and whose signatures of it were verified. What is kept here needs none: it was created
+/// here, or came in a bundle that the policy let in.
 pub(crate) fn artefact_at(
     workshop: &Workshop,
     place: &Place,

@@ -5,7 +5,7 @@
 //! without a network, and what is in the cache is believed no more than what a registry says.
 //!
 //! What is not an artefact in a registry or a layout, such as a component's file or a builder that was created on this machine, is
-//! its owner's to trust. The components of a builder's artefact are part of what its signature is about.
+//! its owner's to trust. A bundle brings no signatures along, and is let in where a rule needs none of it. The components of a builder's artefact are part of what its signature is about.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -152,6 +152,9 @@ pub enum NotABundle {
     Parts(&'static str),
 }
 
+/// What stands behind a builder's name in the names of its bundle's other parts: its stack's images, and the rest.
+pub const BESIDE: [&str; 2] = ["+stack", "+bundle"];
+
 /// The names of a bundle's three parts.
 struct Names {
     builder: String,
@@ -161,7 +164,8 @@ struct Names {
 
 impl Names {
     fn of(builder: &str) -> Self {
-        Self { builder: builder.to_owned(), stack: format!("{builder}+stack"), bundle: format!("{builder}+bundle") }
+        let [stack, bundle] = BESIDE.map(|end| format!("{builder}{end}"));
+        Self { builder: builder.to_owned(), stack, bundle }
     }
 
     fn all(&self) -> [&str; 3] {

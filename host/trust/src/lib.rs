@@ -22,10 +22,10 @@
 //! has to verify the certificate's chain, its promise to be in a log, the signature, the log's entry with its proof, and a time
 //! from the log or an authority. The crate for it, `sigstore`, was looked at in version 0.15, and does not hold up yet:
 //!
-//! * Its verifier of bundles skips two of these steps and says so: neither the proof that the entry is in the log nor the log's
-//!   signed promise is verified ("TODO: Merkle inclusion", "TODO: SET verification" in `bundle/verify/verifier.rs`). But the time
-//!   that decides whether the certificate was good is taken from that entry. Whoever steals a key that was certified once, for ten
-//!   minutes years ago, can write an entry with a time that fits.
+//! * Its verifier of bundles skips two of these steps and says so (`bundle/verify/verifier.rs`): neither the proof that the entry
+//!   is in the log nor the log's signed promise is verified. But the time that decides whether the certificate was good is taken
+//!   from that entry. Whoever steals a key that was certified once, for ten minutes years ago, can write an entry with a time that
+//!   fits.
 //! * Entries of the log's second version (Rekor v2) have no time of their own, and timestamps of authorities, which take its
 //!   place, are not read at all: what is signed that way is refused.
 //! * It takes bundles with certificates alone, so that it would be no help for keys either.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use stave_model::digest::Digest;
 use stave_oci::{
+    bundle::BESIDE,
     component::Place,
     layout::{self, LayoutFolder},
 };
@@ -55,7 +56,7 @@ pub(crate) fn remove(workshop: &Workshop, arguments: &BuilderRemove) -> Result<(
     }
     for (name, place) in places {
         let mut freed = 0;
-        for end in [""].into_iter().chain(builder::BESIDE) {
+        for end in [""].into_iter().chain(BESIDE) {
             let place = layout::Place { name: Some(format!("{name}{end}")), ..place.clone() };
             freed += LayoutFolder::new(place).remove()?.unwrap_or(0);
         }
