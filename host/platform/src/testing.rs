@@ -65,6 +65,7 @@ pub(crate) fn revision(run_image: &str, buildpacks: &[&str]) -> BuilderRevision 
         |one: &BuildpackVersion| Member { id: one.id.clone(), version: Some(one.version.clone()), optional: false };
     BuilderRevision {
         image: Some(pinned("registry.example.com/ops/builder", run_image)),
+        artefact: None,
         order: buildpacks.iter().map(|one| Group { group: vec![member(one)] }).collect(),
         buildpacks,
         run_image: pinned("registry.example.com/stack/run", run_image),

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{BuilderState, SourceState},
     resource::{
@@ -46,7 +48,8 @@ pub struct Known {
 }
 
 /// A stack as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StackState {
     /// Which stack it is.
     pub id: String,
@@ -67,6 +70,10 @@ pub struct World {
     pub stores: BTreeMap<Name, Vec<BuildpackVersion>>,
     /// The version of the lifecycle.
     pub lifecycle: String,
+    /// What builders were made to last: images stay with that if a builder cannot become what is wished for.
+    pub made: BTreeMap<BuilderKey, BuilderRevision>,
+    /// What builders were turned back to, and stay until their wish is another.
+    pub turned_back: BTreeMap<BuilderKey, BuilderRevision>,
 }
 
 /// A change of a world.
@@ -114,12 +121,16 @@ impl World {
     /// What an image's builder comes to.
     pub fn builder_of(&self, image: &Image) -> BuilderState {
         let key = BuilderKey::of(&image.spec.builder, &image.key().namespace);
-        match self.builders.get(&key) {
-            None => BuilderState::Missing,
-            Some(spec) => match self.compose(spec) {
-                Ok(revision) => BuilderState::Ready { revision: Box::new(revision), behind: None },
-                Err(why) => BuilderState::NotReady(why),
-            },
+        let Some(spec) = self.builders.get(&key) else { return BuilderState::Missing };
+        let ready = |revision: &BuilderRevision, behind| BuilderState::Ready { revision: Box::new(revision.clone()), behind };
+        if let Some(revision) = self.turned_back.get(&key) {
+            return ready(revision, Some("it was turned back".to_owned()));
+        }
+        match (self.compose(spec), self.made.get(&key)) {
+            (Ok(revision), Some(made)) if made.is_made_of_the_same(&revision) => ready(made, None),
+            (Ok(revision), _) => ready(&revision, None),
+            (Err(why), Some(made)) => ready(made, Some(why)),
+            (Err(why), None) => BuilderState::NotReady(why),
         }
     }
 
@@ -156,7 +167,7 @@ impl World {
             order.push(Group { group: members });
         }
         let (run_image, stack_id, lifecycle) = (run_image.clone(), id.clone(), self.lifecycle.clone());
-        Ok(BuilderRevision { image: None, buildpacks, order, run_image, stack_id, lifecycle })
+        Ok(BuilderRevision { image: None, artefact: None, buildpacks, order, run_image, stack_id, lifecycle })
     }
 
     /// The world after a change.
@@ -165,11 +176,19 @@ impl World {
         match change {
             Change::Stack(name, state) => drop(world.stacks.insert(name.clone(), state.clone())),
             Change::Store(name, buildpacks) => drop(world.stores.insert(name.clone(), buildpacks.clone())),
-            Change::Builder(key, spec) => drop(world.builders.insert(key.clone(), (**spec).clone())),
+            Change::Builder(key, spec) => world.set_builder(key.clone(), (**spec).clone()),
             Change::Lifecycle(version) => world.lifecycle.clone_from(version),
             Change::Manifests(resources) => resources.iter().try_for_each(|resource| world.apply(resource))?,
         }
         Ok(world)
+    }
+
+    /// Another wish ends that a builder was turned back.
+    fn set_builder(&mut self, key: BuilderKey, spec: BuilderSpec) {
+        if self.builders.get(&key) != Some(&spec) {
+            self.turned_back.remove(&key);
+        }
+        self.builders.insert(key, spec);
     }
 
     fn apply(&mut self, resource: &Resource) -> Result<(), Unresolved> {
@@ -181,7 +200,7 @@ impl World {
                     BuilderKind::ClusterBuilder => None,
                 };
                 let key = BuilderKey { namespace, name: builder.metadata.name.clone() };
-                self.builders.insert(key, builder.spec.clone());
+                self.set_builder(key, builder.spec.clone());
             }
             Resource::Stack(stack) => {
                 let (name, reference) = (&stack.metadata.name, &stack.spec.run_image.image);
@@ -204,7 +223,7 @@ impl World {
         }
         let source = match known {
             Some(known) if known.image.spec.source == image.spec.source => known.source.clone(),
-            _ => found(&image.spec.source),
+            _ => SourceState::of(&image.spec.source),
         };
         let builds = known.map(|known| known.builds.clone()).unwrap_or_default();
         let status = known.map_or_else(ImageStatus::default, |known| known.image.status.clone());
@@ -217,17 +236,19 @@ fn default_namespace() -> Name {
     "default".parse().unwrap_or_else(|_| unreachable!("it is a name"))
 }
 
-/// Where a source is that nobody has looked up: only an image by its digest says it itself.
-fn found(source: &Source) -> SourceState {
-    let image = source.registry.as_ref().and_then(|registry| {
-        let digest = registry.image.digest?;
-        Some(Pinned::new(&registry.image, digest))
-    });
-    match image {
-        Some(image) => SourceState::Ready(ResolvedSource {
-            at: Found::Registry(FoundImage { image }),
-            sub_path: source.sub_path.clone(),
-        }),
-        None => SourceState::Stale,
+impl SourceState {
+    /// Where a source is that nobody has looked up: only an image by its digest says it itself.
+    pub fn of(source: &Source) -> Self {
+        let image = source.registry.as_ref().and_then(|registry| {
+            let digest = registry.image.digest?;
+            Some(Pinned::new(&registry.image, digest))
+        });
+        match image {
+            Some(image) => Self::Ready(ResolvedSource {
+                at: Found::Registry(FoundImage { image }),
+                sub_path: source.sub_path.clone(),
+            }),
+            None => Self::Stale,
+        }
     }
 }

@@ -261,6 +261,9 @@ pub struct BuilderRevision {
     /// The builder's own name, where it is kept anywhere. Not compared: a builder of the same parts builds the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Pinned>,
+    /// The digest of its artefact, where one is kept. Not compared, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artefact: Option<Digest>,
     /// All its buildpacks.
     pub buildpacks: Vec<BuildpackVersion>,
     /// Its groups, with versions.
@@ -271,4 +274,12 @@ pub struct BuilderRevision {
     pub stack_id: String,
     /// The version of the lifecycle.
     pub lifecycle: String,
+}
+
+impl BuilderRevision {
+    /// Whether two builders are made of the same, wherever they are kept.
+    pub fn is_made_of_the_same(&self, other: &Self) -> bool {
+        let parts = |one: &Self| Self { image: None, artefact: None, ..one.clone() };
+        parts(self) == parts(other)
+    }
 }
