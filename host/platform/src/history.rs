@@ -47,6 +47,7 @@ pub fn begin(image: &Image, start: Start, now: u64) -> Build {
         started: now,
         finished: None,
         outcome: Outcome::Running,
+        log: None,
         pinned: false,
     }
 }
@@ -215,6 +216,7 @@ pub fn turn_back(
         triggers: image.status.triggers,
         started: now,
         finished: Some(now),
+        log: None,
         pinned: false,
         ..earlier.clone()
     };

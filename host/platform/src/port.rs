@@ -112,6 +112,15 @@ pub struct Work {
     pub resumed: u32,
 }
 
+/// What came of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// An image, or why there is none.
+    pub outcome: Outcome,
+    /// The digest of its log, where one is kept.
+    pub log: Option<Digest>,
+}
+
 /// Whether a build is to stop, and why. Copies are about the same build.
 #[derive(Debug, Clone, Default)]
 pub struct Stopper(Arc<AtomicU8>);
@@ -198,7 +207,7 @@ pub trait Outside: Send + Sync {
     ) -> Result<Artefact, Failed>;
 
     /// Does a build to its end, and keeps its log. When `stop` says so it stops soon; what it answers then does not matter.
-    fn build(&self, work: &Work, stop: &Stopper) -> Outcome;
+    fn build(&self, work: &Work, stop: &Stopper) -> Done;
 
     /// Puts an earlier image back at the tags of a build that turns its image back.
     fn turn_back(&self, image: &Image, build: &Build) -> Result<(), Failed>;

@@ -250,6 +250,9 @@ pub struct Build {
     pub finished: Option<u64>,
     /// What came of it.
     pub outcome: Outcome,
+    /// The digest of its log, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Digest>,
     /// That it is kept whatever the limits say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
