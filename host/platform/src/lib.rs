@@ -19,6 +19,7 @@
 //! | [`decide`] | whether a build is needed, which kind, and why or why not |
 //! | [`plan`] | which images an operator's change reaches, in which order, for how long |
 //! | [`queue`] | which build starts next, and which stops |
+//! | [`reconcile`] | from wishes to images, by the decisions above, through [`port`] |
 //! | [`port`] | what is needed of the world: records, and somebody who looks and does |
 //! | [`history`] | which records go, what a build is tagged, locks and rollbacks |
 //! | [`table`] | tables and status blocks, laid out as people and scripts know them |
@@ -28,6 +29,7 @@ pub mod history;
 pub mod plan;
 pub mod port;
 pub mod queue;
+pub mod reconcile;
 pub mod resource;
 pub mod table;
 #[cfg(test)]

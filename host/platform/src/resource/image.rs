@@ -98,6 +98,9 @@ pub struct ImageSpec {
     /// The process that is started where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_process: Option<ProcessType>,
+    /// How often a source that may move is looked at. Ours: kpack looks at git once a minute, and at nothing else.
+    #[serde(default, skip_serializing_if = "Watch::is_default")]
+    pub watch: Watch,
     /// Which updates come by themselves. Ours: kpack has no such field.
     #[serde(default, skip_serializing_if = "UpdatePolicy::is_default")]
     pub update_policy: UpdatePolicy,
@@ -109,6 +112,33 @@ fn default_account() -> String {
 
 fn default_limit() -> u32 {
     10
+}
+
+/// How often a source that may move (a branch, an archive, an image by its tag) is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watch {
+    /// Whether it is looked at by itself. Where it is not, a hand on the trigger and a webhook still have it looked at.
+    pub enabled: bool,
+    /// How many seconds lie between two looks.
+    pub interval: u64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { enabled: true, interval: 60 }
+    }
+}
+
+impl Watch {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it is time for another look, so many seconds after the last.
+    pub fn is_due(&self, age: u64) -> bool {
+        self.enabled && age >= self.interval
+    }
 }
 
 /// Whether each build has a tag of its own.
@@ -320,6 +350,9 @@ impl Image {
         limits.iter().filter(|(_, limit)| *limit == 0).for_each(|(path, _)| problem(path, "it is at least 1"));
         if spec.cache.as_ref().is_some_and(|cache| cache.volume.is_some() && cache.registry.is_some()) {
             problem("spec.cache", "only one of volume and registry can be given");
+        }
+        if spec.watch.interval == 0 {
+            problems.push(Problem::new("spec.watch.interval", "it is at least 1 second"));
         }
         problems.extend(spec.update_policy.problems("spec.updatePolicy"));
         problems.extend(spec.build.problems("spec.build"));

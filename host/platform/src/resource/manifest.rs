@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     Problem, Refused,
     builder::{Builder, BuilderKind, BuilderSpec},
-    image::{Image, ImageSpec, ImageStatus, Metadata},
+    image::{Image, ImageSpec, ImageStatus, Metadata, Watch},
     read::{read, text},
     stack::{Stack, StackSpec, Store, StoreSpec},
 };
@@ -108,6 +108,12 @@ fn resource(manifest: &Value) -> Result<Resource, Vec<Problem>> {
         && !image.spec.update_policy.is_default()
     {
         problems.push(Problem::new("spec.updatePolicy", format!("kpack does not know it: write apiVersion: {OURS}")));
+    }
+    if let Resource::Image(image) = &resource
+        && version == KPACK
+        && image.spec.watch != Watch::default()
+    {
+        problems.push(Problem::new("spec.watch", format!("kpack does not know it: write apiVersion: {OURS}")));
     }
     if problems.is_empty() { Ok(resource) } else { Err(problems) }
 }

@@ -1,0 +1,329 @@
+//! The floor on which builds run: what is known by now, what waits, what runs, and what happens next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::mpsc,
+    thread::Scope as Threads,
+    time::{Duration, Instant},
+};
+
+use super::{GLANCE, Note, REST, Reconciler, Scope, begin, decision, end, failed, later, resume, tell_began};
+use crate::{
+    decide::{Priority, Verdict},
+    port::{
+        Done, Event, Failed, Stopper, Work,
+        records::{ImageRecord, Snapshot},
+    },
+    queue::{Job, Queue, Step, Stop, Turn},
+    resource::{
+        build::{Build, Fault, Outcome},
+        name::ImageKey,
+    },
+};
+
+/// Everything that changes while it goes on.
+pub(super) struct Floor<'a> {
+    pub(super) on: &'a Reconciler<'a>,
+    pub(super) scope: &'a Scope,
+    pub(super) known: Snapshot,
+    pub(super) notes: mpsc::Sender<Note>,
+    /// Builds that came to an end.
+    pub(super) ended: Vec<Build>,
+    /// What could not be looked up or made.
+    pub(super) trouble: BTreeMap<String, String>,
+    /// When what failed is tried again, and how often it failed.
+    pub(super) pauses: BTreeMap<String, (u32, Instant)>,
+    /// Images whose sources are being looked up.
+    pub(super) looking: BTreeSet<ImageKey>,
+    /// When an image is asked again.
+    wake: BTreeMap<ImageKey, u64>,
+    queue: Queue,
+    running: BTreeMap<ImageKey, Stopper>,
+    next_look: Instant,
+}
+
+impl<'a> Floor<'a> {
+    pub(super) fn new(on: &'a Reconciler<'a>, scope: &'a Scope, notes: mpsc::Sender<Note>) -> Self {
+        Self {
+            on,
+            scope,
+            known: Snapshot::default(),
+            notes,
+            ended: Vec::new(),
+            trouble: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            looking: BTreeSet::new(),
+            wake: BTreeMap::new(),
+            queue: Queue::new(on.rules.limits),
+            running: BTreeMap::new(),
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Whether something is going on.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.looking.is_empty()
+    }
+
+    /// Whether somebody changed something that was not looked at.
+    pub(super) fn has_news(&self) -> Result<bool, Failed> {
+        Ok(self.on.records.version()? != self.known.version)
+    }
+
+    /// How long there is nothing to do, if nothing happens.
+    pub(super) fn patience(&self) -> Duration {
+        self.next_look.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(5), GLANCE)
+    }
+
+    /// Looks at everything: first what operators wish, then every image.
+    pub(super) fn refresh<'scope>(&mut self, threads: &'scope Threads<'scope, '_>) -> Result<(), Failed>
+    where
+        'a: 'scope,
+    {
+        let began = Instant::now();
+        self.known = self.on.records.snapshot()?;
+        self.observe_operators()?;
+        let keys: Vec<ImageKey> = self.known.images.keys().filter(|key| self.scope.has(key)).cloned().collect();
+        self.wake.retain(|key, _| self.known.images.contains_key(key));
+        let mut jobs = Vec::new();
+        for key in &keys {
+            self.look_at_source(threads, key);
+            jobs.extend(self.ask(key));
+        }
+        self.drop_removed();
+        let steps = self.queue.submit(jobs, self.on.outside.now());
+        self.take(threads, steps)?;
+        self.next_look = later((began.elapsed() * REST).max(GLANCE));
+        Ok(())
+    }
+
+    /// What an image needs by now, as the queue takes it. Nothing is asked of one that runs here.
+    fn ask(&mut self, key: &ImageKey) -> Option<Job> {
+        let record = self.known.images.get(key)?;
+        let now = self.on.outside.now();
+        self.wake.remove(key);
+        // Its record says that it runs, and nobody runs it: it was taken over.
+        if let (Some(build), false) = (record.running(), self.running.contains_key(key)) {
+            return Some(job(record, Priority::High, build));
+        }
+        let decision = decision(&self.known, record, &self.on.rules, now);
+        let until = match decision.verdict {
+            Verdict::Start(start) => {
+                let timeout = record.image.spec.build.build_timeout;
+                return Some(Job { image: key.clone(), priority: start.priority, wish: start.inputs.wish(), timeout });
+            }
+            Verdict::Held(held) => held.until,
+            _ => None,
+        };
+        if let Some(until) = until {
+            self.wake.insert(key.clone(), until);
+        }
+        drop(self.queue.withdraw(key));
+        None
+    }
+
+    /// Does what the queue says. A build that is not needed any more when its turn comes lets the next one go.
+    fn take<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, steps: Vec<Step>) -> Result<(), Failed>
+    where
+        'a: 'scope,
+    {
+        let mut steps = std::collections::VecDeque::from(steps);
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Start { job, turn } => {
+                    if !self.start(threads, &job.image, turn)? {
+                        steps.extend(self.queue.finished(&job.image, self.on.outside.now()));
+                    }
+                }
+                Step::Stop { image, why } => {
+                    self.running.get(&image).into_iter().for_each(|stopper| stopper.stop(why));
+                }
+                Step::Drop { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start<'scope>(
+        &mut self,
+        threads: &'scope Threads<'scope, '_>,
+        key: &ImageKey,
+        turn: Turn,
+    ) -> Result<bool, Failed>
+    where
+        'a: 'scope,
+    {
+        let (now, mut work) = (self.on.outside.now(), None);
+        let (known, rules) = (&self.known, &self.on.rules);
+        let record = self.on.records.amend_image(key, &mut |record| {
+            work = resume(record).or_else(|| begin(record, known, rules, now));
+            Ok(())
+        })?;
+        if let Some(record) = record {
+            self.known.images.insert(key.clone(), record);
+        }
+        let Some(work) = work else { return Ok(false) };
+        tell_began(self.on.outside, &work, turn, self.queue.waiting());
+        let stopper = Stopper::default();
+        self.running.insert(key.clone(), stopper.clone());
+        let (outside, notes, key) = (self.on.outside, self.notes.clone(), key.clone());
+        threads.spawn(move || {
+            let done = build(outside, &work, &stopper);
+            // Who asked waits for it as long as it is there.
+            let _ = notes.send(Note::Done(key, done));
+        });
+        Ok(true)
+    }
+
+    /// A build is over: its record is completed, and its image asked again.
+    pub(super) fn done<'scope>(
+        &mut self,
+        threads: &'scope Threads<'scope, '_>,
+        key: &ImageKey,
+        done: Done,
+    ) -> Result<(), Failed>
+    where
+        'a: 'scope,
+    {
+        let done = self.outcome(key, done);
+        self.running.remove(key);
+        self.complete(key, &done)?;
+        let now = self.on.outside.now();
+        let mut steps = self.queue.finished(key, now);
+        self.look_at_source(threads, key);
+        let again = self.ask(key);
+        steps.extend(self.queue.submit(again, now));
+        self.take(threads, steps)
+    }
+
+    /// What came of a build, whatever it says itself, if it was told to stop.
+    fn outcome(&self, key: &ImageKey, done: Done) -> Done {
+        if matches!(done.outcome, Outcome::Succeeded(_)) {
+            return done;
+        }
+        let outcome = match self.running.get(key).and_then(Stopper::why) {
+            Some(Stop::Superseded) => Outcome::Superseded,
+            Some(Stop::Cancelled | Stop::Needless) => Outcome::Cancelled,
+            Some(Stop::TimedOut) => failed(Fault::Timeout, "it took longer than its buildTimeout, the deadline it was given"),
+            None => return done,
+        };
+        Done { outcome, ..done }
+    }
+
+    fn complete(&mut self, key: &ImageKey, done: &Done) -> Result<(), Failed> {
+        let (now, mut ended) = (self.on.outside.now(), None);
+        let record = self.on.records.amend_image(key, &mut |record| {
+            ended = end(record, now, done.clone());
+            Ok(())
+        })?;
+        match record {
+            Some(record) => drop(self.known.images.insert(key.clone(), record)),
+            None => drop(self.known.images.remove(key)),
+        }
+        if let Some(build) = ended {
+            self.on.outside.tell(Event::Ended { build: Box::new(build.clone()) });
+            self.ended.push(build);
+        }
+        Ok(())
+    }
+
+    /// A source was looked up, and what was found is written down.
+    pub(super) fn looked<'scope>(
+        &mut self,
+        threads: &'scope Threads<'scope, '_>,
+        key: &ImageKey,
+    ) -> Result<(), Failed>
+    where
+        'a: 'scope,
+    {
+        self.looking.remove(key);
+        match self.on.records.image(key)? {
+            Some(record) => drop(self.known.images.insert(key.clone(), record)),
+            None => return Ok(()),
+        }
+        let jobs = self.ask(key);
+        let steps = self.queue.submit(jobs, self.on.outside.now());
+        self.take(threads, steps)
+    }
+
+    /// Time has passed: deadlines, images that are to be asked again, and what somebody else changed.
+    pub(super) fn tick<'scope>(&mut self, threads: &'scope Threads<'scope, '_>) -> Result<(), Failed>
+    where
+        'a: 'scope,
+    {
+        let now = self.on.outside.now();
+        let mut steps = self.queue.tick(now);
+        let due: Vec<ImageKey> = self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+        let jobs: Vec<Job> = due.iter().filter_map(|key| self.ask(key)).collect();
+        steps.extend(self.queue.submit(jobs, now));
+        self.take(threads, steps)?;
+        if self.next_look > Instant::now() {
+            return Ok(());
+        }
+        self.next_look = later(GLANCE);
+        if self.has_news()? || self.is_operators_turn() {
+            self.refresh(threads)?;
+        }
+        self.stop_wanted();
+        let moving: Vec<ImageKey> = self.known.images.keys().filter(|key| self.scope.has(key)).cloned().collect();
+        moving.iter().for_each(|key| self.look_at_source(threads, key));
+        Ok(())
+    }
+
+    /// What somebody wants to be stopped.
+    fn stop_wanted(&mut self) {
+        let wanted = self.running.keys().filter(|key| {
+            let record = self.known.images.get(key);
+            record.is_some_and(|record| record.run.stop.is_some() && record.run.stop == record.running().map(|b| b.number))
+        });
+        let wanted: Vec<ImageKey> = wanted.cloned().collect();
+        for key in wanted {
+            for step in self.queue.cancel(&key) {
+                if let Step::Stop { image, why } = step {
+                    self.running.get(&image).into_iter().for_each(|stopper| stopper.stop(why));
+                }
+            }
+        }
+    }
+
+    /// Images that are gone are built no more.
+    fn drop_removed(&mut self) {
+        for (key, stopper) in &self.running {
+            if !self.known.images.contains_key(key) {
+                stopper.stop(Stop::Needless);
+            }
+        }
+    }
+
+    /// Stops everything: its records say that it runs, and the next one takes it up.
+    pub(super) fn stop_all(&mut self) {
+        self.running.values().for_each(|stopper| stopper.stop(Stop::Needless));
+        self.looking.clear();
+    }
+
+    /// A build is over while everything ends. What it made is written down; else it is taken up again, and that is no fault of
+    /// its own.
+    pub(super) fn leave(&mut self, key: &ImageKey, done: Done) {
+        self.running.remove(key);
+        if matches!(done.outcome, Outcome::Succeeded(_)) {
+            // A record that cannot be written now is completed by the next one.
+            let _ = self.complete(key, &done);
+            return;
+        }
+        let _ = self.on.records.amend_image(key, &mut |record: &mut ImageRecord| {
+            record.run.resumed = record.run.resumed.saturating_sub(1);
+            Ok(())
+        });
+    }
+}
+
+fn job(record: &ImageRecord, priority: Priority, build: &Build) -> Job {
+    let timeout = record.image.spec.build.build_timeout;
+    Job { image: record.image.key(), priority, wish: build.inputs.wish(), timeout }
+}
+
+/// Does a build. Whatever it breaks, its record is completed.
+fn build(outside: &dyn crate::port::Outside, work: &Work, stopper: &Stopper) -> Done {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outside.build(work, stopper)));
+    done.unwrap_or_else(|_| Done { outcome: failed(Fault::Buildpack, "the platform itself failed while it built"), log: None })
+}
