@@ -18,7 +18,7 @@ fn the_help_says_what_there_is() {
     Commands:
       build        Build an image from an app: a folder, or a jar
       detect       Find the buildpacks that an app would be built with, and say why; nothing is built
-      stack        Compose and list stacks: the base images that apps are put on
+      stack        Compose stacks: the base images that apps are put on
       buildpack    Make, test, publish and inspect buildpacks
       builder      Make builders that others can use: a stack, buildpacks and what each may do, by
                    digest
@@ -74,11 +74,11 @@ fn the_help_says_what_there_is() {
        20  no buildpack takes the app
        21  no buildpack takes the app, and one failed while it looked
        22  the builder's order names a buildpack that is not there, or is not right otherwise
-       32  the app, the stack, the base image, a buildpack or a bundle could not be read or fetched
+       32  the app, an image, a stack, a builder, a buildpack or a bundle could not be read or fetched
        33  a stack could not be composed
        51  a buildpack failed while it built
        52  the build failed otherwise
-       62  the image, buildpack or bundle could not be written or sent
+       62  the image, builder, buildpack or bundle could not be written or sent
        72  the image cannot be put on that base
       100  the one buildpack that was asked does not take the app
       112  an image is not what its source gives, or a buildpack's fixture not what is expected
@@ -111,7 +111,8 @@ fn the_help_says_what_there_is() {
               Leave out too what the app's .gitignore files name, which are often the compiled files
           --builder <FILE|REF>
               The builder to build with: a builder.toml, a name, a registry reference, oci:DIR, or
-              `builtin` [default: the built-in one]
+              `builtin` [default: the project.toml's, else with --locked the lock's, else the
+              configuration's, else the built-in one]
           --locked
               Take nothing but what the lock names: the builder's parts, what they are granted, the base
           --lock-file <FILE>
@@ -154,7 +155,8 @@ fn the_help_says_what_there_is() {
           --report <FILE>
               Write a report.toml with names and digest of the image
           --to <WHERE>
-              Where the image goes; may be given more than once [default: the image store]
+              Where the image goes; may be given more than once [default: the image store; to rebase,
+              where the image is; to export, none]
           --publish
               Push the image to the registry that its name begins with
       -o, --output <OUTPUT>

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Build(Build),
     /// Find the buildpacks that an app would be built with, and say why; nothing is built
     Detect(Detect),
-    /// Compose and list stacks: the base images that apps are put on
+    /// Compose stacks: the base images that apps are put on
     #[command(subcommand)]
     Stack(StackCommand),
     /// Make, test, publish and inspect buildpacks
@@ -164,7 +164,8 @@ pub(crate) struct Detect {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Destination {
-    /// Where the image goes; may be given more than once [default: the image store]
+    /// Where the image goes; may be given more than once [default: the image store; to rebase, where the image is; to export,
+    /// none]
     ///
     /// oci:DIR writes an OCI layout, docker-archive:FILE a file for `docker load`, docker loads into a running daemon,
     /// store keeps it in the image store. In a layout and in the store, images that a name has for other platforms stay;
@@ -202,7 +203,7 @@ pub(crate) struct StackCreate {
 pub(crate) enum BuildpackCommand {
     /// Make a folder with a buildpack that builds, tests and runs as it stands
     New(BuildpackNew),
-    /// Build a Rust buildpack to a component that carries its manifest
+    /// Build a buildpack, in Rust or JavaScript, to a component that carries its manifest
     Build(BuildpackBuild),
     /// Run a buildpack on the apps in its fixtures/, and compare what comes of each with what is expected
     Test(BuildpackTest),
@@ -222,7 +223,7 @@ pub(crate) enum BuildpackCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildpackBuild {
-    /// The buildpack's folder, with Cargo.toml and buildpack.toml
+    /// The buildpack's folder, with buildpack.toml and either Cargo.toml or package.json
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
     /// The file to write [default: NAME.wasm in the current folder, after the last part of the id]

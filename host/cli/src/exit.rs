@@ -26,7 +26,7 @@ pub(crate) const NO_GROUP: u8 = 20;
 pub(crate) const DETECT_FAILED: u8 = 21;
 /// Detection failed otherwise: the order names what is not there, or comes to more groups than are tried.
 pub(crate) const DETECT_OTHER: u8 = 22;
-/// The app, the stack, the base image, a buildpack or a bundle could not be read or fetched.
+/// The app, an image, a stack, a builder, a buildpack or a bundle could not be read or fetched.
 pub(crate) const ANALYZE: u8 = 32;
 /// A stack could not be composed.
 pub(crate) const STACK: u8 = 33;
@@ -34,7 +34,7 @@ pub(crate) const STACK: u8 = 33;
 pub(crate) const BUILDPACK: u8 = 51;
 /// Building failed otherwise.
 pub(crate) const BUILD: u8 = 52;
-/// The image, buildpack or bundle could not be written or sent.
+/// The image, builder, buildpack or bundle could not be written or sent.
 pub(crate) const EXPORT: u8 = 62;
 /// The image cannot be put on that base.
 pub(crate) const REBASE: u8 = 72;
@@ -59,11 +59,11 @@ Exit codes:
    20  no buildpack takes the app
    21  no buildpack takes the app, and one failed while it looked
    22  the builder's order names a buildpack that is not there, or is not right otherwise
-   32  the app, the stack, the base image, a buildpack or a bundle could not be read or fetched
+   32  the app, an image, a stack, a builder, a buildpack or a bundle could not be read or fetched
    33  a stack could not be composed
    51  a buildpack failed while it built
    52  the build failed otherwise
-   62  the image, buildpack or bundle could not be written or sent
+   62  the image, builder, buildpack or bundle could not be written or sent
    72  the image cannot be put on that base
   100  the one buildpack that was asked does not take the app
   112  an image is not what its source gives, or a buildpack's fixture not what is expected

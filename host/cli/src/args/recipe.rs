@@ -34,7 +34,7 @@ pub(crate) struct Source {
     #[arg(long)]
     pub(crate) gitignore: bool,
     /// The builder to build with: a builder.toml, a name, a registry reference, oci:DIR, or `builtin` [default: the
-    /// built-in one]
+    /// project.toml's, else with --locked the lock's, else the configuration's, else the built-in one]
     #[arg(long, value_name = "FILE|REF")]
     pub(crate) builder: Option<PathBuf>,
     /// Take nothing but what the lock names: the builder's parts, what they are granted, the base
