@@ -12,7 +12,7 @@
 //! | N7 | configurations that do not describe the layers | `documents::n07_*` |
 //! | N8 | layers whose diffID is another's | `documents::n08_*` |
 //! | N9 | a tag that moves within a pull | `pulls::n09_*` |
-//! | N10 | a tag that leads to an older image | none yet: only a lock can say what is older; the test comes with it |
+//! | N10 | a tag that leads to an older image | only a lock can say what is older: `n10_*` of the model's `lock::compare` and of the program's tests, `lock` |
 //! | N11 | redirects into private networks | `elsewhere::n11_*`; forms of addresses and rebinding in the transport's own tests |
 //! | N12 | an upload's location on another host | `elsewhere::n12_*` |
 //! | N13 | token services elsewhere | `elsewhere::n13_*` |
