@@ -6,6 +6,7 @@
 //! number of threads nor their interplay shows in the bytes ([`LAYER_FORMAT`]).
 
 mod block;
+mod laying;
 mod pack;
 mod packing;
 mod press;
@@ -21,9 +22,10 @@ use std::{
 use stave_model::digest::Digest;
 
 pub use self::{
+    laying::lay,
     packing::{InvalidPacking, LAYER_FORMAT, Level, Packing},
     press::Press,
-    reading::read,
+    reading::{read, read_whole},
 };
 use crate::{
     member::Member,

@@ -141,6 +141,18 @@ impl Tree {
         self.nodes.get_key_value(within).into_iter().chain(std::iter::from_fn(deeper))
     }
 
+    /// What is below `folder`, as a tree of its own. None where no folder stands there; links are not followed.
+    pub fn within(&self, folder: &TreePath) -> Option<Self> {
+        if folder.as_str().is_empty() {
+            return Some(self.clone());
+        }
+        let Some(Node::Folder(_)) = self.get(folder.as_str()) else { return None };
+        let below = format!("{folder}/");
+        let range = self.nodes.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded));
+        let nodes = range.map_while(|(path, node)| Some((path.as_str().strip_prefix(&below)?, node)));
+        Some(Self { nodes: Arc::new(nodes.map(|(path, node)| (TreePath::known(path), node.clone())).collect()) })
+    }
+
     /// The same tree with every node changed.
     #[must_use]
     pub fn map(self, change: impl Fn(&TreePath, Node) -> Node) -> Self {
@@ -300,6 +312,27 @@ mod tests {
         assert_eq!(Tree::of(nodes.clone()).unwrap().len(), MAX_ENTRIES);
         nodes.push((TreePath::known("more"), Node::Link(String::new())));
         assert!(matches!(Tree::of(nodes), Err(TreeError::TooMany(MAX_ENTRIES))));
+    }
+
+    #[test]
+    fn a_folder_of_a_tree_is_a_tree() {
+        let mut tree = Tree::new();
+        for at in ["a", "app-1/x", "app/b/c", "app/d", "app0"] {
+            tree.insert(path(at), file()).unwrap();
+        }
+        tree.insert(path("app/empty"), Node::Folder(Access::FOLDER)).unwrap();
+        tree.insert(path("link"), Node::Link("app".to_owned())).unwrap();
+        let within = |at: TreePath| {
+            let below = tree.within(&at)?;
+            Some(below.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(within(path("app")).as_deref(), Some("b b/c d empty"));
+        assert_eq!(within(path("app/b")).as_deref(), Some("c"));
+        assert_eq!(within(path("app/empty")).as_deref(), Some(""));
+        assert_eq!(within(TreePath::root()).map(|all| all.split(' ').count()), Some(tree.len()));
+        for at in ["a", "none", "app/d/e", "link"] {
+            assert_eq!(within(path(at)), None, "{at}");
+        }
     }
 
     #[test]

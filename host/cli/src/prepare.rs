@@ -161,7 +161,8 @@ pub(crate) fn detect_failed(error: DetectError, explained: bool) -> Exit {
     exit
 }
 
-fn unreadable_app(error: AppError) -> Exit {
+/// How the program ends when the app cannot be read.
+pub(crate) fn unreadable_app(error: AppError) -> Exit {
     let hint = match &error {
         AppError::Jar(_, ArchiveError::Read { .. }) => "build the jar anew; `unzip -t FILE` tells whether it is whole",
         AppError::Jar(..) => "nothing like this comes out of a build tool: look at where the file comes from",

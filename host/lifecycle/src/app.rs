@@ -1,4 +1,5 @@
-//! The app's source as a tree: a folder indexed once, or a jar, war or zip seen as if it were unpacked.
+//! The app's source as a tree: a folder indexed once, a jar, war or zip seen as if it were unpacked, or a tree that somebody
+//! else read.
 
 pub mod secrets;
 pub mod selection;
@@ -45,13 +46,13 @@ pub struct App {
     pub skipped: Vec<String>,
     /// What people, or a rule of the house, left out.
     pub left_out: LeftOut,
-    /// Which of its files were known without reading them.
-    pub memory: FileMemory,
+    /// Which of its files were known without reading them; none where they are no files of a disk.
+    memory: Option<FileMemory>,
 }
 
 /// What earlier runs read of an app's files, so that this one need not: where it is kept, and of how many files.
 #[derive(Debug, Clone)]
-pub struct FileMemory {
+struct FileMemory {
     device: u64,
     inode: u64,
     files: usize,
@@ -77,20 +78,21 @@ impl FileMemory {
 }
 
 impl App {
-    /// Keeps what is known of its files now, for [`open`].
+    /// Keeps what is known of its files now, for [`open`]; of those of a tree nothing, because there is nothing to know them by.
     pub fn keep(&self, results: &dyn Results) {
+        let Some(memory) = &self.memory else { return };
         let sightings = || {
             self.tree.iter().filter_map(|(path, node)| match node {
                 Node::File(_, content) => Some((path, content.sighting()?)),
                 _ => None,
             })
         };
-        if !seen::is_news(sightings().map(|(_, sighting)| sighting), self.memory.files) {
+        if !seen::is_news(sightings().map(|(_, sighting)| sighting), memory.files) {
             return;
         }
         let mut number = 0;
         seen::write_parts(sightings(), |part| {
-            results.put(&self.memory.key(number), part);
+            results.put(&memory.key(number), part);
             number += 1;
         });
     }
@@ -150,7 +152,7 @@ pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&d
             skipped.push(format!("{} more", index.skipped_count - skipped.len()));
         }
         let tree = selection.select(index.tree, true, &mut left_out).map_err(unselected)?;
-        return Ok(App { tree, skipped, left_out: left_out.sorted(), memory });
+        return Ok(App { tree, skipped, left_out: left_out.sorted(), memory: Some(memory) });
     }
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     if !metadata.is_file() || !matches!(extension.as_deref(), Some("jar" | "war" | "zip")) {
@@ -166,7 +168,16 @@ pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&d
         other => other,
     });
     let tree = selection.select(tree, false, &mut left_out).map_err(unselected)?;
-    Ok(App { tree, skipped: Vec::new(), left_out: left_out.sorted(), memory })
+    Ok(App { tree, skipped: Vec::new(), left_out: left_out.sorted(), memory: Some(memory) })
+}
+
+/// Takes a tree as an app: a source that came out of an image, say. What is the app's is decided as [`open`] decides it, so that
+/// a folder and a tree of the same files are the same app.
+pub fn of_tree(tree: Tree, selection: &Selection) -> Result<App, AppError> {
+    let mut left_out = LeftOut::default();
+    let tree = selection.select(tree, false, &mut left_out);
+    let tree = tree.map_err(|error| AppError::Selection("its source".to_owned(), error))?;
+    Ok(App { tree, skipped: Vec::new(), left_out: left_out.sorted(), memory: None })
 }
 
 /// The file whose entries are an app, as it was when it was opened.

@@ -5,6 +5,9 @@ use stave_model::{digest::Digest, target::Platform};
 
 use crate::json::{self, JsonError};
 
+/// The operating system and the architecture of what has none.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// The parts of a configuration that have to agree with the rest of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -69,7 +72,20 @@ fn digests<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Dige
 impl Config {
     /// Reads the configuration of an image with that many layers.
     pub fn parse(bytes: &[u8], layers: usize) -> Result<Self, ConfigError> {
-        let raw: RawConfig = json::parse(bytes).map_err(ConfigError::Json)?;
+        Self::checked(json::parse(bytes).map_err(ConfigError::Json)?, layers)
+    }
+
+    /// The same of an image from which nothing is run. It need not say what it is for: then that is not known, in the words in
+    /// which indexes say so of what is no image.
+    pub fn parse_files(bytes: &[u8], layers: usize) -> Result<Self, ConfigError> {
+        let mut raw: RawConfig = json::parse(bytes).map_err(ConfigError::Json)?;
+        if raw.os.is_empty() && raw.architecture.is_empty() {
+            (raw.os, raw.architecture) = (UNKNOWN.to_owned(), UNKNOWN.to_owned());
+        }
+        Self::checked(raw, layers)
+    }
+
+    fn checked(raw: RawConfig, layers: usize) -> Result<Self, ConfigError> {
         let variant = raw.variant.filter(|text| !text.is_empty()).map(|text| format!("/{text}")).unwrap_or_default();
         let platform = format!("{}/{}{variant}", raw.os, raw.architecture).parse().map_err(|_| {
             let cut = |text: &str| text.chars().take(50).collect();
@@ -113,6 +129,17 @@ mod tests {
         assert_eq!((config.diff_ids, config.history), (vec![digest], Some(vec![false, true])));
         let none = r#"{"os":"linux","architecture":"amd64","variant":"","rootfs":{"diff_ids":null}}"#;
         assert_eq!(Config::parse(none.as_bytes(), 0).unwrap().diff_ids, []);
+    }
+
+    #[test]
+    fn what_is_not_run_need_not_say_for_what_it_is() {
+        let files = |text: &str| Config::parse_files(text.as_bytes(), 0).map(|config| config.platform.to_string());
+        let none = r#"{"os":"","architecture":"","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        assert!(matches!(Config::parse(none.as_bytes(), 0), Err(ConfigError::Platform { .. })));
+        assert_eq!(files(none).unwrap(), "unknown/unknown");
+        assert_eq!(files(&none.replace(r#""""#, r#""linux""#)).unwrap(), "linux/linux");
+        assert!(files(&none.replacen(r#""""#, r#""linux""#, 1)).is_err(), "half of a platform is none");
+        assert!(Config::parse_files(none.as_bytes(), 1).is_err());
     }
 
     #[test]

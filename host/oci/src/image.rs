@@ -9,7 +9,10 @@ use stave_lifecycle::{
 };
 use stave_model::digest::Digest;
 
-use crate::{config::Config, manifest::Manifest};
+use crate::{
+    config::{Config, ConfigError},
+    manifest::Manifest,
+};
 
 /// Puts an image together. `content` says where a layer's bytes are; `origin` is the repository they come from.
 pub fn assemble(
@@ -17,10 +20,22 @@ pub fn assemble(
     manifest: Manifest,
     config: Vec<u8>,
     origin: Option<&str>,
+    content: impl FnMut(&Descriptor) -> Result<Arc<dyn Content>, PortError>,
+) -> Result<Image, PortError> {
+    assemble_by(Config::parse, bytes, manifest, config, origin, content)
+}
+
+/// The same, where `parse` says what has to be in the configuration.
+pub(crate) fn assemble_by(
+    parse: fn(&[u8], usize) -> Result<Config, ConfigError>,
+    bytes: Vec<u8>,
+    manifest: Manifest,
+    config: Vec<u8>,
+    origin: Option<&str>,
     mut content: impl FnMut(&Descriptor) -> Result<Arc<dyn Content>, PortError>,
 ) -> Result<Image, PortError> {
     check(&manifest.config, &config)?;
-    let facts = Config::parse(&config, manifest.layers.len());
+    let facts = parse(&config, manifest.layers.len());
     let facts =
         facts.map_err(|error| PortError::new(Fault::InvalidInput, "could not use the image").caused_by(error))?;
     let layers = manifest.layers.into_iter().zip(facts.diff_ids).map(|(descriptor, diff_id)| {

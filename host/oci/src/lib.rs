@@ -22,6 +22,7 @@
 //! | [`registry`] | registries: pull, push, credentials |
 //! | [`signature`] | the signatures of an artefact |
 //! | [`sbom`] | the bills of materials of an image |
+//! | [`source`] | an app's source as an image |
 //! | [`installed`] | which packages an image's base has |
 //! | [`compare`](mod@compare) | where two images begin to differ |
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
@@ -47,6 +48,7 @@ pub mod reference;
 pub mod registry;
 pub mod sbom;
 pub mod signature;
+pub mod source;
 pub mod validate;
 
 pub use artifact::Attachment;

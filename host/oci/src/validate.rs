@@ -13,7 +13,7 @@ use std::fmt;
 use serde_json::Value;
 use stave_lifecycle::image::Image;
 
-pub(crate) use self::layers::{Hashing, normal, unpacked, unpacked_within};
+pub(crate) use self::layers::{Hashing, normal, ratio, unpacked, unpacked_within};
 use self::root::Root;
 use crate::{
     config::Config,

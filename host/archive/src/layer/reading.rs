@@ -27,12 +27,7 @@ pub fn read(
     limits: &Limits,
     spool: &mut Spool,
 ) -> Result<(Tree, Digest), ArchiveError> {
-    let failed = |source| ArchiveError::Read { format: "layer", source };
-    let mut head = Vec::with_capacity(MAGIC);
-    packed.open().and_then(|reader| reader.take(MAGIC as u64).read_to_end(&mut head)).map_err(failed)?;
-    let stream = packed.open().and_then(|reader| decoder(Compression::sniff(&head), reader, limits)).map_err(failed)?;
-    let mut stream = Hashing { reader: stream, hasher: Hasher::new() };
-    let whole = tar::read_layer(&mut stream, limits, spool)?;
+    let (whole, diff_id) = read_whole(packed, limits, spool)?;
     let mut tree = Tree::new();
     for (path, node) in whole.iter() {
         match path.strip(folder) {
@@ -45,7 +40,19 @@ pub fn read(
             }
         }
     }
-    Ok((tree, stream.hasher.finish()))
+    Ok((tree, diff_id))
+}
+
+/// All that the layer `packed` holds, and the digest of its tar; the bytes of its files go to `spool`. What removes something
+/// of the layers below stands in it as a file ([`super::lay`]).
+pub fn read_whole(packed: &dyn Content, limits: &Limits, spool: &mut Spool) -> Result<(Tree, Digest), ArchiveError> {
+    let failed = |source| ArchiveError::Read { format: "layer", source };
+    let mut head = Vec::with_capacity(MAGIC);
+    packed.open().and_then(|reader| reader.take(MAGIC as u64).read_to_end(&mut head)).map_err(failed)?;
+    let stream = packed.open().and_then(|reader| decoder(Compression::sniff(&head), reader, limits)).map_err(failed)?;
+    let mut stream = Hashing { reader: stream, hasher: Hasher::new() };
+    let whole = tar::read_layer(&mut stream, limits, spool)?;
+    Ok((whole, stream.hasher.finish()))
 }
 
 /// Hashes what passes.

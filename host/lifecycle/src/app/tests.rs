@@ -67,7 +67,7 @@ fn what_was_seen_is_not_read_again() {
         let app = open(&at(name), &Selection::default(), &Limits::default(), None).unwrap();
         let sighting = Sighting { stat: seen, digest: Digest::of(b"other"), is_new: true };
         seen::write_parts([(&path.parse().unwrap(), sighting)].into_iter(), |part| {
-            memory.put(&app.memory.key(0), part);
+            memory.put(&app.memory.as_ref().unwrap().key(0), part);
         });
         assert_ne!(identity(Some(&memory)), read, "{name}");
         assert_eq!(identity(None), read, "{name}: all is read where nothing is to be trusted");
@@ -160,6 +160,61 @@ fn takes_folders_and_archives_also_through_links() {
         assert_eq!(paths, ["a"], "{name}");
         assert!(app.skipped.is_empty());
     }
+}
+
+/// What is the app's and what is not, with all that is said of it.
+fn chosen(app: Result<App, AppError>) -> String {
+    let app = app.unwrap();
+    let gone = app.left_out.named.iter().map(|(path, reason)| format!("\n- {path}: {reason}"));
+    format!("{}{}\n{} chosen", crate::testing::shown(&app.tree), gone.collect::<String>(), app.left_out.chosen)
+}
+
+#[test]
+fn a_tree_is_the_app_that_a_folder_of_its_files_is() {
+    use stave_archive::ignore::{List, Meaning};
+
+    let files = [
+        (".dockerignore", "*.log\nsecret/\n!secret/README"),
+        (".gitignore", "target/\n"),
+        ("a.log", "log"),
+        ("secret/README", "text"),
+        ("secret/key", "key"),
+        ("src/main.rs", "fn main() {}"),
+        ("src/.gitignore", "/gen\n"),
+        ("src/gen/x", "x"),
+        ("target/app", "app"),
+    ];
+    let (_root, path) = crate::testing::folder(&files);
+    std::fs::create_dir(path.join("empty")).unwrap();
+    std::os::unix::fs::symlink("/etc", path.join("link")).unwrap();
+    let choice = |origin: &str, text: &str, meaning| selection::Choice {
+        origin: origin.to_owned(),
+        list: List::parse(text, meaning).unwrap(),
+    };
+    let docker = choice(".dockerignore", files[0].1, Meaning::Docker);
+    let plain = choice("--exclude", "*.log\nsecret/", Meaning::Git);
+    let include = choice("project.toml", "src/\nlink\n", Meaning::Git);
+    let whole = || folder::read(&path, &Limits::default()).unwrap().tree;
+    let mut seen = std::collections::BTreeSet::new();
+    for selection in [
+        Selection::default(),
+        Selection { exclude: vec![docker.clone()], ..Selection::default() },
+        Selection { exclude: vec![plain], ..Selection::default() },
+        Selection { include: Some(include), exclude: vec![docker], gitignore: true },
+    ] {
+        let opened = chosen(open(&path, &selection, &Limits::default(), None));
+        assert_eq!(chosen(of_tree(whole(), &selection)), opened);
+        assert!(seen.insert(opened), "each selection selects something else: {selection:?}");
+    }
+}
+
+#[test]
+fn a_tree_is_of_no_disk_and_nothing_of_it_is_kept() {
+    let results = Memory::default();
+    let app = of_tree(tree(&[("a", "1")]), &Selection::default()).unwrap();
+    identity(app.tree.iter(), &Cancel::new()).unwrap();
+    app.keep(&results);
+    assert_eq!(results.results(), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod builder;
 mod component;
 mod every;
 mod signatures;
+mod source;
 
 use std::{
     fmt,
@@ -35,6 +36,7 @@ use stave_transport::{
 pub use self::every::Every;
 use super::{Registries, registry_of, repository::Repository};
 use crate::{
+    config::{Config, ConfigError},
     image,
     json::MAX_DOCUMENT,
     manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Document, MAX_NESTING, Manifest},
@@ -90,11 +92,30 @@ impl RegistryImage {
         Err(PortError::new(Fault::NotFound, attempt).hint(format!("it is for {}", image.platform)))
     }
 
+    /// The digest that the name leads to now: of a manifest, or of an index of several.
+    pub fn digest(&self) -> Result<Digest, PortError> {
+        let registry = registry_of(&self.reference, "pull")?;
+        let name = &self.reference.repository;
+        let repository = Repository::new(&self.registries, registry, name, "pull", &[], &self.cancel)?;
+        Ok(Digest::of(&self.first(&repository)?.0))
+    }
+
     /// The image of a manifest, its layers to be fetched when they are read.
     fn assembled(&self, repository: &Repository, bytes: Vec<u8>, manifest: Manifest) -> Result<Image, PortError> {
+        self.assembled_by(Config::parse, repository, bytes, manifest)
+    }
+
+    /// The same, where `parse` says what has to be in its configuration.
+    fn assembled_by(
+        &self,
+        parse: fn(&[u8], usize) -> Result<Config, ConfigError>,
+        repository: &Repository,
+        bytes: Vec<u8>,
+        manifest: Manifest,
+    ) -> Result<Image, PortError> {
         let config = self.document(repository, &manifest.config, "blobs")?;
         let (repository, origin) = (Arc::new(repository.clone()), self.reference.name());
-        image::assemble(bytes, manifest, config, Some(&origin), |layer| {
+        image::assemble_by(parse, bytes, manifest, config, Some(&origin), |layer| {
             Ok(Arc::new(RemoteLayer {
                 repository: Arc::clone(&repository),
                 descriptor: layer.clone(),

@@ -6,6 +6,7 @@
 //! that names them is what gets the tag. At the end the name is read back.
 
 mod attach;
+mod known;
 mod replace;
 
 use std::{

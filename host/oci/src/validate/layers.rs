@@ -48,8 +48,12 @@ fn compression(layer: &ImageLayer) -> Compression {
 
 /// How much of a layer is unpacked at most.
 fn limits(layer: &ImageLayer) -> Limits {
-    let ratio = if compression(layer) == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO };
-    Limits { ratio, ..Limits::default() }
+    Limits { ratio: ratio(layer), ..Limits::default() }
+}
+
+/// How many bytes one packed byte of a layer may become.
+pub(crate) fn ratio(layer: &ImageLayer) -> u64 {
+    if compression(layer) == Compression::Zstd { MAX_ZSTD_RATIO } else { MAX_RATIO }
 }
 
 /// A layer's archive, unpacked while it is read; the packed bytes are compared with their digest.
