@@ -1,14 +1,21 @@
 //! What can be typed. Doc comments here are the help texts.
 
 mod author;
-mod builder;
+pub(crate) mod builder;
 mod bundle;
 pub(crate) mod cache;
+pub(crate) mod clusterbuilder;
+pub(crate) mod clusterstack;
+pub(crate) mod clusterstore;
 mod dependencies;
+pub(crate) mod image;
 mod lock;
+pub(crate) mod platform;
 mod policy;
 mod publish;
 mod recipe;
+pub(crate) mod records;
+pub(crate) mod secret;
 
 use std::path::PathBuf;
 
@@ -20,11 +27,18 @@ pub(crate) use author::{BuildpackDetect, BuildpackNew, BuildpackTest, Language};
 pub(crate) use builder::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderList, BuilderPublish, BuilderRemove};
 pub(crate) use bundle::{BundleCommand, BundleCreate, BundleImport, Dependencies};
 pub(crate) use cache::{CacheCommand, ImagesCommand};
+pub(crate) use clusterbuilder::ClusterBuilderCommand;
+pub(crate) use clusterstack::ClusterStackCommand;
+pub(crate) use clusterstore::ClusterStoreCommand;
 pub(crate) use dependencies::BuildpackDependencies;
+pub(crate) use image::ImageCommand;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
+pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
+pub(crate) use records::{BuildCommand, BuildRecords};
+pub(crate) use secret::SecretCommand;
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -59,12 +73,29 @@ pub(crate) struct Global {
     /// signer
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Trust these certificate authorities of registries too: a PEM file
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) registry_ca_cert_path: Option<PathBuf>,
+    /// Certificates of registries are always verified; this is here so that command lines of other tools can say so
+    #[arg(long, global = true, value_name = "true", hide = true, num_args = 0..=1, default_missing_value = "true", value_parser = verified)]
+    pub(crate) registry_verify_certs: Option<bool>,
+}
+
+/// `true`; anything else would be no verification.
+fn verified(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        _ => Err("certificates are always verified: trust their authority with --registry-ca-cert-path, or name the registry \
+                  in `insecure-registries` of the configuration"
+            .to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build an image from an app: a folder, or a jar
-    Build(Build),
+    /// Build an image from an app: a folder, or a jar; or look at the builds of images that keep themselves up to date
+    #[command(aliases = records::ALIASES)]
+    Build(BuildCommand),
     /// Find the buildpacks that an app would be built with, and say why; nothing is built
     Detect(Detect),
     /// Compose stacks: the base images that apps are put on
@@ -74,8 +105,35 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Buildpack(BuildpackCommand),
     /// Make builders that others can use: a stack, buildpacks and what each may do, by digest
-    #[command(subcommand)]
+    #[command(subcommand, aliases = builder::ALIASES)]
     Builder(BuilderCommand),
+    /// Wish for images that keep themselves up to date with their source, their builder and their stack
+    #[command(subcommand, aliases = image::ALIASES)]
+    Image(ImageCommand),
+    /// Make builders of all namespaces, which are made again when their stack or a buildpack changes
+    #[command(subcommand, name = "clusterbuilder", aliases = clusterbuilder::ALIASES)]
+    ClusterBuilder(ClusterBuilderCommand),
+    /// Name the images that builders' images stand on
+    #[command(subcommand, name = "clusterstack", aliases = clusterstack::ALIASES)]
+    ClusterStack(ClusterStackCommand),
+    /// Name the artefacts that builders' buildpacks come from
+    #[command(subcommand, name = "clusterstore", aliases = clusterstore::ALIASES)]
+    ClusterStore(ClusterStoreCommand),
+    /// Keep logins of registries and git servers
+    #[command(subcommand, alias = "secrets")]
+    Secret(SecretCommand),
+    /// Print or set what counts for the whole platform
+    #[command(subcommand, alias = "cfg")]
+    Config(SettingsCommand),
+    /// Take over stores, stacks and builders that a dependency descriptor names
+    Import(Import),
+    /// Make resources what files say, and do what follows
+    Apply(Apply),
+    /// Say what a change would do: which images, why, rebuilt or rebased, in which order, for how long
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Keep all images up to date until stopped, and serve an API
+    Serve(Serve),
     /// Carry a builder and all that it needs into a place without a network, as one file
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -345,5 +403,87 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    fn typed(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn a_build_is_of_an_app_or_a_word_about_builds() {
+        let Command::Build(BuildCommand::App(build)) = typed("stave build app -t a --output json").unwrap() else {
+            panic!("it is an app");
+        };
+        assert_eq!((build.recipe.source.app, build.tag), (PathBuf::from("app"), vec!["a".to_owned()]));
+        for line in ["stave builds list", "stave build list web -A", "stave bld list -n team-a"] {
+            assert!(matches!(typed(line), Ok(Command::Build(BuildCommand::Records(BuildRecords::List(_))))), "{line}");
+        }
+        let Command::Build(BuildCommand::App(build)) = typed("stave build ./list").unwrap() else {
+            panic!("it is a folder");
+        };
+        assert_eq!(build.recipe.source.app, PathBuf::from("./list"));
+        for line in ["stave build", "stave build -t a", "stave build logs", "stave build app list"] {
+            assert!(typed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_kp_is_told_is_understood() {
+        for line in [
+            "stave clusterstack create s --build-image r.example.com/b --run-image r.example.com/r@sha256:0",
+            "stave csk update s -b r.example.com/b -r r.example.com/r --dry-run-with-image-upload --output yaml",
+            "stave clusterstore add default -b r.example.com/a,r.example.com/b -b r.example.com/c",
+            "stave cstr remove default -b acme/tool@1.0.0 --dry-run",
+            "stave cb create default --tag r.example.com/b --stack default --store default --order order.yaml",
+            "stave clusterbuilder patch default -b acme/a@1.0.0,acme/b --output json",
+            "stave bldr create mine -t r.example.com/b -s default -o - --service-account me -n team --dry-run",
+            "stave builder create builder.toml --platform linux/arm64 --output json",
+            "stave builder save mine --order-from r.example.com/b",
+            "stave image create web -c default --tag r.example.com/web --local-path web.jar -w",
+            "stave img create web -t r.example.com/web --git https://git.example.com/web --git-revision v1 -b mine -e A=b -s db",
+            "stave image save web --blob https://example.com/a.zip -c default --cache-size 3G",
+            "stave image patch web --cluster-builder default -d A --delete-service-binding db",
+            "stave image list -A --filter ready=true --filter latest-reason=commit,config",
+            "stave image trigger web -n team",
+            "stave build logs web -b 2 -t",
+            "stave build status web -b 2",
+            "stave secret create mine --registry r.example.com --registry-user me --dry-run --output yaml",
+            "stave secret create git --git-url git@git.example.com --git-ssh-key id",
+            "stave secrets list --service-account me -n team",
+            "stave config default-repository r.example.com/a",
+            "stave cfg csa me --service-account-namespace team",
+            "stave import -f - --show-changes --force --registry-verify-certs",
+            "stave import --filename deps.yaml --dry-run --registry-ca-cert-path ca.pem",
+        ] {
+            assert!(typed(line).is_ok(), "{line}: {}", typed(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "stave clusterstack create s -b r.example.com/b",
+            "stave clusterbuilder create b -s default",
+            "stave clusterbuilder create b --order o.yaml -b acme/a",
+            "stave builder create builder.toml --stack default",
+            "stave builder create mine --buildpack acme/a --platform linux/amd64",
+            "stave image create web --git https://git.example.com/web",
+            "stave image create web -t r.example.com/web",
+            "stave image create web -t r.example.com/web --git https://git.example.com/web --blob https://example.com/a",
+            "stave image create web -t r.example.com/web --blob https://example.com/a --git-revision main",
+            "stave image create Web -t r.example.com/web --blob https://example.com/a",
+            "stave image create web -t r.example.com/web --blob https://example.com/a -b x -c y",
+            "stave image patch web -t r.example.com/web",
+            "stave image patch web -c default",
+            "stave image list -A -n team",
+            "stave secret create mine --registry r.example.com",
+            "stave secret create mine --dockerhub me --git-url git@git.example.com",
+            "stave import -f a --dry-run --dry-run-with-image-upload",
+            "stave import -f a --registry-verify-certs=false",
+            "stave config concurrency 0",
+            "stave apply",
+        ] {
+            assert!(typed(line).is_err(), "{line}");
+        }
     }
 }

@@ -1,18 +1,30 @@
 //! One file a command.
 
+pub(crate) mod apply;
 pub(crate) mod build;
 mod builder;
 mod buildpack;
 pub(crate) mod bundle;
 mod cache;
+mod clusterbuilder;
+mod clusterstack;
+mod clusterstore;
 mod detect;
 mod export;
+mod image;
 mod images;
+pub(crate) mod import;
 mod inspect;
 pub(crate) mod lock;
+mod plan;
 mod policy;
 pub(crate) mod rebase;
+mod records;
+pub(crate) mod resources;
 mod sbom;
+mod secret;
+mod serve;
+mod settings;
 mod stack;
 pub(crate) mod verify;
 
@@ -23,7 +35,7 @@ use stave_lifecycle::port::cancel::Cancel;
 
 use crate::{
     args::{
-        BuilderCommand, BuildpackCommand, BundleCommand, CacheCommand, Cli, Command, ImagesCommand, PolicyCommand,
+        BuildCommand, BuildpackCommand, BundleCommand, CacheCommand, Cli, Command, ImagesCommand, PolicyCommand,
         SbomCommand, StackCommand,
     },
     exit::{Exit, GENERAL},
@@ -60,16 +72,23 @@ pub(crate) fn run(cli: Cli, ui: &Arc<Ui>, cancel: &Cancel) -> Result<(), Exit> {
 /// Does what needs a workshop.
 fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
     match command {
-        Command::Build(arguments) => build::run(workshop, &arguments),
+        Command::Build(BuildCommand::App(arguments)) => build::run(workshop, &arguments),
+        Command::Build(BuildCommand::Records(arguments)) => records::run(workshop, &arguments),
         Command::Detect(arguments) => detect::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Test(arguments)) => buildpack::test::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Detect(arguments)) => buildpack::detect::run(workshop, &arguments),
         Command::Stack(StackCommand::Create(arguments)) => stack::create(workshop, &arguments),
-        Command::Builder(BuilderCommand::Create(arguments)) => builder::create(workshop, &arguments),
-        Command::Builder(BuilderCommand::Inspect(arguments)) => builder::inspect(workshop, &arguments),
-        Command::Builder(BuilderCommand::Publish(arguments)) => builder::publish(workshop, &arguments),
-        Command::Builder(BuilderCommand::List(arguments)) => builder::kept::list(workshop, &arguments),
-        Command::Builder(BuilderCommand::Remove(arguments)) => builder::kept::remove(workshop, &arguments),
+        Command::Builder(arguments) => builder::run(workshop, &arguments),
+        Command::Image(arguments) => image::run(workshop, &arguments),
+        Command::ClusterBuilder(arguments) => clusterbuilder::run(workshop, &arguments),
+        Command::ClusterStack(arguments) => clusterstack::run(workshop, &arguments),
+        Command::ClusterStore(arguments) => clusterstore::run(workshop, &arguments),
+        Command::Secret(arguments) => secret::run(workshop, &arguments),
+        Command::Config(arguments) => settings::run(workshop, &arguments),
+        Command::Import(arguments) => import::run(workshop, &arguments),
+        Command::Apply(arguments) => apply::run(workshop, &arguments),
+        Command::Plan(arguments) => plan::run(workshop, &arguments),
+        Command::Serve(arguments) => serve::run(workshop, &arguments),
         Command::Bundle(BundleCommand::Create(arguments)) => bundle::create(workshop, &arguments),
         Command::Bundle(BundleCommand::Import(arguments)) => bundle::import(workshop, &arguments),
         Command::Lock(arguments) => lock::run(workshop, &arguments),
