@@ -12,6 +12,7 @@
 //! | [`results`] | small results by their key |
 //! | [`ledger`] | what each component used and was denied |
 //! | [`images`] | images by name and platform, as an OCI image layout |
+//! | [`records`] | the platform's wishes, builds and settings, in one database |
 //! | [`locks`] | who may use and change all this at the same time |
 //! | [`tidy`] | what goes when there is too much |
 
@@ -21,6 +22,7 @@ pub mod folders;
 pub mod images;
 pub mod ledger;
 pub mod locks;
+pub mod records;
 pub mod results;
 pub mod staged;
 pub mod tidy;
