@@ -33,7 +33,7 @@ pub(crate) use clusterstore::ClusterStoreCommand;
 pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use image::ImageCommand;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
-pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand};
+pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand, Uploading, Whose};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
