@@ -13,6 +13,9 @@
 //! | [`ledger`] | what each component used and was denied |
 //! | [`images`] | images by name and platform, as an OCI image layout |
 //! | [`records`] | the platform's wishes, builds and settings, in one database |
+//! | [`logs`] | what builds said, while they run and afterwards |
+//! | [`secrets`] | logins of registries and git servers, and service bindings |
+//! | [`lease`] | who reconciles the platform |
 //! | [`locks`] | who may use and change all this at the same time |
 //! | [`tidy`] | what goes when there is too much |
 
@@ -20,9 +23,12 @@ pub mod blobs;
 mod files;
 pub mod folders;
 pub mod images;
+pub mod lease;
 pub mod ledger;
 pub mod locks;
+pub mod logs;
 pub mod records;
 pub mod results;
+pub mod secrets;
 pub mod staged;
 pub mod tidy;

@@ -7,6 +7,8 @@
 //! | `.turnstile` beside it | who waits for the former, so that new runs let it go first | every run, for an instant |
 //! | `.lock` in the image store | who changes it | who reads it |
 //! | `.lock` in the ledger | who adds to it | – |
+//! | `platform/lease` in the data folder | who reconciles the platform | who wants to know whether somebody does, for an instant |
+//! | the log of a build that runs | who writes it | – |
 
 use std::{
     fmt,
@@ -108,7 +110,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Whether the lock was to be had; `operation` must be one that does not wait.
-fn try_to(file: &File, operation: FlockOperation) -> io::Result<bool> {
+pub(crate) fn try_to(file: &File, operation: FlockOperation) -> io::Result<bool> {
     loop {
         match flock(file, operation).map_err(io::Error::from) {
             Ok(()) => return Ok(true),

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, error::Error as _, fs, thread};
+use std::{collections::BTreeSet, fs, thread};
 
 use serde_json::{Value, json};
 use stave_platform::{
@@ -332,8 +332,8 @@ fn what_is_remembered_in_memory_is_what_is_on_disk() {
     let temp = tempfile::tempdir().unwrap();
     let (records, other) = (open(&temp), open(&temp));
     let steps: [&dyn Fn(); 8] = [
-        &|| drop(records.apply(&image("a", &[])).unwrap()),
-        &|| drop(other.apply(&image("b", &[])).unwrap()),
+        &|| assert_eq!(records.apply(&image("a", &[])).unwrap(), Applied::Created),
+        &|| assert_eq!(other.apply(&image("b", &[])).unwrap(), Applied::Created),
         &|| drop(begin(&other, "a", &[1, 2])),
         &|| {
             drop(other.amend_image(&key("a"), &mut |record| {
@@ -352,7 +352,7 @@ fn what_is_remembered_in_memory_is_what_is_on_disk() {
             other.apply(&image("a", &[("A", "1")])).unwrap();
         },
         &|| drop(records.set("x", Some("y"))),
-        &|| drop(other.remove(&Id::Image(key("b"))).unwrap()),
+        &|| assert!(other.remove(&Id::Image(key("b"))).unwrap()),
     ];
     for (at, step) in steps.into_iter().enumerate() {
         step();

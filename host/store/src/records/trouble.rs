@@ -79,7 +79,7 @@ impl Place {
         let source: Box<dyn Error + Send + Sync> = match trouble {
             // Somebody else's failure is told as it is.
             Trouble::Said(failed) => return failed,
-            Trouble::Sqlite(error) => error.into(),
+            Trouble::Sqlite(error) => told(&error).into(),
             Trouble::File(error) => error.into(),
             other => other.into(),
         };
@@ -115,11 +115,16 @@ impl Place {
     }
 }
 
+/// The library says the same thing twice, once as a cause; its number tells more.
+fn told(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) => format!("{error} (SQLite's code {})", code.extended_code),
+        other => other.to_string(),
+    }
+}
+
 fn damaged(file: &str) -> String {
-    format!(
-        "put a copy of it back, or move `{file}` and what stands beside it with the same beginning away, and apply the \
-         manifests again"
-    )
+    format!("put a copy of it back, or move `{file}`, its `-wal` and its `-shm` away, and apply the manifests again")
 }
 
 /// Does something again while somebody else is in the way.

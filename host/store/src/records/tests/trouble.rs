@@ -41,7 +41,10 @@ fn a_change_that_fails_or_panics_leaves_nothing() {
         Err(Failed::new(Fault::Transient, "could not reach the registry").hint("wait"))
     };
     let failed = records.amend_image(&key("web"), &mut fail).unwrap_err();
-    insta::assert_snapshot!(told(&temp, &failed), @"");
+    insta::assert_snapshot!(told(&temp, &failed), @"
+    Transient: could not reach the registry
+    hint: wait
+    ");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         records.amend_image(&key("web"), &mut |record| {
             change(record);
@@ -68,9 +71,9 @@ fn builds_that_are_not_the_image_s_are_not_kept() {
         };
         told(&temp, &records.amend_image(&key("web"), &mut add).unwrap_err())
     };
-    insta::assert_snapshot!(add(build(&key("web"), 1)), @"");
-    insta::assert_snapshot!(add(build(&key("other"), 2)), @"");
-    insta::assert_snapshot!(add(build(&key("web"), u64::MAX)), @"");
+    insta::assert_snapshot!(add(build(&key("web"), 1)), @"Refused: could not keep two builds of the image team-a/web with the number 1");
+    insta::assert_snapshot!(add(build(&key("other"), 2)), @"Refused: could not keep build 2 of the image team-a/other with those of the image team-a/web");
+    insta::assert_snapshot!(add(build(&key("web"), u64::MAX)), @"Refused: could not keep build 18446744073709551615 of the image team-a/web");
     assert_eq!(records.snapshot().unwrap(), before);
 }
 
@@ -125,7 +128,8 @@ fn nobody_else_can_read_the_file() {
     assert_eq!(fs::metadata(temp.path().join("data/platform")).unwrap().permissions().mode() & 0o777, 0o700);
     drop(records);
     fs::set_permissions(file(&temp), fs::Permissions::from_mode(0o644)).unwrap();
-    let _records = built(&temp);
+    let records = open(&temp);
+    begin(&records, "web", &[2]);
     assert_eq!(modes(), [0o600; 3]);
 }
 
@@ -136,7 +140,7 @@ fn a_link_in_the_file_s_place_is_not_followed() {
     data(&temp).within("platform").unwrap();
     std::os::unix::fs::symlink(&elsewhere, file(&temp)).unwrap();
     let failed = DiskRecords::open(&data(&temp)).unwrap_err();
-    insta::assert_snapshot!(told(&temp, &failed), @"");
+    insta::assert_snapshot!(told(&temp, &failed), @"Refused: could not open the platform's records in `/tmp/data/platform/records.db`: Too many levels of symbolic links (os error 40)");
     assert!(!elsewhere.exists());
 }
 
@@ -146,7 +150,10 @@ fn a_newer_file_is_left_alone() {
     drop(built(&temp));
     Connection::open(file(&temp)).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let failed = DiskRecords::open(&data(&temp)).unwrap_err();
-    insta::assert_snapshot!(told(&temp, &failed), @"");
+    insta::assert_snapshot!(told(&temp, &failed), @"
+    Refused: could not open the platform's records in `/tmp/data/platform/records.db`: a newer stave wrote it: its layout is number 7, and this one knows 1
+    hint: use the newer stave, or set STAVE_DATA_DIR to another folder
+    ");
     Connection::open(file(&temp)).unwrap().pragma_update(None, "user_version", 1).unwrap();
     assert_eq!(open(&temp).version().unwrap(), 2);
 }
@@ -157,7 +164,10 @@ fn a_damaged_file_is_said_and_what_to_do() {
     drop(built(&temp));
     let good = fs::read(file(&temp)).unwrap();
     fs::write(file(&temp), "something else, and longer than the header of a database: ".repeat(9)).unwrap();
-    insta::assert_snapshot!(told(&temp, &DiskRecords::open(&data(&temp)).unwrap_err()), @"");
+    insta::assert_snapshot!(told(&temp, &DiskRecords::open(&data(&temp)).unwrap_err()), @"
+    Refused: could not open the platform's records in `/tmp/data/platform/records.db`: file is not a database (SQLite's code 26)
+    hint: put a copy of it back, or move `/tmp/data/platform/records.db`, its `-wal` and its `-shm` away, and apply the manifests again
+    ");
 
     // Whatever page is lost, somebody is told and nothing panics.
     let mut found = 0;
@@ -189,14 +199,26 @@ fn a_row_that_cannot_be_read_is_named() {
     db.execute_batch("UPDATE builds SET record = '{\"image\":'; UPDATE meta SET version = version + 1").unwrap();
     db.execute_batch("UPDATE images SET changed = changed + 1").unwrap();
     let told = |failed: &Failed| told(&temp, failed);
-    insta::assert_snapshot!(told(&records.snapshot().unwrap_err()), @"");
+    insta::assert_snapshot!(told(&records.snapshot().unwrap_err()), @"
+    Refused: could not read the platform's records in `/tmp/data/platform/records.db`: what is written of build 1 of the image team-a/web cannot be read: EOF while parsing a value at line 1 column 9
+    hint: put a copy of it back, or move `/tmp/data/platform/records.db`, its `-wal` and its `-shm` away, and apply the manifests again
+    ");
     let unread = records.amend_image(&key("web"), &mut |_| panic!("nobody is asked")).unwrap_err();
-    insta::assert_snapshot!(told(&unread), @"");
+    insta::assert_snapshot!(told(&unread), @"
+    Refused: could not change what is remembered of the image team-a/web in `/tmp/data/platform/records.db`: what is written of build 1 of the image team-a/web cannot be read: EOF while parsing a value at line 1 column 9
+    hint: put a copy of it back, or move `/tmp/data/platform/records.db`, its `-wal` and its `-shm` away, and apply the manifests again
+    ");
     db.execute_batch("UPDATE images SET manifest = '{}'").unwrap();
     let ApplyError::Failed(failed) = records.apply(&image("web", &[])).unwrap_err() else { panic!() };
-    insta::assert_snapshot!(told(&failed), @"");
+    insta::assert_snapshot!(told(&failed), @"
+    Refused: could not write down the image team-a/web in `/tmp/data/platform/records.db`: what is written of the image team-a/web cannot be read: missing field `metadata` at line 1 column 2
+    hint: put a copy of it back, or move `/tmp/data/platform/records.db`, its `-wal` and its `-shm` away, and apply the manifests again
+    ");
     db.execute_batch("DELETE FROM builds; UPDATE images SET name = '../' || char(27)").unwrap();
-    insta::assert_snapshot!(told(&records.snapshot().unwrap_err()), @"");
+    insta::assert_snapshot!(told(&records.snapshot().unwrap_err()), @r#"
+    Refused: could not read the platform's records in `/tmp/data/platform/records.db`: what is written of the image team-a/../\u{1b} cannot be read: `../\u{1b}` is not a valid name: use lower-case letters, digits, `-` and `.`, a letter or digit first and last, at most 63 characters
+    hint: put a copy of it back, or move `/tmp/data/platform/records.db`, its `-wal` and its `-shm` away, and apply the manifests again
+    "#);
     // What cannot be read can be forgotten.
     db.execute_batch("UPDATE images SET name = 'web'").unwrap();
     assert!(records.remove(&Id::Image(key("web"))).unwrap());
@@ -215,10 +237,12 @@ fn a_full_disk_is_nobody_s_fault() {
     };
     let long = "x".repeat(usize::try_from(pages).unwrap() * 4096);
     let ApplyError::Failed(failed) = records.apply(&image("big", &[("LONG", &long)])).unwrap_err() else { panic!() };
-    insta::assert_snapshot!(told(&temp, &failed), @"");
+    insta::assert_snapshot!(told(&temp, &failed), @"
+    Transient: could not write down the image team-a/big in `/tmp/data/platform/records.db`: database or disk is full (SQLite's code 13)
+    hint: the disk is full: make room where `/tmp/data/platform` is, or set STAVE_DATA_DIR to a folder elsewhere
+    ");
     assert_eq!(records.snapshot().unwrap(), before);
     begin(&records, "web", &[2]);
-    assert_eq!(failed.source().unwrap().to_string(), "database or disk is full");
 }
 
 #[test]
@@ -229,7 +253,10 @@ fn who_holds_the_file_for_long_is_told_of() {
     let other = Connection::open(file(&temp)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let failed = records.set("a", Some("b")).unwrap_err();
-    insta::assert_snapshot!(told(&temp, &failed), @"");
+    insta::assert_snapshot!(told(&temp, &failed), @"
+    Transient: could not change a setting of the platform in `/tmp/data/platform/records.db`: database is locked (SQLite's code 5)
+    hint: another program holds it for long: end that one, or try again
+    ");
     // Nobody who only reads waits, also one that comes now.
     assert_eq!(records.version().unwrap(), 2);
     DiskRecords::open_with(&data(&temp), Duration::from_millis(1)).unwrap().snapshot().unwrap();
