@@ -188,4 +188,4 @@ fn timetable(mut starting: BTreeMap<ImageKey, (Job, Row)>, limits: Limits) -> (V
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ use std::{
     error::Error,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -123,7 +123,10 @@ pub struct Done {
 
 /// Whether a build is to stop, and why. Copies are about the same build.
 #[derive(Debug, Clone, Default)]
-pub struct Stopper(Arc<AtomicU8>);
+pub struct Stopper {
+    why: Arc<AtomicU8>,
+    flag: Arc<AtomicBool>,
+}
 
 impl Stopper {
     /// Asks the build to stop. The first reason counts, but that somebody said so counts more.
@@ -135,15 +138,21 @@ impl Stopper {
             Stop::Needless => 4,
         };
         if code == 2 {
-            self.0.store(code, Ordering::Relaxed);
+            self.why.store(code, Ordering::Relaxed);
         } else {
-            let _ = self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.why.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
         }
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag that is set when it is to stop, for code that looks at nothing else.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
     }
 
     /// Why it is to stop, if it is.
     pub fn why(&self) -> Option<Stop> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.why.load(Ordering::Relaxed) {
             1 => Some(Stop::Superseded),
             2 => Some(Stop::Cancelled),
             3 => Some(Stop::TimedOut),
@@ -188,8 +197,8 @@ pub enum Event {
 
 /// Everything that looks at the world or changes it, but for the records.
 pub trait Outside: Send + Sync {
-    /// Where an image's source is now.
-    fn source(&self, image: &Image) -> Result<ResolvedSource, Failed>;
+    /// Where an image's source is now; `last` is where it was when somebody looked last.
+    fn source(&self, image: &Image, last: Option<&ResolvedSource>) -> Result<ResolvedSource, Failed>;
 
     /// What a stack's names lead to now.
     fn stack(&self, stack: &Stack) -> Result<StackState, Failed>;

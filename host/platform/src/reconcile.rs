@@ -37,9 +37,9 @@ use crate::{
 
 use floor::Floor;
 
-/// How often a build is taken up again after whoever ran it was stopped in the middle. One that stops its platform each time
-/// would do so for ever.
-const MAX_RESUMED: u32 = 5;
+/// How often whoever runs a build may be stopped in the middle of it. One that stops its platform each time would do so for
+/// ever.
+const MAX_STOPPED: u32 = 5;
 /// How long nobody looks whether somebody else changed something.
 const GLANCE: Duration = Duration::from_millis(200);
 /// How much longer than a look at everything took, nobody looks again.
@@ -70,7 +70,7 @@ impl Scope {
 /// What a run came to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settled {
-    /// The builds that came to an end, in their order.
+    /// The builds that came to an end, in their order; of a run that never ends by itself, none.
     pub ended: Vec<Build>,
     /// What could not be looked up or made, by what it is: `ClusterStack default`.
     pub trouble: BTreeMap<String, String>,
@@ -94,26 +94,28 @@ pub struct Reconciler<'a> {
 enum Note {
     /// A build is over.
     Done(ImageKey, Done),
-    /// A source was looked up.
-    Looked(ImageKey),
+    /// A source was looked up, and what was found is written down, or cannot be.
+    Looked(ImageKey, Result<(), Failed>),
 }
 
 impl Reconciler<'_> {
-    /// Takes over from whoever was stopped: builds that nobody runs any more are done again, or fail if that happened too often.
+    /// Takes over from whoever was stopped: a build in the middle of which that happened too often has failed. The others are
+    /// done again when their turn comes, and only then that counts: who looks after other images leaves them as they are.
     pub fn take_over(&self) -> Result<(), Failed> {
-        for (key, record) in self.records.snapshot()?.images {
-            if record.running().is_none() {
-                continue;
-            }
-            let now = self.outside.now();
+        for key in
+            self.records.snapshot()?.images.into_iter().filter(|(_, record)| is_given_up(record)).map(|(key, _)| key)
+        {
+            let (now, mut ended) = (self.outside.now(), None);
             self.records.amend_image(&key, &mut |record| {
-                record.run.resumed += 1;
-                if record.run.resumed > MAX_RESUMED {
-                    let message = format!("the platform stopped in the middle of it {MAX_RESUMED} times");
-                    end(record, now, Done { outcome: failed(Fault::Interrupted, message), log: None });
+                if is_given_up(record) {
+                    let message = format!("the platform stopped in the middle of it {MAX_STOPPED} times");
+                    ended = end(record, now, Done { outcome: failed(Fault::Interrupted, message), log: None });
                 }
                 Ok(())
             })?;
+            if let Some(build) = ended {
+                self.outside.tell(Event::Ended { build: Box::new(build) });
+            }
         }
         Ok(())
     }
@@ -130,7 +132,7 @@ impl Reconciler<'_> {
 
     fn run<'env>(&'env self, scope: &'env Scope, forever: bool) -> Result<Settled, Failed> {
         let (sender, notes) = mpsc::channel();
-        let mut floor = Floor::new(self, scope, sender);
+        let mut floor = Floor::new(self, scope, sender, forever);
         let done = thread::scope(|threads| {
             let done = self.rounds(&mut floor, threads, &notes, forever);
             // Whatever went wrong, nobody stays behind.
@@ -138,7 +140,7 @@ impl Reconciler<'_> {
             while floor.is_busy() {
                 let Ok(note) = notes.recv() else { break };
                 if let Note::Done(key, done) = note {
-                    floor.leave(&key, done);
+                    floor.leave(&key, &done);
                 }
             }
             done
@@ -168,12 +170,20 @@ impl Reconciler<'_> {
             }
             match notes.recv_timeout(floor.patience()) {
                 Ok(Note::Done(key, done)) => floor.done(threads, &key, done)?,
-                Ok(Note::Looked(key)) => floor.looked(threads, &key)?,
+                Ok(Note::Looked(key, written)) => {
+                    written?;
+                    floor.looked(threads, &key)?;
+                }
                 Err(_) => {}
             }
             floor.tick(threads)?;
         }
     }
+}
+
+/// Whether somebody runs a build, or did, and was stopped in the middle too often.
+fn is_given_up(record: &ImageRecord) -> bool {
+    record.running().is_some() && record.run.resumed + 1 >= MAX_STOPPED
 }
 
 /// Completes the record of the build that runs.
@@ -233,9 +243,10 @@ fn begin(record: &mut ImageRecord, snapshot: &Snapshot, rules: &Rules, now: u64)
     Some(Work { image: record.image.clone(), build, based_on, resumed: 0 })
 }
 
-/// What there is to do of a build that was begun by somebody who was stopped.
-fn resume(record: &ImageRecord) -> Option<Work> {
+/// Takes up a build that was begun by somebody who was stopped: that is written down, and what there is to do is answered.
+fn resume(record: &mut ImageRecord) -> Option<Work> {
     let build = record.running()?.clone();
+    record.run.resumed += 1;
     let based_on = build.based_on.and_then(|number| record.builds.iter().find(|one| one.number == number)).cloned();
     Some(Work { image: record.image.clone(), build, based_on, resumed: record.run.resumed })
 }

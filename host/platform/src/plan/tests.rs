@@ -1,6 +1,6 @@
 //! Plans, told; and held against what then happens, in worlds of all kinds.
 
-mod property;
+pub(crate) mod property;
 
 use serde_json::json;
 

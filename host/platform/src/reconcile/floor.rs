@@ -7,16 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use stave_model::digest::Digest;
+
 use super::{GLANCE, Note, REST, Reconciler, Scope, begin, decision, end, failed, later, resume, tell_began};
 use crate::{
-    decide::{Priority, Verdict},
+    decide::{Priority, SourceState, Verdict},
+    plan::world::BuilderKey,
     port::{
         Done, Event, Failed, Stopper, Work,
         records::{ImageRecord, Snapshot},
     },
     queue::{Job, Queue, Step, Stop, Turn},
     resource::{
-        build::{Build, Fault, Outcome},
+        build::{Build, Fault, Inputs, Outcome},
+        builder::BuilderRevision,
+        image::BuildSettings,
         name::ImageKey,
     },
 };
@@ -31,10 +36,16 @@ pub(super) struct Floor<'a> {
     pub(super) ended: Vec<Build>,
     /// What could not be looked up or made.
     pub(super) trouble: BTreeMap<String, String>,
-    /// When what failed is tried again, and how often it failed.
-    pub(super) pauses: BTreeMap<String, (u32, Instant)>,
+    /// When what failed is tried again.
+    pub(super) pauses: BTreeMap<String, Pause>,
+    /// What was refused when it was to be made, of which generation of its wish: the same is not asked for again.
+    pub(super) refused: BTreeMap<BuilderKey, (u64, BuilderRevision)>,
     /// Images whose sources are being looked up.
     pub(super) looking: BTreeSet<ImageKey>,
+    /// Those whose turn comes after that, by when they were looked up last.
+    pub(super) to_look: BTreeSet<(u64, ImageKey)>,
+    /// When this began, if it is to come to an end by itself.
+    pub(super) began: Option<u64>,
     /// When an image is asked again.
     wake: BTreeMap<ImageKey, u64>,
     queue: Queue,
@@ -42,8 +53,19 @@ pub(super) struct Floor<'a> {
     next_look: Instant,
 }
 
+/// Something that could not be looked up or made, and is tried again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    /// How often it failed.
+    pub(super) times: u32,
+    /// When it is tried again.
+    pub(super) until: Instant,
+    /// The generation of the wish that it was about: another one does not wait.
+    pub(super) generation: u64,
+}
+
 impl<'a> Floor<'a> {
-    pub(super) fn new(on: &'a Reconciler<'a>, scope: &'a Scope, notes: mpsc::Sender<Note>) -> Self {
+    pub(super) fn new(on: &'a Reconciler<'a>, scope: &'a Scope, notes: mpsc::Sender<Note>, forever: bool) -> Self {
         Self {
             on,
             scope,
@@ -52,7 +74,10 @@ impl<'a> Floor<'a> {
             ended: Vec::new(),
             trouble: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            refused: BTreeMap::new(),
             looking: BTreeSet::new(),
+            to_look: BTreeSet::new(),
+            began: (!forever).then(|| on.outside.now()),
             wake: BTreeMap::new(),
             queue: Queue::new(on.rules.limits),
             running: BTreeMap::new(),
@@ -82,44 +107,58 @@ impl<'a> Floor<'a> {
     {
         let began = Instant::now();
         self.known = self.on.records.snapshot()?;
+        let before = Instant::now();
         self.observe_operators()?;
+        // Registries that answer slowly are no reason to look less often.
+        let waited = before.elapsed();
         let keys: Vec<ImageKey> = self.known.images.keys().filter(|key| self.scope.has(key)).cloned().collect();
         self.wake.retain(|key, _| self.known.images.contains_key(key));
-        let mut jobs = Vec::new();
-        for key in &keys {
-            self.look_at_source(threads, key);
-            jobs.extend(self.ask(key));
-        }
+        self.look_at_sources(threads, &keys);
+        let jobs: Vec<Job> = keys.iter().filter_map(|key| self.ask(key)).collect();
         self.drop_removed();
         let steps = self.queue.submit(jobs, self.on.outside.now());
         self.take(threads, steps)?;
-        self.next_look = later((began.elapsed() * REST).max(GLANCE));
+        self.next_look = later((began.elapsed().saturating_sub(waited) * REST).max(GLANCE));
         Ok(())
     }
 
-    /// What an image needs by now, as the queue takes it. Nothing is asked of one that runs here.
+    /// What an image needs by now, as the queue takes it. What waits of one that needs nothing is withdrawn.
     fn ask(&mut self, key: &ImageKey) -> Option<Job> {
-        let record = self.known.images.get(key)?;
-        let now = self.on.outside.now();
         self.wake.remove(key);
-        // Its record says that it runs, and nobody runs it: it was taken over.
-        if let (Some(build), false) = (record.running(), self.running.contains_key(key)) {
-            return Some(job(record, Priority::High, build));
+        let job = self.needed(key);
+        if job.is_none() {
+            drop(self.queue.withdraw(key));
         }
-        let decision = decision(&self.known, record, &self.on.rules, now);
-        let until = match decision.verdict {
-            Verdict::Start(start) => {
-                let timeout = record.image.spec.build.build_timeout;
-                return Some(Job { image: key.clone(), priority: start.priority, wish: start.inputs.wish(), timeout });
-            }
-            Verdict::Held(held) => held.until,
-            _ => None,
-        };
-        if let Some(until) = until {
-            self.wake.insert(key.clone(), until);
+        job
+    }
+
+    fn needed(&mut self, key: &ImageKey) -> Option<Job> {
+        let record = self.known.images.get(key)?;
+        if let Some(build) = record.running() {
+            // Its record says that it runs, and nobody runs it: it was taken over.
+            let is_run = self.running.contains_key(key);
+            return if is_run {
+                self.newer(record, build)
+            } else {
+                Some(job(record, Priority::High, build.inputs.wish()))
+            };
         }
-        drop(self.queue.withdraw(key));
+        let decision = decision(&self.known, record, &self.on.rules, self.on.outside.now());
+        match decision.verdict {
+            Verdict::Start(start) => return Some(job(record, start.priority, start.inputs.wish())),
+            Verdict::Held(held) => self.wake.extend(held.until.map(|until| (key.clone(), until))),
+            _ => {}
+        }
         None
+    }
+
+    /// What is wished for by now, where a build that runs gives way to that.
+    fn newer(&self, record: &ImageRecord, running: &Build) -> Option<Job> {
+        let SourceState::Ready(source) = record.source_state() else { return None };
+        let BuildSettings { env, resources, services, .. } = record.image.spec.build.clone();
+        let wish = Inputs { source, env, resources, services, ..running.inputs.clone() }.wish();
+        let gives_way = self.on.rules.limits.stop_outdated && wish != running.inputs.wish();
+        gives_way.then(|| job(record, Priority::High, wish))
     }
 
     /// Does what the queue says. A build that is not needed any more when its turn comes lets the next one go.
@@ -190,9 +229,12 @@ impl<'a> Floor<'a> {
         self.complete(key, &done)?;
         let now = self.on.outside.now();
         let mut steps = self.queue.finished(key, now);
-        self.look_at_source(threads, key);
-        let again = self.ask(key);
-        steps.extend(self.queue.submit(again, now));
+        self.look_at_sources(threads, [key]);
+        // What waited for its end may be what starts now.
+        if !self.queue.running().any(|one| one == key) {
+            let again = self.ask(key);
+            steps.extend(self.queue.submit(again, now));
+        }
         self.take(threads, steps)
     }
 
@@ -204,7 +246,9 @@ impl<'a> Floor<'a> {
         let outcome = match self.running.get(key).and_then(Stopper::why) {
             Some(Stop::Superseded) => Outcome::Superseded,
             Some(Stop::Cancelled | Stop::Needless) => Outcome::Cancelled,
-            Some(Stop::TimedOut) => failed(Fault::Timeout, "it took longer than its buildTimeout, the deadline it was given"),
+            Some(Stop::TimedOut) => {
+                failed(Fault::Timeout, "it took longer than its buildTimeout, the deadline it was given")
+            }
             None => return done,
         };
         Done { outcome, ..done }
@@ -222,25 +266,23 @@ impl<'a> Floor<'a> {
         }
         if let Some(build) = ended {
             self.on.outside.tell(Event::Ended { build: Box::new(build.clone()) });
-            self.ended.push(build);
+            // Who never ends would keep them for ever.
+            self.ended.extend(self.began.map(|_| build));
         }
         Ok(())
     }
 
     /// A source was looked up, and what was found is written down.
-    pub(super) fn looked<'scope>(
-        &mut self,
-        threads: &'scope Threads<'scope, '_>,
-        key: &ImageKey,
-    ) -> Result<(), Failed>
+    pub(super) fn looked<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, key: &ImageKey) -> Result<(), Failed>
     where
         'a: 'scope,
     {
         self.looking.remove(key);
         match self.on.records.image(key)? {
             Some(record) => drop(self.known.images.insert(key.clone(), record)),
-            None => return Ok(()),
+            None => drop(self.known.images.remove(key)),
         }
+        self.look_at_next(threads);
         let jobs = self.ask(key);
         let steps = self.queue.submit(jobs, self.on.outside.now());
         self.take(threads, steps)
@@ -266,7 +308,7 @@ impl<'a> Floor<'a> {
         }
         self.stop_wanted();
         let moving: Vec<ImageKey> = self.known.images.keys().filter(|key| self.scope.has(key)).cloned().collect();
-        moving.iter().for_each(|key| self.look_at_source(threads, key));
+        self.look_at_sources(threads, &moving);
         Ok(())
     }
 
@@ -274,15 +316,15 @@ impl<'a> Floor<'a> {
     fn stop_wanted(&mut self) {
         let wanted = self.running.keys().filter(|key| {
             let record = self.known.images.get(key);
-            record.is_some_and(|record| record.run.stop.is_some() && record.run.stop == record.running().map(|b| b.number))
+            record.is_some_and(|record| {
+                record.run.stop.is_some() && record.run.stop == record.running().map(|b| b.number)
+            })
         });
         let wanted: Vec<ImageKey> = wanted.cloned().collect();
         for key in wanted {
-            for step in self.queue.cancel(&key) {
-                if let Step::Stop { image, why } = step {
-                    self.running.get(&image).into_iter().for_each(|stopper| stopper.stop(why));
-                }
-            }
+            // One that gives way already is told as well: that somebody said so counts more.
+            drop(self.queue.cancel(&key));
+            self.running.get(&key).into_iter().for_each(|stopper| stopper.stop(Stop::Cancelled));
         }
     }
 
@@ -299,15 +341,16 @@ impl<'a> Floor<'a> {
     pub(super) fn stop_all(&mut self) {
         self.running.values().for_each(|stopper| stopper.stop(Stop::Needless));
         self.looking.clear();
+        self.to_look.clear();
     }
 
     /// A build is over while everything ends. What it made is written down; else it is taken up again, and that is no fault of
     /// its own.
-    pub(super) fn leave(&mut self, key: &ImageKey, done: Done) {
+    pub(super) fn leave(&mut self, key: &ImageKey, done: &Done) {
         self.running.remove(key);
         if matches!(done.outcome, Outcome::Succeeded(_)) {
             // A record that cannot be written now is completed by the next one.
-            let _ = self.complete(key, &done);
+            let _ = self.complete(key, done);
             return;
         }
         let _ = self.on.records.amend_image(key, &mut |record: &mut ImageRecord| {
@@ -317,13 +360,15 @@ impl<'a> Floor<'a> {
     }
 }
 
-fn job(record: &ImageRecord, priority: Priority, build: &Build) -> Job {
-    let timeout = record.image.spec.build.build_timeout;
-    Job { image: record.image.key(), priority, wish: build.inputs.wish(), timeout }
+fn job(record: &ImageRecord, priority: Priority, wish: Digest) -> Job {
+    Job { image: record.image.key(), priority, wish, timeout: record.image.spec.build.build_timeout }
 }
 
 /// Does a build. Whatever it breaks, its record is completed.
 fn build(outside: &dyn crate::port::Outside, work: &Work, stopper: &Stopper) -> Done {
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outside.build(work, stopper)));
-    done.unwrap_or_else(|_| Done { outcome: failed(Fault::Buildpack, "the platform itself failed while it built"), log: None })
+    done.unwrap_or_else(|_| Done {
+        outcome: failed(Fault::Buildpack, "the platform itself failed while it built"),
+        log: None,
+    })
 }

@@ -1,31 +1,37 @@
 //! What operators wish is looked up and made: stacks, stores, builders. And where sources are.
 
 use std::{
+    collections::BTreeSet,
     thread::Scope as Threads,
     time::{Duration, Instant},
 };
 
-use super::{Note, floor::Floor, later};
+use super::{
+    Note,
+    floor::{Floor, Pause},
+    later,
+};
 use crate::{
     decide::SourceState,
     plan::world::{BuilderKey, World},
     port::{
-        Event, Failed,
+        Event, Failed, Outside,
         records::{BuilderRecord, ImageRecord, Revision, SourceRecord},
     },
-    resource::{builder::BuilderRevision, image::Image, name::ImageKey},
+    resource::{build::Fault, builder::BuilderRevision, image::Image, name::ImageKey, source::ResolvedSource},
 };
 
 /// The first pause after something could not be looked up; the next ones are twice as long each.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// How many sources are looked up at once.
 const MAX_LOOKING: usize = 8;
 
 impl<'a> Floor<'a> {
     /// Stacks and stores that were not looked up since their wishes changed, then builders that are not what they should be.
     pub(super) fn observe_operators(&mut self) -> Result<(), Failed> {
+        self.forget_what_is_gone();
         self.observe_stacks()?;
         self.observe_stores()?;
         self.observe_builders()
@@ -34,29 +40,43 @@ impl<'a> Floor<'a> {
     /// Whether something that could not be looked up is to be tried again.
     pub(super) fn is_operators_turn(&self) -> bool {
         let now = Instant::now();
-        self.pauses.values().any(|(_, at)| *at <= now)
+        self.pauses.values().any(|pause| pause.until <= now)
     }
 
-    fn is_due(&self, what: &str) -> bool {
-        self.pauses.get(what).is_none_or(|(_, at)| *at <= Instant::now())
+    /// Nobody tries again, nor speaks of, what nobody wishes for any more.
+    fn forget_what_is_gone(&mut self) {
+        let stacks = self.known.stacks.keys().map(|name| format!("ClusterStack {name}"));
+        let stores = self.known.stores.keys().map(|name| format!("ClusterStore {name}"));
+        let there: BTreeSet<String> = stacks.chain(stores).chain(self.known.builders.keys().map(title)).collect();
+        self.pauses.retain(|what, _| there.contains(what));
+        self.trouble.retain(|what, _| there.contains(what));
+        self.refused.retain(|key, _| self.known.builders.contains_key(key));
+    }
+
+    fn is_due(&self, what: &str, generation: u64) -> bool {
+        let now = Instant::now();
+        self.pauses.get(what).is_none_or(|pause| pause.until <= now || pause.generation != generation)
     }
 
     /// Notes that something failed. Whether it is tried again.
-    fn trouble(&mut self, what: String, error: &Failed) -> bool {
-        let why = error.sentence();
+    fn trouble(&mut self, what: &str, generation: u64, error: &Failed) -> bool {
         let is_transient = error.fault.is_transient();
+        let before = self.pauses.remove(what).filter(|pause| pause.generation == generation);
         if is_transient {
-            let times = self.pauses.get(&what).map_or(0, |(times, _)| *times);
-            let pause = FIRST_PAUSE.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
-            self.pauses.insert(what.clone(), (times + 1, later(pause)));
-        } else {
-            self.pauses.remove(&what);
+            let times = before.map_or(0, |pause| pause.times);
+            let until = later(FIRST_PAUSE.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE));
+            self.pauses.insert(what.to_owned(), Pause { times: times + 1, until, generation });
         }
-        if self.trouble.get(&what) != Some(&why) {
-            self.on.outside.tell(Event::Trouble { what: what.clone(), why: why.clone() });
-            self.trouble.insert(what, why);
-        }
+        self.tell_trouble(what, &error.sentence());
         is_transient
+    }
+
+    /// Tells why something is not what it should be, once.
+    fn tell_trouble(&mut self, what: &str, why: &str) {
+        if self.trouble.get(what).is_none_or(|told| told != why) {
+            self.on.outside.tell(Event::Trouble { what: what.to_owned(), why: why.to_owned() });
+            self.trouble.insert(what.to_owned(), why.to_owned());
+        }
     }
 
     fn relief(&mut self, what: &str) {
@@ -69,8 +89,8 @@ impl<'a> Floor<'a> {
         let stale = records.filter(|(_, record)| record.seen.generation != record.stack.metadata.generation);
         let stale: Vec<_> = stale.map(|(name, record)| (name.clone(), record.stack.clone())).collect();
         for (name, stack) in stale {
-            let what = format!("ClusterStack {name}");
-            if !self.is_due(&what) {
+            let (what, generation) = (format!("ClusterStack {name}"), stack.metadata.generation);
+            if !self.is_due(&what, generation) {
                 continue;
             }
             let (found, failure, is_over) = match self.on.outside.stack(&stack) {
@@ -78,12 +98,12 @@ impl<'a> Floor<'a> {
                     self.relief(&what);
                     (Some(found), None, true)
                 }
-                Err(error) => (None, Some(error.sentence()), !self.trouble(what, &error)),
+                Err(error) => (None, Some(error.sentence()), !self.trouble(&what, generation, &error)),
             };
             let amended = self.on.records.amend_stack(&name, &mut |record| {
                 if record.stack.spec == stack.spec {
                     if is_over {
-                        record.seen.generation = stack.metadata.generation;
+                        record.seen.generation = generation;
                     }
                     record.seen.failure.clone_from(&failure);
                     if found.is_some() {
@@ -92,7 +112,7 @@ impl<'a> Floor<'a> {
                 }
                 Ok(())
             })?;
-            amended.into_iter().for_each(|record| drop(self.known.stacks.insert(name.clone(), record)));
+            self.known.stacks.extend(amended.map(|record| (name.clone(), record)));
         }
         Ok(())
     }
@@ -102,8 +122,8 @@ impl<'a> Floor<'a> {
         let stale = records.filter(|(_, record)| record.seen.generation != record.store.metadata.generation);
         let stale: Vec<_> = stale.map(|(name, record)| (name.clone(), record.store.clone())).collect();
         for (name, store) in stale {
-            let what = format!("ClusterStore {name}");
-            if !self.is_due(&what) {
+            let (what, generation) = (format!("ClusterStore {name}"), store.metadata.generation);
+            if !self.is_due(&what, generation) {
                 continue;
             }
             let (found, failure, is_over) = match self.on.outside.store(&store) {
@@ -111,12 +131,12 @@ impl<'a> Floor<'a> {
                     self.relief(&what);
                     (Some(found), None, true)
                 }
-                Err(error) => (None, Some(error.sentence()), !self.trouble(what, &error)),
+                Err(error) => (None, Some(error.sentence()), !self.trouble(&what, generation, &error)),
             };
             let amended = self.on.records.amend_store(&name, &mut |record| {
                 if record.store.spec == store.spec {
                     if is_over {
-                        record.seen.generation = store.metadata.generation;
+                        record.seen.generation = generation;
                     }
                     record.seen.failure.clone_from(&failure);
                     if found.is_some() {
@@ -125,7 +145,7 @@ impl<'a> Floor<'a> {
                 }
                 Ok(())
             })?;
-            amended.into_iter().for_each(|record| drop(self.known.stores.insert(name.clone(), record)));
+            self.known.stores.extend(amended.map(|record| (name.clone(), record)));
         }
         Ok(())
     }
@@ -134,15 +154,25 @@ impl<'a> Floor<'a> {
         let world = self.known.world(self.on.lifecycle);
         let keys: Vec<BuilderKey> = self.known.builders.keys().cloned().collect();
         for key in keys {
-            let what = title(&key);
-            let Some(record) = self.known.builders.get(&key).cloned() else { continue };
-            if record.turned_back().is_some() || !self.is_due(&what) {
-                continue;
-            }
+            let (what, Some(record)) = (title(&key), self.known.builders.get(&key).cloned()) else { continue };
             match wanted(&world, &record) {
                 Wanted::Nothing => self.relief(&what),
-                Wanted::Failure(why) => self.note_builder(&key, &record, Err(why))?,
-                Wanted::Revision(revision) => self.make_builder(&key, &record, *revision)?,
+                Wanted::Failure { why, is_known } => {
+                    // Something else has to change first, and then it is looked at by itself.
+                    self.pauses.remove(&what);
+                    self.tell_trouble(&what, &why);
+                    if !is_known {
+                        self.note_builder(&key, &record, Err(&why))?;
+                    }
+                }
+                Wanted::Revision(revision) => {
+                    let generation = record.builder.metadata.generation;
+                    let is_refused =
+                        self.refused.get(&key).is_some_and(|(of, what)| *of == generation && *what == *revision);
+                    if !is_refused && self.is_due(&what, generation) {
+                        self.make_builder(&key, &record, *revision)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -164,15 +194,19 @@ impl<'a> Floor<'a> {
         match self.on.outside.builder(&record.builder, number, &revision, &stock) {
             Ok(artefact) => {
                 self.relief(&title(key));
-                let revision =
-                    BuilderRevision { image: artefact.image, artefact: Some(artefact.digest), ..revision };
+                self.refused.remove(key);
+                let revision = BuilderRevision { image: artefact.image, artefact: Some(artefact.digest), ..revision };
                 let made = self.on.outside.now();
-                self.note_builder(key, record, Ok(Revision { number, made, revision }))?;
+                self.note_builder(key, record, Ok(&Revision { number, made, revision }))?;
                 self.on.outside.tell(Event::Made { builder: title(key), number });
             }
             Err(error) => {
-                self.trouble(title(key), &error);
-                self.note_builder(key, record, Err(error.sentence()))?;
+                let generation = record.builder.metadata.generation;
+                let is_tried_again = self.trouble(&title(key), generation, &error);
+                self.note_builder(key, record, Err(&error.sentence()))?;
+                if !is_tried_again {
+                    self.refused.insert(key.clone(), (generation, revision));
+                }
             }
         }
         Ok(())
@@ -182,75 +216,111 @@ impl<'a> Floor<'a> {
         &mut self,
         key: &BuilderKey,
         of: &BuilderRecord,
-        made: Result<Revision, String>,
+        made: Result<&Revision, &str>,
     ) -> Result<(), Failed> {
-        if let Err(why) = &made {
-            let what = title(key);
-            if self.trouble.get(&what) != Some(why) {
-                self.on.outside.tell(Event::Trouble { what: what.clone(), why: why.clone() });
-                self.trouble.insert(what, why.clone());
-            }
-        }
         let amended = self.on.records.amend_builder(key, &mut |record| {
             if record.builder.spec != of.builder.spec {
                 return Ok(());
             }
             record.made.generation = of.builder.metadata.generation;
-            match &made {
+            match made {
                 Ok(revision) => {
                     record.made.failure = None;
                     record.made.revisions.retain(|one| one.number != revision.number);
                     record.made.revisions.push(revision.clone());
                 }
-                Err(why) => record.made.failure = Some(why.clone()),
+                Err(why) => record.made.failure = Some(why.to_owned()),
             }
             Ok(())
         })?;
-        amended.into_iter().for_each(|record| drop(self.known.builders.insert(key.clone(), record)));
+        self.known.builders.extend(amended.map(|record| (key.clone(), record)));
         Ok(())
     }
 
-    /// Looks up where an image's source is, if that is not known, or may have changed by now.
-    pub(super) fn look_at_source<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, key: &ImageKey)
+    /// Looks up where images' sources are, of those where that is not known, or may have changed by now.
+    pub(super) fn look_at_sources<'scope, 'k>(
+        &mut self,
+        threads: &'scope Threads<'scope, '_>,
+        keys: impl IntoIterator<Item = &'k ImageKey>,
+    ) where
+        'a: 'scope,
+    {
+        let now = self.on.outside.now();
+        for key in keys {
+            let Some(record) = self.known.images.get(key) else { continue };
+            if !self.looking.contains(key) && is_to_be_looked_up(record, now, self.began) {
+                self.to_look.insert((record.source.looked, key.clone()));
+            }
+        }
+        self.look_at_next(threads);
+    }
+
+    /// Looks up those that wait for it, as many at once as there may be.
+    pub(super) fn look_at_next<'scope>(&mut self, threads: &'scope Threads<'scope, '_>)
     where
         'a: 'scope,
     {
-        let Some(record) = self.known.images.get(key) else { return };
         let now = self.on.outside.now();
-        if self.looking.len() >= MAX_LOOKING || self.looking.contains(key) || !is_to_be_looked_up(record, now) {
-            return;
-        }
-        self.looking.insert(key.clone());
-        let (image, on, notes, key) = (record.image.clone(), self.on, self.notes.clone(), key.clone());
-        threads.spawn(move || {
-            let found = on.outside.source(&image);
-            let now = on.outside.now();
-            // What cannot be written down is looked up again.
-            let _ = on.records.amend_image(&key, &mut |record| {
-                note_source(record, &image, &found, now);
-                Ok(())
+        while self.looking.len() < MAX_LOOKING
+            && let Some((_, key)) = self.to_look.pop_first()
+        {
+            let Some(record) = self.known.images.get(&key) else { continue };
+            if self.looking.contains(&key) || !is_to_be_looked_up(record, now, self.began) {
+                continue;
+            }
+            self.looking.insert(key.clone());
+            let (image, on, notes) = (record.image.clone(), self.on, self.notes.clone());
+            // Of another wish it says nothing.
+            let is_same_wish = record.source.of.as_ref() == Some(&image.spec.source);
+            let last = record.source.found.clone().filter(|_| is_same_wish);
+            threads.spawn(move || {
+                // Before: what moves meanwhile is not taken for seen.
+                let now = on.outside.now();
+                let found = look(on.outside, &image, last.as_ref());
+                let written = on.records.amend_image(&key, &mut |record| {
+                    note_source(record, &image, &found, now);
+                    Ok(())
+                });
+                // Who asked waits for it as long as it is there.
+                let _ = notes.send(Note::Looked(key, written.map(drop)));
             });
-            let _ = notes.send(Note::Looked(key));
-        });
+        }
     }
+}
+
+/// Looks up a source. Whatever breaks, something comes of it.
+fn look(outside: &dyn Outside, image: &Image, last: Option<&ResolvedSource>) -> Result<ResolvedSource, Failed> {
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outside.source(image, last)));
+    let broken = "the platform itself failed while it looked for the source";
+    found.unwrap_or_else(|_| Err(Failed::new(Fault::Interrupted, broken)))
 }
 
 /// What is to be done about a builder.
 enum Wanted {
+    /// Nothing: it is what it should be, or is to stay what it was.
     Nothing,
-    Failure(String),
+    /// It lacks something.
+    Failure {
+        /// What.
+        why: String,
+        /// Whether that is written down.
+        is_known: bool,
+    },
+    /// It is to be made of this.
     Revision(Box<BuilderRevision>),
 }
 
 fn wanted(world: &World, record: &BuilderRecord) -> Wanted {
-    let is_known = record.made.generation == record.builder.metadata.generation;
+    if record.turned_back().is_some() {
+        return Wanted::Nothing;
+    }
+    let is_seen = record.made.generation == record.builder.metadata.generation;
     match world.compose(&record.builder.spec) {
-        Err(why) if record.made.failure.as_ref() == Some(&why) && is_known => Wanted::Nothing,
-        Err(why) => Wanted::Failure(why),
+        Err(why) => Wanted::Failure { is_known: is_seen && record.made.failure.as_ref() == Some(&why), why },
         Ok(revision) => {
             let last = record.made.revisions.last();
             let is_made = last.is_some_and(|last| last.revision.is_made_of_the_same(&revision));
-            if is_made && is_known && record.made.failure.is_none() {
+            if is_made && is_seen && record.made.failure.is_none() {
                 return Wanted::Nothing;
             }
             Wanted::Revision(Box::new(revision))
@@ -266,28 +336,25 @@ pub(super) fn title(key: &BuilderKey) -> String {
     }
 }
 
-/// Whether a source is to be looked up now.
-fn is_to_be_looked_up(record: &ImageRecord, now: u64) -> bool {
-    let spec = &record.image.spec;
+/// Whether a source is to be looked up now. Who wants to come to an end looks at what may move once, and at what was not found
+/// without waiting for its time.
+fn is_to_be_looked_up(record: &ImageRecord, now: u64, began: Option<u64>) -> bool {
+    let (spec, source) = (&record.image.spec, &record.source);
     if matches!(SourceState::of(&spec.source), SourceState::Ready(_)) {
         return false;
     }
-    if record.source.of.as_ref() != Some(&spec.source) {
+    // A clock that was set back: what is of later is looked up again.
+    if source.of.as_ref() != Some(&spec.source) || source.looked > now {
         return true;
     }
-    let age = now.saturating_sub(record.source.looked);
-    // A clock that was set back: what is of later is looked up again.
-    let is_of_later = record.source.looked > now;
-    spec.watch.is_due(age) || is_of_later
+    let age = began.unwrap_or(now).saturating_sub(source.looked);
+    let is_asked_for = began.is_some() && source.failure.is_some();
+    let is_missing = source.found.is_none() && age >= spec.watch.interval;
+    age > 0 && (is_asked_for || is_missing || spec.watch.is_due(age))
 }
 
 /// Writes down what was found.
-fn note_source(
-    record: &mut ImageRecord,
-    image: &Image,
-    found: &Result<crate::resource::source::ResolvedSource, Failed>,
-    now: u64,
-) {
+fn note_source(record: &mut ImageRecord, image: &Image, found: &Result<ResolvedSource, Failed>, now: u64) {
     if record.image.spec.source != image.spec.source {
         return;
     }

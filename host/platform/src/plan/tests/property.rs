@@ -24,7 +24,7 @@ use crate::{
 /// What becomes of one image before the change.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "any of them can be so or not")]
-struct Fate {
+pub(crate) struct Fate {
     on_demo: bool,
     policy: u8,
     /// Of what its last build came to, and what its owner did since.
@@ -36,7 +36,7 @@ struct Fate {
     unbuilt: bool,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+pub(crate) fn fate() -> impl Strategy<Value = Fate> {
     // Mostly nothing happened to an image: what operators change is seen on those.
     let rarely = || prop::bool::weighted(0.1);
     let first = (any::<bool>(), 0..4_u8, prop::option::weighted(0.15, 0..3_u8), rarely());
@@ -53,7 +53,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     })
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(crate) fn change() -> impl Strategy<Value = Change> {
     let run = prop::sample::select(vec!["old", "new", "patched", "patched again"]);
     let id = prop::sample::select(vec!["io.example.base", "io.example.base", "io.example.full"]);
     let versions = prop::sample::select(vec![
@@ -85,7 +85,7 @@ fn policy(which: u8) -> serde_json::Value {
 }
 
 /// A world with a past.
-fn with_past(fates: &[Fate], first: Option<&Change>, rules: &Rules) -> World {
+pub(crate) fn with_past(fates: &[Fate], first: Option<&Change>, rules: &Rules) -> World {
     let mut world = world();
     for (at, fate) in fates.iter().enumerate() {
         if !fate.unbuilt {
