@@ -33,7 +33,7 @@ pub(crate) use clusterstore::ClusterStoreCommand;
 pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use image::ImageCommand;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
-pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand, Uploading, Whose};
+pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand, Whose};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
@@ -449,6 +449,8 @@ mod tests {
             "stave build status web -b 2",
             "stave secret create mine --registry r.example.com --registry-user me --dry-run --output yaml",
             "stave secret create git --git-url git@git.example.com --git-ssh-key id",
+            "stave secret create hub --dockerhub me --registry r.example.com",
+            "stave secret create db --service-binding db -n team",
             "stave secrets list --service-account me -n team",
             "stave config default-repository r.example.com/a",
             "stave cfg csa me --service-account-namespace team",

@@ -11,6 +11,7 @@ use std::{
 use serde::Deserialize;
 use stave_distro::sources::Mirrors;
 use stave_oci::component::names::Namespaces;
+use stave_platform::resource::name::Name;
 
 use crate::{
     args::cache::Size,
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) cache: Cache,
     /// More certificate authorities to trust: PEM files.
     pub(crate) ca_bundles: Vec<PathBuf>,
+    /// The namespace of images and builders that counts where nothing else is said.
+    pub(crate) namespace: Option<Name>,
 }
 
 impl Config {

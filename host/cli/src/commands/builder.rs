@@ -1,6 +1,8 @@
-//! `stave builder`: an artefact of a builder.toml, what is in one, and one on its way to others.
+//! `stave builder`: an artefact of a builder.toml, what is in one, and one on its way to others; and builders of a namespace, which
+//! the platform keeps up to date.
 
-pub(crate) mod kept;
+mod kept;
+mod namespaced;
 
 use serde::Serialize;
 use stave_lifecycle::port::observer::{Event, Level, Observer as _};
@@ -14,9 +16,10 @@ use stave_model::{
 use stave_oci::{builder as artefact, component::Place};
 
 use crate::{
-    args::{BuilderCreate, BuilderInspect, BuilderPublish, Output},
+    args::{BuilderCommand, BuilderCreate, BuilderInspect, BuilderPublish, Output, platform::Form},
     builder::{self, Named},
     components::means,
+    document::{self, Format},
     exit::{EXPORT, Exit, GENERAL, USAGE, one_line, printable},
     locked,
     pinned::{self, Made},
@@ -46,21 +49,42 @@ struct Published<'a> {
     digest: Digest,
 }
 
+/// Does what was typed about builders.
+pub(crate) fn run(workshop: &Workshop, command: &BuilderCommand) -> Result<(), Exit> {
+    match command {
+        BuilderCommand::Create(typed) if typed.order.is_none() => create(workshop, typed),
+        BuilderCommand::Create(typed) => namespaced::create(workshop, typed),
+        BuilderCommand::Patch(typed) => namespaced::patch(workshop, typed),
+        BuilderCommand::Save(typed) => namespaced::save(workshop, typed),
+        BuilderCommand::Inspect(typed) => inspect(workshop, typed),
+        BuilderCommand::Publish(typed) => publish(workshop, typed),
+        BuilderCommand::List(typed) => kept::list(workshop, typed),
+        BuilderCommand::Status(typed) => namespaced::status(workshop, typed),
+        BuilderCommand::Remove(typed) => kept::remove(workshop, typed),
+        BuilderCommand::Delete(typed) => namespaced::delete(workshop, typed),
+        BuilderCommand::Rollback(typed) => namespaced::roll_back(workshop, typed),
+    }
+}
+
 /// Makes a builder's artefact and keeps it.
-pub(crate) fn create(workshop: &Workshop, arguments: &BuilderCreate) -> Result<(), Exit> {
+fn create(workshop: &Workshop, arguments: &BuilderCreate) -> Result<(), Exit> {
     let name = match &arguments.tag {
         Some(tag) => tag.clone(),
-        None => arguments.file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default(),
+        None => arguments.what.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default(),
     };
     let place = builder::kept_place(workshop, &name)?;
-    let made = pinned::make(workshop, &Named::File(arguments.file.clone()), &arguments.platform)?;
+    let made = pinned::make(workshop, &Named::File(arguments.what.clone()), &arguments.platform)?;
     let name = builder::kept_name(&name)?;
     put(workshop, &place, &made)?;
     let digest = artefact::digest(&made.artifact, &made.carried);
     let about = About { name: &name, digest: Some(digest), builder: &made.builder };
-    match arguments.output {
-        Output::Json => json(workshop, &about),
-        Output::Text => {
+    match arguments.printed.form {
+        Form::Json => json(workshop, &about),
+        Form::Yaml => {
+            workshop.ui.result(&document::write(&about, Format::Yaml)?);
+            Ok(())
+        }
+        Form::Text => {
             let count = made.builder.buildpacks.len();
             workshop.ui.say(&format!("{count} buildpacks and the stack {} are {name}", made.builder.stack.name));
             workshop.ui.result(&digest.to_string());
@@ -70,7 +94,7 @@ pub(crate) fn create(workshop: &Workshop, arguments: &BuilderCreate) -> Result<(
 }
 
 /// Shows what a builder is made of.
-pub(crate) fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result<(), Exit> {
+fn inspect(workshop: &Workshop, arguments: &BuilderInspect) -> Result<(), Exit> {
     let named = Named::of(workshop, Some(&arguments.builder));
     let (builder, digest) = match &named {
         Named::Artefact(place, text) => {
@@ -111,7 +135,7 @@ fn as_it_is(mut builder: PinnedBuilder, found: &[LockedBuildpack]) -> (PinnedBui
 }
 
 /// Sends a builder somewhere else; a file's artefact is made for it.
-pub(crate) fn publish(workshop: &Workshop, arguments: &BuilderPublish) -> Result<(), Exit> {
+fn publish(workshop: &Workshop, arguments: &BuilderPublish) -> Result<(), Exit> {
     let name = arguments.builder.display().to_string();
     let place = destination(&name, arguments.to.as_deref())?;
     let key = arguments.sign.as_deref().map(|file| signing::key(workshop, file)).transpose()?;

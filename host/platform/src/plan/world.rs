@@ -89,6 +89,8 @@ pub enum Change {
     Lifecycle(String),
     /// Manifests are applied, in their order.
     Manifests(Vec<Resource>),
+    /// One after the other.
+    Several(Vec<Change>),
 }
 
 /// A manifest of which it cannot be told here what it comes to.
@@ -122,7 +124,8 @@ impl World {
     pub fn builder_of(&self, image: &Image) -> BuilderState {
         let key = BuilderKey::of(&image.spec.builder, &image.key().namespace);
         let Some(spec) = self.builders.get(&key) else { return BuilderState::Missing };
-        let ready = |revision: &BuilderRevision, behind| BuilderState::Ready { revision: Box::new(revision.clone()), behind };
+        let ready =
+            |revision: &BuilderRevision, behind| BuilderState::Ready { revision: Box::new(revision.clone()), behind };
         if let Some(revision) = self.turned_back.get(&key) {
             return ready(revision, Some("it was turned back".to_owned()));
         }
@@ -179,6 +182,11 @@ impl World {
             Change::Builder(key, spec) => world.set_builder(key.clone(), (**spec).clone()),
             Change::Lifecycle(version) => world.lifecycle.clone_from(version),
             Change::Manifests(resources) => resources.iter().try_for_each(|resource| world.apply(resource))?,
+            Change::Several(changes) => {
+                for change in changes {
+                    world = world.with(change)?;
+                }
+            }
         }
         Ok(world)
     }

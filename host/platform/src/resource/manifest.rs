@@ -4,19 +4,26 @@
 //! what a cluster adds by itself (`metadata.uid`, `status`) is passed over.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     Problem, Refused,
     builder::{Builder, BuilderKind, BuilderSpec},
     image::{Image, ImageSpec, ImageStatus, Metadata, Watch},
+    name::Name,
     read::{read, text},
     stack::{Stack, StackSpec, Store, StoreSpec},
 };
 
-/// What is read: kpack's resources, and ours, which are the same with `updatePolicy`.
+/// What is read: kpack's resources, and ours, which are the same with `updatePolicy` and `watch`.
 const KPACK: &str = "kpack.io/v1alpha2";
 const OURS: &str = "stave/v1";
+
+/// The fields of an image that kpack does not have, and whether they are said.
+const ONLY_OURS: [(&str, fn(&ImageSpec) -> bool); 2] = [
+    ("spec.updatePolicy", |spec| !spec.update_policy.is_default()),
+    ("spec.watch", |spec| spec.watch != Watch::default()),
+];
 
 /// What a cluster writes into `metadata` by itself.
 const SERVER_OWNED: [&str; 8] = [
@@ -105,15 +112,11 @@ fn resource(manifest: &Value) -> Result<Resource, Vec<Problem>> {
     let mut problems = resource.problems();
     if let Resource::Image(image) = &resource
         && version == KPACK
-        && !image.spec.update_policy.is_default()
     {
-        problems.push(Problem::new("spec.updatePolicy", format!("kpack does not know it: write apiVersion: {OURS}")));
-    }
-    if let Resource::Image(image) = &resource
-        && version == KPACK
-        && image.spec.watch != Watch::default()
-    {
-        problems.push(Problem::new("spec.watch", format!("kpack does not know it: write apiVersion: {OURS}")));
+        let said = ONLY_OURS.iter().filter(|(_, is_said)| is_said(&image.spec));
+        problems.extend(
+            said.map(|(path, _)| Problem::new(*path, format!("kpack does not know it: write apiVersion: {OURS}"))),
+        );
     }
     if problems.is_empty() { Ok(resource) } else { Err(problems) }
 }
@@ -134,6 +137,57 @@ fn parts<S: DeserializeOwned>(object: &Map<String, Value>) -> Result<(Metadata, 
 }
 
 impl Resource {
+    /// Its kind, as manifests have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Image(_) => "Image",
+            Self::Builder(builder) if builder.kind == BuilderKind::Builder => "Builder",
+            Self::Builder(_) => "ClusterBuilder",
+            Self::Stack(_) => "ClusterStack",
+            Self::Store(_) => "ClusterStore",
+        }
+    }
+
+    /// What it is called.
+    pub fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Image(image) => &image.metadata,
+            Self::Builder(builder) => &builder.metadata,
+            Self::Stack(stack) => &stack.metadata,
+            Self::Store(store) => &store.metadata,
+        }
+    }
+
+    /// The namespace that it is of, unless it is of all.
+    pub fn set_namespace(&mut self, namespace: Name) {
+        match self {
+            Self::Image(image) => image.metadata.namespace = Some(namespace),
+            Self::Builder(builder) if builder.kind == BuilderKind::Builder => {
+                builder.metadata.namespace = Some(namespace);
+            }
+            Self::Builder(_) | Self::Stack(_) | Self::Store(_) => {}
+        }
+    }
+
+    /// The manifest that it is read from: kpack's, unless it says what only ours can say. How often it was changed is not a
+    /// part of it.
+    pub fn manifest(&self) -> Value {
+        let metadata = Metadata { generation: 0, ..self.metadata().clone() };
+        let spec = match self {
+            Self::Image(image) => serde_json::to_value(&image.spec),
+            Self::Builder(builder) => serde_json::to_value(&builder.spec),
+            Self::Stack(stack) => serde_json::to_value(&stack.spec),
+            Self::Store(store) => serde_json::to_value(&store.spec),
+        };
+        let is_ours = matches!(self, Self::Image(image) if ONLY_OURS.iter().any(|(_, is_said)| is_said(&image.spec)));
+        json!({
+            "apiVersion": if is_ours { OURS } else { KPACK },
+            "kind": self.kind(),
+            "metadata": metadata,
+            "spec": spec.unwrap_or_default(),
+        })
+    }
+
     /// What is wrong with it.
     pub fn problems(&self) -> Vec<Problem> {
         match self {

@@ -35,6 +35,11 @@ pub fn lines(change: &Change) -> Vec<Line> {
     diff(&yaml(&change.old), &yaml(&change.new))
 }
 
+/// What is different between two documents.
+pub fn between(old: &Value, new: &Value) -> Vec<Line> {
+    diff(&yaml(old), &yaml(new))
+}
+
 /// A value in lines of YAML.
 fn yaml(value: &Value) -> Vec<String> {
     let mut lines = Vec::new();

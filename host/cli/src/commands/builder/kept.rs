@@ -1,6 +1,7 @@
-//! `stave builder list` and `remove`: the builders that are kept under a name.
+//! `stave builder list` and `remove`: the builders that are kept under a name, and beside them those of the namespace.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use stave_model::digest::Digest;
 use stave_oci::{
     bundle::BESIDE,
@@ -9,9 +10,11 @@ use stave_oci::{
 };
 
 use crate::{
-    args::{BuilderList, BuilderRemove, Output},
+    args::{BuilderList, BuilderRemove},
     builder,
+    commands::resources::{self, builders},
     exit::{Exit, GENERAL, printable},
+    platform::Desk,
     ui::bytes,
     workshop::Workshop,
 };
@@ -22,25 +25,34 @@ struct Kept {
     digest: Digest,
 }
 
-/// Lists them by name.
-pub(crate) fn list(workshop: &Workshop, arguments: &BuilderList) -> Result<(), Exit> {
+/// Lists them by name, and below them the builders of the namespace.
+pub(super) fn list(workshop: &Workshop, arguments: &BuilderList) -> Result<(), Exit> {
     let kept = builder::all_kept(workshop)?.into_iter().map(|(name, digest)| Kept { name, digest });
     let kept: Vec<Kept> = kept.collect();
-    if arguments.output == Output::Json {
-        return super::json(workshop, &kept);
+    let snapshot = Desk::open(workshop)?.snapshot()?;
+    let namespace = resources::namespace(workshop, &arguments.whose);
+    let wished = builders::of(&snapshot, Some(&namespace));
+    if arguments.printed.form.document().is_some() {
+        let documents = kept.iter().map(|kept| json!(kept)).chain(wished.map(builders::document));
+        return resources::print_document(workshop, &documents.collect::<Value>(), arguments.printed.form);
     }
-    if kept.is_empty() {
+    let has_wished = wished.clone().next().is_some();
+    if kept.is_empty() && !has_wished {
         workshop.ui.say("no builder is kept: `stave builder create` makes one of a builder.toml");
     }
     let width = kept.iter().map(|one| printable(&one.name).len()).max().unwrap_or(0);
-    for Kept { name, digest } in kept {
-        workshop.ui.result(&format!("{:width$}  {digest}", printable(&name)));
+    for Kept { name, digest } in &kept {
+        workshop.ui.result(&format!("{:width$}  {digest}", printable(name)));
+    }
+    if has_wished {
+        let between = if kept.is_empty() { "" } else { "\n" };
+        workshop.ui.result(&format!("{between}{}", builders::table(wished).trim_end_matches('\n')));
     }
     Ok(())
 }
 
 /// Takes some away: all of them, or none if one is not there.
-pub(crate) fn remove(workshop: &Workshop, arguments: &BuilderRemove) -> Result<(), Exit> {
+pub(super) fn remove(workshop: &Workshop, arguments: &BuilderRemove) -> Result<(), Exit> {
     let there = builder::all_kept(workshop)?;
     let mut places: Vec<(String, layout::Place)> = Vec::new();
     for text in &arguments.names {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use stave_archive::content::Bytes;
 use stave_engine::{admission::admit, component::Description, load::LoadError};
+use stave_lifecycle::image::Image;
 use stave_model::{digest::Digest, manifest::Manifest, sbom};
 use stave_oci::{
     component::{self, Facts, artifact, names::Name},
@@ -37,21 +38,10 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
         folder if folder.is_dir() => compile(folder, Talk::All)?.wasm,
         _ => read_component(&arguments.component)?,
     };
-    let description = described(&wasm, &arguments.component)?;
-    // What no host would run is not spread.
-    admit(&description, &description.manifest.asks)
-        .map_err(|refusal| refused(&arguments.component, LoadError::Refused(refusal)))?;
+    let Publishable { description, facts, artifact } = publishable(wasm, &arguments.component, created)?;
     if let Some(name) = name {
         check_version(&name, &description)?;
     }
-    let facts = Facts {
-        imports: description.imports.clone(),
-        exports: description.exports.clone(),
-        annotations: annotations(&description.manifest),
-        file: Some(file_name(&description.manifest)),
-        created,
-    };
-    let artifact = artifact(Arc::new(Bytes::new(wasm)), description.digest, &facts);
     let manifest: Digest = artifact.digest();
     let resolved = component::push(&place, &artifact, &means(workshop)).map_err(|error| Exit::new(EXPORT, error))?;
     workshop.ui.say(&format!("{} is in {place}", description.manifest.title()));
@@ -61,6 +51,32 @@ pub(crate) fn run(workshop: &Workshop, arguments: &BuildpackPublish) -> Result<(
     }
     Card { description: &description, resolved: &resolved, manifest, annotations: &facts.annotations, signer: None }
         .show(&workshop.ui, arguments.output)
+}
+
+/// A component as it is published.
+pub(crate) struct Publishable {
+    /// What it says of itself.
+    pub(crate) description: Description,
+    /// What its artefact says beside it.
+    pub(crate) facts: Facts,
+    /// The artefact.
+    pub(crate) artifact: Image,
+}
+
+/// Makes the artefact of a component, which is called `name`.
+pub(crate) fn publishable(wasm: Vec<u8>, name: &str, created: Option<u64>) -> Result<Publishable, Exit> {
+    let description = described(&wasm, name)?;
+    // What no host would run is not spread.
+    admit(&description, &description.manifest.asks).map_err(|refusal| refused(name, LoadError::Refused(refusal)))?;
+    let facts = Facts {
+        imports: description.imports.clone(),
+        exports: description.exports.clone(),
+        annotations: annotations(&description.manifest),
+        file: Some(file_name(&description.manifest)),
+        created,
+    };
+    let artifact = artifact(Arc::new(Bytes::new(wasm)), description.digest, &facts);
+    Ok(Publishable { description, facts, artifact })
 }
 
 /// Whoever pulls a version by its name is to get it.

@@ -245,3 +245,33 @@ fn a_service_accounts_secret_is_no_binding() {
         ["spec.build.services[1]: the secret push belongs to a service account, and buildpacks may not read it"]
     );
 }
+
+#[test]
+fn a_resource_is_written_as_it_is_read() {
+    let group =
+        json!([{ "group": [{ "id": "acme/tool", "version": "1.0.0", "optional": true }, { "id": "acme/app" }] }]);
+    for (kind, namespace, spec) in [
+        ("ClusterStack", None, json!({ "id": "base", "runImage": { "image": "registry.example.com/run:1" } })),
+        ("ClusterStore", None, json!({ "sources": [{ "image": "registry.example.com/tool:1" }] })),
+        ("ClusterBuilder", None, json!({ "stack": { "kind": "ClusterStack", "name": "base" }, "order": group })),
+        ("Builder", Some("team-a"), json!({ "stack": { "kind": "ClusterStack", "name": "base" }, "order": group })),
+    ] {
+        let mut manifest =
+            json!({ "apiVersion": "kpack.io/v1alpha2", "kind": kind, "metadata": { "name": "one" }, "spec": spec });
+        if let Some(namespace) = namespace {
+            manifest["metadata"]["namespace"] = json!(namespace);
+        }
+        let resource = parse(&manifest).unwrap();
+        assert_eq!((resource.kind(), resource.manifest()), (kind, manifest));
+    }
+    let mut written =
+        Resource::Image(Box::new(image(|manifest| manifest["metadata"]["generation"] = json!(7)).unwrap()));
+    assert_eq!(written.manifest()["apiVersion"], "kpack.io/v1alpha2");
+    assert_eq!(written.manifest()["metadata"], json!({ "name": "web", "namespace": "team-a" }));
+    if let Resource::Image(image) = &mut written {
+        image.spec.watch.enabled = false;
+    }
+    assert_eq!(written.manifest()["apiVersion"], "stave/v1");
+    let read = parse(&written.manifest()).unwrap();
+    assert_eq!(read.manifest(), written.manifest());
+}

@@ -1,0 +1,257 @@
+//! What the commands about resources have in common: whose a resource is, how it is printed, what applying it comes to, and
+//! that everything it reaches is done before the command ends.
+
+pub(crate) mod builders;
+pub(crate) mod reading;
+pub(crate) mod relocation;
+
+use serde_json::Value;
+use stave_platform::{
+    port::{
+        Applied,
+        records::{Id, Snapshot},
+    },
+    reconcile::{Scope, Settled},
+    resource::{
+        Refused,
+        image::Metadata,
+        manifest::Resource,
+        name::{ImageKey, Name},
+    },
+};
+
+use crate::{
+    args::{
+        Whose,
+        platform::{Form, Rehearsal},
+    },
+    document,
+    exit::{BUILD, Exit, GENERAL, USAGE, one_line},
+    platform::{Desk, failed, names},
+    workshop::Workshop,
+};
+
+/// Most characters of what others wrote in a line.
+const MAX_LINE: usize = 300;
+
+/// What counts where nothing else is said.
+pub(crate) fn default_name() -> Name {
+    "default".parse().unwrap_or_else(|_| unreachable!("it is a name"))
+}
+
+/// The namespace that is meant.
+pub(crate) fn namespace(workshop: &Workshop, whose: &Whose) -> Name {
+    let said = whose.namespace.as_ref().or(workshop.config.namespace.as_ref());
+    said.cloned().unwrap_or_else(default_name)
+}
+
+/// What a new resource is called by.
+pub(crate) fn called(name: &Name, namespace: Option<&Name>) -> Metadata {
+    Metadata {
+        name: name.clone(),
+        namespace: namespace.cloned(),
+        generation: 0,
+        labels: std::collections::BTreeMap::new(),
+        annotations: std::collections::BTreeMap::new(),
+    }
+}
+
+/// A resource as a manifest.
+pub(crate) fn manifest(resource: &Resource) -> Value {
+    resource.manifest()
+}
+
+/// Prints a resource, unless what is printed is for people.
+pub(crate) fn print(workshop: &Workshop, resource: &Resource, form: Form) -> Result<(), Exit> {
+    match form.document() {
+        Some(_) => print_document(workshop, &manifest(resource), form),
+        None => Ok(()),
+    }
+}
+
+/// Prints a document for programs.
+pub(crate) fn print_document(workshop: &Workshop, document: &Value, form: Form) -> Result<(), Exit> {
+    let Some(format) = form.document() else { return Ok(()) };
+    workshop.ui.result(&document::write(document, format)?);
+    Ok(())
+}
+
+/// Prints an image as it is now, unless what is printed is for people.
+pub(crate) fn print_image(desk: &Desk<'_>, key: &ImageKey, form: Form) -> Result<(), Exit> {
+    if form.document().is_none() {
+        return Ok(());
+    }
+    let found = desk.records().image(key).map_err(failed)?;
+    let record = found.ok_or_else(|| Exit::new(USAGE, format!("the image {key} was deleted meanwhile")))?;
+    print(desk.workshop, &Resource::Image(Box::new(record.image)), form)
+}
+
+/// Refuses a resource that cannot be meant.
+pub(crate) fn check(resource: &Resource) -> Result<(), Exit> {
+    let problems = resource.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Exit::new(USAGE, Refused { subject: subject(resource), problems }))
+}
+
+/// Kind and name, as messages have them.
+pub(crate) fn subject(resource: &Resource) -> String {
+    let metadata = resource.metadata();
+    match &metadata.namespace {
+        Some(namespace) => format!("{} `{namespace}/{}`", resource.kind(), metadata.name),
+        None => format!("{} `{}`", resource.kind(), metadata.name),
+    }
+}
+
+/// The resource of the same name that is there.
+pub(crate) fn current(snapshot: &Snapshot, resource: &Resource) -> Option<Resource> {
+    match resource {
+        Resource::Image(image) => {
+            snapshot.images.get(&image.key()).map(|record| Resource::Image(Box::new(record.image.clone())))
+        }
+        Resource::Builder(builder) => {
+            let record = snapshot.builders.get(&names::key(builder));
+            record.map(|record| Resource::Builder(Box::new(record.builder.clone())))
+        }
+        Resource::Stack(stack) => {
+            let record = snapshot.stacks.get(&stack.metadata.name);
+            record.map(|record| Resource::Stack(Box::new(record.stack.clone())))
+        }
+        Resource::Store(store) => {
+            let record = snapshot.stores.get(&store.metadata.name);
+            record.map(|record| Resource::Store(Box::new(record.store.clone())))
+        }
+    }
+}
+
+/// What applying a resource would come to; it is refused where it would be.
+pub(crate) fn would_apply(desk: &Desk<'_>, resource: &Resource) -> Result<Applied, Exit> {
+    compared(&desk.snapshot()?, resource)
+}
+
+/// The same, beside what is remembered.
+pub(crate) fn compared(snapshot: &Snapshot, resource: &Resource) -> Result<Applied, Exit> {
+    let Some(old) = current(snapshot, resource) else { return Ok(Applied::Created) };
+    if let (Resource::Image(old), Resource::Image(new)) = (&old, resource) {
+        let problems = old.refusals(new);
+        if !problems.is_empty() {
+            return Err(Exit::new(USAGE, Refused { subject: subject(resource), problems }));
+        }
+    }
+    Ok(if manifest(&old) == manifest(resource) { Applied::Unchanged } else { Applied::Changed })
+}
+
+/// A resource that was asked for by name and is not there.
+pub(crate) fn not_found<'a>(kind: &str, name: &Name, there: impl Iterator<Item = &'a Name>) -> Exit {
+    let exit = Exit::new(USAGE, format!("{kind} \"{name}\" not found"));
+    let there: Vec<&str> = there.map(Name::as_str).collect();
+    match there[..] {
+        [] => exit.hint(format!("there is no {kind} yet")),
+        _ => exit.hint(format!("there are: {}", one_line(&there.join(", "), MAX_LINE))),
+    }
+}
+
+/// A resource that was to be made and is there.
+pub(crate) fn exists(kind: &str, command: &str, name: &Name) -> Exit {
+    let exit = Exit::new(USAGE, format!("{kind} \"{name}\" already exists"));
+    exit.hint(format!("`stave {command} patch` changes it, `stave {command} save` does either"))
+}
+
+/// How a change is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    /// What is printed.
+    pub(crate) form: Form,
+    /// Whether it is done.
+    pub(crate) rehearsal: Rehearsal,
+    /// Whether a server is waited for.
+    pub(crate) wait: bool,
+    /// Whether nothing new is worth a word: for what changes a resource that is there.
+    pub(crate) is_change: bool,
+}
+
+/// Takes a wish down, tells the result, and does all that follows of it.
+pub(crate) fn finish(desk: &Desk<'_>, resource: &Resource, line: &str, said: Said) -> Result<(), Exit> {
+    check(resource)?;
+    let applied = if said.rehearsal.is_dry() { would_apply(desk, resource)? } else { desk.apply(resource)? };
+    let is_idle = said.rehearsal.is_dry() || applied == Applied::Unchanged;
+    if !is_idle {
+        // Whether it is any good is told before it is said to be done.
+        desk.settle(&Scope::Builders, true)?;
+    }
+    print(desk.workshop, resource, said.form)?;
+    if !is_idle {
+        is_ready(&desk.snapshot()?, resource)?;
+    }
+    if said.form.document().is_none() {
+        let unchanged = if said.is_change && applied == Applied::Unchanged { " (no change)" } else { "" };
+        desk.workshop.ui.result(&format!("{line}{}{unchanged}", said.rehearsal.suffix()));
+    }
+    if is_idle { Ok(()) } else { follow(desk, said.wait) }
+}
+
+/// Does all that follows of a change, and tells what came of it.
+pub(crate) fn follow(desk: &Desk<'_>, wait: bool) -> Result<(), Exit> {
+    told(desk, &desk.settle(&Scope::All, wait)?)
+}
+
+/// Fails where a resource cannot be what is wished for.
+pub(crate) fn is_ready(snapshot: &Snapshot, resource: &Resource) -> Result<(), Exit> {
+    let failure = match resource {
+        Resource::Image(_) => None,
+        Resource::Builder(builder) => {
+            snapshot.builders.get(&names::key(builder)).and_then(|record| record.made.failure.clone())
+        }
+        Resource::Stack(stack) => {
+            snapshot.stacks.get(&stack.metadata.name).and_then(|record| record.seen.failure.clone())
+        }
+        Resource::Store(store) => {
+            snapshot.stores.get(&store.metadata.name).and_then(|record| record.seen.failure.clone())
+        }
+    };
+    match failure {
+        None => Ok(()),
+        Some(why) => {
+            let exit = Exit::new(GENERAL, format!("the {} is not ready", subject(resource)));
+            Err(exit
+                .detail(why)
+                .hint("it is kept as it is wished for; once the cause is gone, save or refresh it again"))
+        }
+    }
+}
+
+/// Says what came of builds, and fails if one of them did.
+pub(crate) fn told(desk: &Desk<'_>, settled: &Settled) -> Result<(), Exit> {
+    let ended = &settled.ended;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let bad: Vec<_> = ended.iter().filter(|build| build.failure().is_some()).collect();
+    desk.workshop.ui.say(&format!("{} of {} builds made an image", ended.len() - bad.len(), ended.len()));
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let mut exit = Exit::new(BUILD, format!("{} of {} builds failed", bad.len(), ended.len()));
+    for build in bad {
+        let why = build.failure().map(|failure| failure.message.as_str()).unwrap_or_default();
+        exit = exit.detail(format!("{}, build {}: {}", build.image, build.number, one_line(why, MAX_LINE)));
+    }
+    Err(exit.hint("`stave build logs` shows what a build said"))
+}
+
+/// Forgets a resource.
+pub(crate) fn remove(desk: &Desk<'_>, id: &Id, line: &str) -> Result<(), Exit> {
+    desk.records().remove(id).map_err(failed)?;
+    desk.workshop.ui.result(line);
+    Ok(())
+}
+
+/// The images that are built by builders that are chosen, told to whoever takes such a builder away.
+pub(crate) fn warn_of_users(desk: &Desk<'_>, what: &str, users: &[String]) {
+    if users.is_empty() {
+        return;
+    }
+    let shown = one_line(&users.join(", "), MAX_LINE);
+    desk.workshop.ui.say(&format!("warning: {what} is used by {shown}: they stay as they are, and are not updated"));
+}
