@@ -15,6 +15,8 @@ use crate::{port::Records as _, reconcile::Scope, resource::build::Outcome};
 fn changed() -> Case {
     let case = Case::built(&["api", "shop", "web"]);
     case.apply([stack("old", "patched")]);
+    // Sources are looked up again, too.
+    case.town.pass(60);
     let mut other = image("web");
     other.spec.build.env = serde_json::from_str(r#"[{ "name": "A", "value": "1" }]"#).unwrap();
     case.apply([wish(other)]);
@@ -58,7 +60,7 @@ fn killed_at_every_change_of_the_records() {
         }
         moments += 1;
     }
-    assert!(moments >= 8, "a stack, a builder, and two for each build are written: {moments}");
+    assert_eq!(moments, 11, "a stack, a builder, three sources, and two for each build are written");
 }
 
 /// Killed when an image is where it belongs, and its record does not say so yet.

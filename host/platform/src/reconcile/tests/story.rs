@@ -2,12 +2,17 @@
 
 use serde_json::json;
 
-use super::{Case, builder, cluster, image, only, stack, store, town::Fate, wish};
+use super::{
+    Case, builder, cluster, image, only, stack, store,
+    town::{Fate, State},
+    wish,
+};
 use crate::{
     port::{
         Event, Records as _,
         records::{Id, TurnedBack},
     },
+    queue::Stop,
     reconcile::Scope,
     resource::{
         build::{Fault, Outcome},
@@ -140,6 +145,30 @@ fn a_build_gives_way_to_a_newer_source_where_that_is_wished_for() {
         case.town.until("it is over", |state| state.pushes == 1 && state.running.is_empty());
     });
     let told = ["1 CONFIG build succeeded", "2 COMMIT build superseded", "3 COMMIT build succeeded"];
+    assert_eq!(case.told("web"), told);
+}
+
+/// That it gives way is no reason to pass over somebody's word: it is cancelled, and what came meanwhile is built.
+#[test]
+fn somebody_stops_a_build_that_gives_way() {
+    let mut case = Case::built(&["web"]);
+    case.rules.limits.stop_outdated = true;
+    case.town.hold();
+    case.town.deafen();
+    let is_told = |why: Stop| move |state: &State| state.stopping.values().eq([&why]);
+    case.serving(|| {
+        case.town.commit("web", "c2");
+        case.town.pass(60);
+        case.town.until("c2 is built", |state| state.began.len() == 1);
+        case.town.commit("web", "c3");
+        case.town.pass(60);
+        case.town.until("it gives way", is_told(Stop::Superseded));
+        case.amend("web", |record| record.run.stop = Some(2));
+        case.town.until("it is told", is_told(Stop::Cancelled));
+        case.town.let_all_go();
+        case.until_told("web", "3 COMMIT build succeeded");
+    });
+    let told = ["1 CONFIG build succeeded", "2 COMMIT build cancelled", "3 COMMIT build succeeded"];
     assert_eq!(case.told("web"), told);
 }
 

@@ -14,6 +14,7 @@ use super::key;
 use crate::{
     plan::world::StackState,
     port::{Artefact, Done, Event, Failed, Outside, Stocked, Stopper, Work},
+    queue::Stop,
     resource::{
         build::{Build, Failure, Fault, Mode, Outcome, joined},
         builder::{Builder, BuilderRevision, BuildpackVersion},
@@ -49,6 +50,10 @@ pub(super) struct State {
     /// Whether builds wait until they are let go.
     are_held: bool,
     let_go: BTreeSet<ImageKey>,
+    /// Whether builds that are told to stop wait all the same.
+    are_deaf: bool,
+    /// Which were told to stop, and why.
+    pub(super) stopping: BTreeMap<ImageKey, Stop>,
     /// Whether lookups of sources wait.
     are_sources_held: bool,
     /// How many seconds a lookup of a source takes.
@@ -156,6 +161,11 @@ impl Town {
         self.change(|state| state.are_held = true);
     }
 
+    /// From now on builds that wait do not stop at once when they are told to.
+    pub(super) fn deafen(&self) {
+        self.change(|state| state.are_deaf = true);
+    }
+
     /// Lets one build go that waits, or will.
     pub(super) fn let_go(&self, image: &str) {
         self.change(|state| state.let_go.insert(key(image)));
@@ -224,12 +234,16 @@ impl Town {
     fn is_stopped(&self, image: &ImageKey, stop: &Stopper) -> bool {
         let mut state = self.state();
         while state.are_held && !state.let_go.remove(image) {
-            if stop.why().is_some() {
-                return true;
+            if let Some(why) = stop.why() {
+                state.stopping.insert(image.clone(), why);
+                self.turn.notify_all();
+                if !state.are_deaf {
+                    return true;
+                }
             }
-            state = self.turn.wait_timeout(state, Duration::from_millis(2)).unwrap().0;
+            state = self.turn.wait_timeout(state, Duration::from_millis(2)).unwrap_or_else(PoisonError::into_inner).0;
         }
-        false
+        state.are_deaf && stop.why().is_some()
     }
 
     fn make(&self, work: &Work) -> Outcome {
