@@ -99,7 +99,8 @@ pub(super) fn member(text: &str) -> Result<Member, String> {
         Some((id, version)) => (id, Some(version)),
         None => (text, None),
     };
-    let version = version.map(|version| version.parse().map_err(|error| format!("its version: {error}"))).transpose()?;
+    let version =
+        version.map(|version| version.parse().map_err(|error| format!("its version: {error}"))).transpose()?;
     Ok(Member { id: id.parse().map_err(|error| format!("{error}"))?, version, optional: false })
 }
 
@@ -166,10 +167,8 @@ pub(crate) struct BuilderRemove {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    override_usage = "stave builder create [OPTIONS] <FILE>\n       stave builder create [OPTIONS] <NAME> \
-                      <--order <FILE|->|--buildpack <ID[@VERSION]>|--order-from <BUILDER>>"
-)]
+#[command(override_usage = "stave builder create [OPTIONS] <FILE>\n       stave builder create [OPTIONS] <NAME> \
+                      <--order <FILE|->|--buildpack <ID[@VERSION]>|--order-from <BUILDER>>")]
 pub(crate) struct BuilderCreate {
     /// The builder.toml; or, with an order, the name of a builder of the namespace
     #[arg(value_name = "FILE|NAME")]

@@ -9,8 +9,7 @@ use super::{
 };
 
 /// What kp calls them too.
-pub(crate) const ALIASES: [&str; 7] =
-    ["clusterbuilders", "clstrbldrs", "clstrbldr", "cbldrs", "cbldr", "cbs", "cb"];
+pub(crate) const ALIASES: [&str; 7] = ["clusterbuilders", "clstrbldrs", "clstrbldr", "cbldrs", "cbldr", "cbs", "cb"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterBuilderCommand {

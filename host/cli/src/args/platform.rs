@@ -309,6 +309,7 @@ pub(crate) struct SettingOfNumber {
 
 /// `stave serve`.
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::commands::serve::HELP)]
 pub(crate) struct Serve {
     /// Where the API, health and metrics are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8377")]

@@ -34,7 +34,7 @@ pub(crate) fn run(workshop: &Workshop, command: &ClusterBuilderCommand) -> Resul
         }
         ClusterBuilderCommand::List(typed) => builders::list(&desk, typed.printed.form),
         ClusterBuilderCommand::Status(typed) => builders::show(&desk, &key(&typed.name), typed.printed.form),
-        ClusterBuilderCommand::Delete(typed) => builders::delete(&desk, &key(&typed.name)),
+        ClusterBuilderCommand::Delete(typed) => builders::delete(&desk, &key(&typed.name), typed.waiting.wait),
         ClusterBuilderCommand::Rollback(typed) => {
             builders::roll_back(&desk, &key(&typed.name), typed.to, typed.waiting.wait)
         }

@@ -21,7 +21,7 @@ use super::resources::{
 use crate::{
     args::{
         ClusterStackCommand,
-        clusterstack::{ClusterStackPatch, Refresh, StackImages},
+        clusterstack::{ClusterStackDelete, ClusterStackPatch, Refresh, StackImages},
         platform::{Form, Uploading},
     },
     exit::{Exit, USAGE, printable},
@@ -50,7 +50,7 @@ pub(crate) fn run(workshop: &Workshop, command: &ClusterStackCommand) -> Result<
         }
         ClusterStackCommand::List(typed) => list(&desk, typed.printed.form),
         ClusterStackCommand::Status(typed) => status(&desk, &typed.name, typed.printed.form),
-        ClusterStackCommand::Delete(typed) => delete(&desk, &typed.name),
+        ClusterStackCommand::Delete(typed) => delete(&desk, typed),
         ClusterStackCommand::Refresh(typed) => refresh(&desk, typed),
     }
 }
@@ -86,10 +86,12 @@ fn patch(desk: &Desk<'_>, typed: &ClusterStackPatch) -> Result<(), Exit> {
     finish(desk, &Resource::Stack(Box::new(stack)), &format!("{KIND} \"{}\" updated", typed.name), said)
 }
 
-/// What is said is changed; another run image says itself which stack it is.
-pub(crate) fn change(desk: &Desk<'_>, stack: &mut Stack, images: &StackImages, said: Said) -> Result<(), Exit> {
+/// What is said is changed; another run image says itself which stack it is. Answers whether that is on this machine only.
+pub(crate) fn change(desk: &Desk<'_>, stack: &mut Stack, images: &StackImages, said: Said) -> Result<bool, Exit> {
+    let mut is_here = false;
     if let Some(run_image) = &images.run_image {
         let moved = image(desk, run_image, said)?;
+        is_here = moved.config.is_some();
         if images.id.is_none()
             && let Some(id) = labelled(desk.workshop, &moved)?
         {
@@ -103,7 +105,7 @@ pub(crate) fn change(desk: &Desk<'_>, stack: &mut Stack, images: &StackImages, s
     if let Some(id) = &images.id {
         stack.spec.id.clone_from(id);
     }
-    Ok(())
+    Ok(is_here)
 }
 
 fn image(desk: &Desk<'_>, text: &str, said: Said) -> Result<Moved, Exit> {
@@ -193,7 +195,8 @@ fn status(desk: &Desk<'_>, name: &Name, form: Form) -> Result<(), Exit> {
     Ok(())
 }
 
-fn delete(desk: &Desk<'_>, name: &Name) -> Result<(), Exit> {
+fn delete(desk: &Desk<'_>, typed: &ClusterStackDelete) -> Result<(), Exit> {
+    let name = &typed.name;
     let snapshot = desk.snapshot()?;
     record(&snapshot, name)?;
     let builders = snapshot.builders.values().filter(|one| one.builder.spec.stack.name == *name);
@@ -201,7 +204,7 @@ fn delete(desk: &Desk<'_>, name: &Name) -> Result<(), Exit> {
         builders.map(|one| format!("{} {}", one.builder.kind, one.builder.metadata.name)).collect();
     let what = format!("{KIND} \"{name}\"");
     resources::warn_of_users(desk, &what, &users);
-    resources::remove(desk, &Id::Stack(name.clone()), &format!("{what} deleted"))
+    resources::remove(desk, &Id::Stack(name.clone()), &format!("{what} deleted"), typed.waiting.wait)
 }
 
 fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {

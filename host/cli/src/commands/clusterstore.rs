@@ -277,7 +277,7 @@ fn delete(desk: &Desk<'_>, typed: &ClusterStoreDelete) -> Result<(), Exit> {
             return Ok(());
         }
     }
-    resources::remove(desk, &Id::Store(typed.name.clone()), &format!("{what} deleted"))
+    resources::remove(desk, &Id::Store(typed.name.clone()), &format!("{what} deleted"), typed.waiting.wait)
 }
 
 fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {

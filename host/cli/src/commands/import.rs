@@ -320,16 +320,16 @@ mod tests {
     fn older_descriptors_have_other_words_for_the_same() {
         let image = serde_json::json!({ "image": "registry.example.com/a:1" });
         let order = serde_json::json!([{ "group": [{ "id": "acme/java" }] }]);
-        let older = read_one(&serde_json::json!({
+        let descriptor = read_one(&serde_json::json!({
             "apiVersion": "kp.kpack.io/v1alpha1", "kind": "DependencyDescriptor", "defaultStack": "a",
             "stores": [{ "name": "s", "sources": [image] }],
             "stacks": [{ "name": "a", "buildImage": image, "runImage": image }],
             "clusterBuilders": [{ "name": "b", "stack": "a", "store": "s", "order": order }],
         }))
         .unwrap();
-        assert_eq!(older.default_cluster_stack.unwrap().as_str(), "a");
-        assert_eq!((older.cluster_stores.len(), older.cluster_stacks.len()), (1, 1));
-        assert_eq!(older.cluster_builders[0].cluster_store.as_ref().unwrap().as_str(), "s");
+        assert_eq!(descriptor.default_cluster_stack.unwrap().as_str(), "a");
+        assert_eq!((descriptor.cluster_stores.len(), descriptor.cluster_stacks.len()), (1, 1));
+        assert_eq!(descriptor.cluster_builders[0].cluster_store.as_ref().unwrap().as_str(), "s");
         let wrong =
             serde_json::json!({ "apiVersion": "kp.kpack.io/v1", "clusterStores": [{ "name": "s", "source": [] }] });
         insta::assert_snapshot!(read_one(&wrong).unwrap_err(), @"descriptor.clusterStores[0].source: unknown field `source`, expected `name` or `sources`");

@@ -23,7 +23,7 @@ mod records;
 pub(crate) mod resources;
 mod sbom;
 mod secret;
-mod serve;
+pub(crate) mod serve;
 mod settings;
 mod stack;
 pub(crate) mod verify;

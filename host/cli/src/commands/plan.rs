@@ -6,7 +6,7 @@ use stave_platform::{
     decide::explain::sentence,
     plan::{
         self, Plan,
-        world::{BuilderKey, Change, Unresolved},
+        world::{BuilderKey, Change, StackState, Unresolved},
     },
     port::{
         Outside as _,
@@ -16,6 +16,7 @@ use stave_platform::{
         builder::BuildpackVersion,
         manifest::Resource,
         name::ImageKey,
+        reference::{Pinned, Reference},
         stack::{Stack, Store},
     },
     table::lists,
@@ -70,8 +71,15 @@ pub(crate) fn run(workshop: &Workshop, command: &PlanCommand) -> Result<(), Exit
 fn of_stack(desk: &Desk<'_>, snapshot: &Snapshot, typed: &PlanStack) -> Result<Change, Exit> {
     let mut stack = clusterstack::record(snapshot, &typed.name)?.stack.clone();
     let said = Said { form: typed.printed.form, rehearsal: Rehearsal::Dry, wait: false, is_change: true };
-    clusterstack::change(desk, &mut stack, &typed.images, said)?;
-    looked_up(desk, &stack)
+    let is_here = clusterstack::change(desk, &mut stack, &typed.images, said)?;
+    match &stack.spec.run_image.image {
+        // It is sent when the change is made, and has this digest then.
+        Reference { digest: Some(digest), .. } if is_here => {
+            let run_image = Pinned::new(&stack.spec.run_image.image, *digest);
+            Ok(Change::Stack(typed.name.clone(), StackState { id: stack.spec.id, run_image }))
+        }
+        _ => looked_up(desk, &stack),
+    }
 }
 
 /// What a stack's names lead to now.

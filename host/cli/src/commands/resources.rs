@@ -240,11 +240,11 @@ pub(crate) fn told(desk: &Desk<'_>, settled: &Settled) -> Result<(), Exit> {
     Err(exit.hint("`stave build logs` shows what a build said"))
 }
 
-/// Forgets a resource.
-pub(crate) fn remove(desk: &Desk<'_>, id: &Id, line: &str) -> Result<(), Exit> {
+/// Forgets a resource; whoever wants to wait sees all that follows done.
+pub(crate) fn remove(desk: &Desk<'_>, id: &Id, line: &str, wait: bool) -> Result<(), Exit> {
     desk.records().remove(id).map_err(failed)?;
     desk.workshop.ui.result(line);
-    Ok(())
+    if wait { follow(desk, true) } else { Ok(()) }
 }
 
 /// The images that are built by builders that are chosen, told to whoever takes such a builder away.

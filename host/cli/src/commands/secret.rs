@@ -73,7 +73,7 @@ fn meant(workshop: &Workshop, typed: &SecretCreate) -> Result<(Purpose, Values),
         return git(workshop, url, typed);
     }
     if let (Some(url), Some(user)) = (&typed.blob_url, &typed.blob_user) {
-        let password = password(workshop, "BLOB_PASSWORD", &format!("password of {user} for {url}: "))?;
+        let password = typed_password(workshop, typed, "BLOB_PASSWORD", &format!("password of {user} for {url}: "))?;
         return Ok((Purpose::Blob { url: url.clone(), user: Some(user.clone()) }, one(keys::PASSWORD, &password)?));
     }
     let Some(host) = typed.registry.clone() else {
@@ -84,12 +84,13 @@ fn meant(workshop: &Workshop, typed: &SecretCreate) -> Result<(Purpose, Values),
     let (user, password) = match (&typed.gcr, &typed.dockerhub, &typed.registry_user) {
         (Some(file), ..) => (KEY_USER.to_owned(), key_file(file, "--gcr", "GCR_SERVICE_ACCOUNT_PATH")?),
         (None, Some(user), _) => {
-            (user.clone(), password(workshop, "DOCKER_PASSWORD", &format!("password of {user} for {host}: "))?)
+            let question = format!("password of {user} for {host}: ");
+            (user.clone(), typed_password(workshop, typed, "DOCKER_PASSWORD", &question)?)
         }
         (None, None, user) => {
             let user = user.clone().unwrap_or_default();
             let question = format!("password of {user} for {host}: ");
-            (user, password(workshop, "REGISTRY_PASSWORD", &question)?)
+            (user, typed_password(workshop, typed, "REGISTRY_PASSWORD", &question)?)
         }
     };
     Ok((Purpose::Registry { host, user }, one(keys::PASSWORD, &password)?))
@@ -97,7 +98,7 @@ fn meant(workshop: &Workshop, typed: &SecretCreate) -> Result<(Purpose, Values),
 
 fn git(workshop: &Workshop, url: &str, typed: &SecretCreate) -> Result<(Purpose, Values), Exit> {
     if let Some(user) = &typed.git_user {
-        let password = password(workshop, "GIT_PASSWORD", &format!("password of {user} for {url}: "))?;
+        let password = typed_password(workshop, typed, "GIT_PASSWORD", &format!("password of {user} for {url}: "))?;
         let purpose = Purpose::Git { url: url.to_owned(), user: Some(user.clone()) };
         return Ok((purpose, one(keys::PASSWORD, &password)?));
     }
@@ -123,8 +124,16 @@ fn one(key: &str, value: &[u8]) -> Result<Values, Exit> {
     Ok(BTreeMap::from([(key, Value(Hidden::new(value)))]))
 }
 
-/// A password from the environment, or from who sits at the terminal.
-fn password(workshop: &Workshop, variable: &str, question: &str) -> Result<Zeroizing<Vec<u8>>, Exit> {
+/// A password from the environment, or from who sits at the terminal. Where nothing is kept, nobody is asked.
+fn typed_password(
+    workshop: &Workshop,
+    typed: &SecretCreate,
+    variable: &str,
+    question: &str,
+) -> Result<Zeroizing<Vec<u8>>, Exit> {
+    if typed.dry_run {
+        return Ok(Zeroizing::new(Vec::new()));
+    }
     if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
         return Ok(Zeroizing::new(value.into_encoded_bytes()));
     }

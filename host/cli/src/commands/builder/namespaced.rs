@@ -65,7 +65,7 @@ pub(super) fn status(workshop: &Workshop, typed: &BuilderStatus) -> Result<(), E
 
 /// Takes it away.
 pub(super) fn delete(workshop: &Workshop, typed: &BuilderDelete) -> Result<(), Exit> {
-    builders::delete(&Desk::open(workshop)?, &key(workshop, &typed.name, &typed.whose))
+    builders::delete(&Desk::open(workshop)?, &key(workshop, &typed.name, &typed.whose), typed.waiting.wait)
 }
 
 /// Makes it again what it was.

@@ -293,15 +293,15 @@ pub(crate) fn show(desk: &Desk<'_>, key: &BuilderKey, form: Form) -> Result<(), 
 }
 
 /// Takes a builder away.
-pub(crate) fn delete(desk: &Desk<'_>, key: &BuilderKey) -> Result<(), Exit> {
+pub(crate) fn delete(desk: &Desk<'_>, key: &BuilderKey, wait: bool) -> Result<(), Exit> {
     let snapshot = desk.snapshot()?;
     record(&snapshot, key)?;
-    let uses = |builder: &BuilderRef, namespace: &Name| BuilderKey::of(builder, namespace) == *key;
-    let images = snapshot.images.iter().filter(|(image, one)| uses(&one.image.spec.builder, &image.namespace));
+    let names = |builder: &BuilderRef, namespace: &Name| BuilderKey::of(builder, namespace) == *key;
+    let images = snapshot.images.iter().filter(|(image, one)| names(&one.image.spec.builder, &image.namespace));
     let users: Vec<String> = images.map(|(image, _)| image.to_string()).collect();
     let what = format!("{} \"{}\"", kind(key), key.name);
     super::warn_of_users(desk, &what, &users);
-    super::remove(desk, &Id::Builder(key.clone()), &format!("{what} deleted"))
+    super::remove(desk, &Id::Builder(key.clone()), &format!("{what} deleted"), wait)
 }
 
 /// Makes a builder again what it was; to its newest revision, it follows its stack and its stores again.

@@ -41,10 +41,14 @@ pub(crate) struct Moved {
 /// An image by what a person calls it: a reference in a registry; or `oci:DIR` and a name of the image store, which are sent to
 /// the default repository for this machine's platform.
 pub(crate) fn image_in_registry(desk: &Desk<'_>, text: &str, rehearsal: Rehearsal) -> Result<Moved, Exit> {
-    let found = Found::locate(desk.workshop, text)?;
-    if let Found::Registry(_, reference) = &found {
-        return Ok(Moved { reference: typed(&reference.to_string())?, config: None });
+    // What says a registry is there, whatever the image store has under the same name.
+    if !text.starts_with("oci:") {
+        let reference = typed(text)?;
+        if reference.registry.is_some() {
+            return Ok(Moved { reference, config: None });
+        }
     }
+    let found = Found::locate(desk.workshop, text)?;
     if let Found::Store(_, name, platforms) = &found
         && platforms.is_empty()
     {
