@@ -80,7 +80,7 @@ pub(crate) struct ImageWish {
     /// A service binding: the name of a secret, or KIND:APIVERSION:NAME; may be given more than once
     #[arg(short, long, value_name = "NAME", value_parser = service, action = ArgAction::Append)]
     pub(crate) service_binding: Vec<Service>,
-    /// How large the cache of builds may be [default: 2G]
+    /// How large the volume of the builds' cache is, where builds run on a cluster; on one machine they share the machine's cache
     #[arg(long, value_name = "SIZE")]
     pub(crate) cache_size: Option<Quantity>,
     /// How many successful builds are kept [default: 10]
