@@ -49,28 +49,28 @@ fn key(text: &str) -> ImageKey {
     ImageKey { namespace: name(namespace), name: name(image) }
 }
 
-fn manifest(kind: &str, title: &str, spec: serde_json::Value) -> Resource {
+fn manifest(kind: &str, title: &str, spec: &serde_json::Value) -> Resource {
     parse(&json!({ "apiVersion": "stave/v1", "kind": kind, "metadata": { "name": title }, "spec": spec })).unwrap()
 }
 
 /// A stack, by the tag of its run image.
 fn stack(title: &str, tag: &str) -> Resource {
     let image = format!("registry.example.com/stack/run:{tag}");
-    manifest("ClusterStack", title, json!({ "id": "io.example.base", "runImage": { "image": image } }))
+    manifest("ClusterStack", title, &json!({ "id": "io.example.base", "runImage": { "image": image } }))
 }
 
 /// A store of such buildpacks: `java:1.0.0`.
 fn store(title: &str, buildpacks: &[&str]) -> Resource {
     let image = |one: &&str| json!({ "image": format!("registry.example.com/buildpacks/{one}") });
     let sources: Vec<_> = buildpacks.iter().map(image).collect();
-    manifest("ClusterStore", title, json!({ "sources": sources }))
+    manifest("ClusterStore", title, &json!({ "sources": sources }))
 }
 
 /// A builder of Java and Procfile, either of which can be missing from an app.
 fn builder(title: &str, stack: &str) -> Resource {
     let group = ["stave/java", "stave/procfile"].map(|id| json!({ "id": id, "optional": true }));
     let spec = json!({ "stack": { "name": stack }, "store": { "name": "default" }, "order": [{ "group": group }] });
-    manifest("ClusterBuilder", title, spec)
+    manifest("ClusterBuilder", title, &spec)
 }
 
 fn cluster(title: &str) -> BuilderKey {
@@ -117,7 +117,9 @@ impl Case {
         let case = Self::new();
         case.apply(images.iter().map(|one| wish(image(one))));
         case.settle();
-        images.iter().for_each(|one| assert_eq!(case.told(one), ["1 CONFIG build succeeded"]));
+        for one in images {
+            assert_eq!(case.told(one), ["1 CONFIG build succeeded"]);
+        }
         case.town.forget();
         case
     }

@@ -31,7 +31,7 @@ use crate::{
 
 fn stack_of(name: &Name, state: &StackState) -> Resource {
     let image = state.run_image.to_string();
-    manifest("ClusterStack", name.as_str(), json!({ "id": state.id, "runImage": { "image": image } }))
+    manifest("ClusterStack", name.as_str(), &json!({ "id": state.id, "runImage": { "image": image } }))
 }
 
 fn store_of(name: &Name, buildpacks: &[BuildpackVersion]) -> Resource {

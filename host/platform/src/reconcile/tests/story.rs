@@ -10,7 +10,7 @@ use super::{
 use crate::{
     port::{
         Event, Records as _,
-        records::{Id, TurnedBack},
+        records::{Id, Run, TurnedBack},
     },
     queue::Stop,
     reconcile::Scope,
@@ -186,7 +186,7 @@ fn somebody_stops_a_build() {
     });
     assert_eq!(case.told("web"), ["1 CONFIG build succeeded", "2 TRIGGER build cancelled"]);
     let record = case.record("web");
-    assert_eq!((record.run, &record.builds[1].outcome), (Default::default(), &Outcome::Cancelled));
+    assert_eq!((record.run, &record.builds[1].outcome), (Run::default(), &Outcome::Cancelled));
     assert_eq!(case.settle().ended, [], "it is not tried again by itself");
     case.town.let_all_go();
     case.amend("web", |record| record.image.status.triggers += 1);
@@ -226,7 +226,9 @@ fn an_image_that_is_removed_is_built_no_more() {
     case.town.hold();
     case.serving(|| {
         case.town.until("two run, and one waits", |state| state.running.len() == 2);
-        images.iter().for_each(|one| case.until_found(one, "c1"));
+        for one in images {
+            case.until_found(one, "c1");
+        }
         let running: Vec<_> = case.town.state().running.iter().map(|one| one.name.to_string()).collect();
         let waiting = images.iter().find(|one| !running.iter().any(|other| other == *one)).unwrap();
         case.remove(&running[0]);

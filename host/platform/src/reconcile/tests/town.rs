@@ -246,6 +246,11 @@ impl Town {
         state.are_deaf && stop.why().is_some()
     }
 
+    fn may_break(&self, what: &str) {
+        let breaks = self.state().breaking.contains(what);
+        assert!(!breaks, "as it was told to");
+    }
+
     fn make(&self, work: &Work) -> Outcome {
         let image = work.image.key();
         let fate = self.change(|state| state.fates.get_mut(&image).and_then(VecDeque::pop_front));
@@ -276,6 +281,13 @@ fn failed(fault: Fault, message: &str) -> Outcome {
     Outcome::Failed(Failure { fault, message: message.to_owned(), last_line: None })
 }
 
+/// A builder is made of what stores have.
+fn check(number: u64, revision: &BuilderRevision, stock: &[Stocked]) {
+    let has = |one: &BuildpackVersion| stock.iter().any(|stocked| stocked.buildpack == *one);
+    assert!(revision.buildpacks.iter().all(has), "{revision:?} of {stock:?}");
+    assert!(number > 0);
+}
+
 fn pinned(reference: &Reference) -> Pinned {
     let named = || digest(reference.tag.as_deref().unwrap());
     Pinned::new(reference, reference.digest.unwrap_or_else(named))
@@ -295,9 +307,8 @@ impl Outside for Town {
         }
         state.looking -= 1;
         state.now += state.look_takes;
-        let breaks = state.breaking.contains(&what);
         drop(state);
-        assert!(!breaks, "as it was told to");
+        self.may_break(&what);
         let state = self.attempt(&what)?;
         let at = state.sources.get(&key).cloned().unwrap_or_else(|| commit("c1"));
         drop(state);
@@ -331,9 +342,7 @@ impl Outside for Town {
     ) -> Result<Artefact, Failed> {
         let state = self.attempt(&format!("builder {}", builder.metadata.name))?;
         drop(state);
-        let has = |one: &BuildpackVersion| stock.iter().any(|stocked| stocked.buildpack == *one);
-        assert!(revision.buildpacks.iter().all(has), "a builder is made of what stores have");
-        assert!(number > 0);
+        check(number, revision, stock);
         let parts =
             serde_json::to_string(&BuilderRevision { image: None, artefact: None, ..revision.clone() }).unwrap();
         Ok(Artefact { digest: Key::new("a builder").field(&parts).finish(), image: None })
