@@ -268,11 +268,7 @@ fn delete(desk: &Desk<'_>, typed: &ClusterStoreDelete) -> Result<(), Exit> {
     resources::warn_of_users(desk, &what, &users);
     if !typed.force {
         let question = "Please confirm store deletion by typing 'y': ";
-        let answer = desk.workshop.pausing(|| desk.workshop.ui.ask(question))?.ok_or_else(|| {
-            let exit = Exit::new(USAGE, format!("nobody could be asked whether the {what} is to go"));
-            exit.hint("--force deletes it without asking")
-        })?;
-        if !["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()) {
+        if !resources::is_wanted(desk.workshop, question, "--force deletes it without asking")? {
             desk.workshop.ui.result(&format!("{what} not deleted"));
             return Ok(());
         }

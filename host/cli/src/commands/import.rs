@@ -165,9 +165,9 @@ fn descriptor(text: &Text) -> Result<Descriptor, Exit> {
     let document = text.document()?;
     let version = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if !VERSIONS.contains(&version) {
-        let exit = Exit::new(USAGE, format!("{} is no dependency descriptor that is read", printable(text.name())));
-        let said = one_line(version, 100);
-        return Err(exit.detail(format!("apiVersion: `{said}`")).hint(format!("{} are read", VERSIONS.join(", "))));
+        let (name, said) = (printable(text.name()), one_line(version, 100));
+        let exit = Exit::new(USAGE, format!("could not import {name}: its apiVersion is `{said}`"));
+        return Err(exit.hint(format!("{} are read", VERSIONS.join(", "))));
     }
     read(&document, "descriptor").map_err(|problem| {
         Exit::new(USAGE, format!("the dependency descriptor in {} is refused: {problem}", printable(text.name())))
@@ -265,11 +265,7 @@ fn is_confirmed(workshop: &Workshop, snapshot: &Snapshot, wished: &[Resource], f
     if text.is_empty() || force {
         return Ok(true);
     }
-    let answer = workshop.pausing(|| workshop.ui.ask("Confirm with y: "))?.ok_or_else(|| {
-        Exit::new(USAGE, "nobody could be asked whether these changes are wanted")
-            .hint("--force imports without asking")
-    })?;
-    Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
+    resources::is_wanted(workshop, "Confirm with y: ", "--force imports without asking")
 }
 
 /// What changes, resource by resource.

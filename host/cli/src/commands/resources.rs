@@ -5,6 +5,8 @@ pub(crate) mod builders;
 pub(crate) mod reading;
 pub(crate) mod relocation;
 
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+
 use serde_json::Value;
 use stave_platform::{
     port::{
@@ -33,6 +35,9 @@ use crate::{
 
 /// Most characters of what others wrote in a line.
 const MAX_LINE: usize = 300;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 1024;
 
 /// What counts where nothing else is said.
 pub(crate) fn default_name() -> Name {
@@ -238,6 +243,21 @@ pub(crate) fn told(desk: &Desk<'_>, settled: &Settled) -> Result<(), Exit> {
         exit = exit.detail(format!("{}, build {}: {}", build.image, build.number, one_line(why, MAX_LINE)));
     }
     Err(exit.hint("`stave build logs` shows what a build said"))
+}
+
+/// Asks for a yes: at the terminal, or of what is piped in. Nobody is asked twice, and who says nothing has said no to nothing:
+/// that is an error, with `otherwise` as what to do.
+pub(crate) fn is_wanted(workshop: &Workshop, question: &str, otherwise: &str) -> Result<bool, Exit> {
+    let answer = workshop.pausing(|| match workshop.ui.ask(question) {
+        None if !io::stdin().is_terminal() => {
+            let mut answer = String::new();
+            let read = io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer);
+            read.ok().filter(|read| *read > 0).map(|_| answer.trim().to_owned())
+        }
+        answer => answer,
+    })?;
+    let answer = answer.ok_or_else(|| Exit::new(USAGE, "nobody could be asked whether this is wanted").hint(otherwise))?;
+    Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
 }
 
 /// Forgets a resource; whoever wants to wait sees all that follows done.
