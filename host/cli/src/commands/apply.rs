@@ -36,6 +36,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Apply) -> Result<(), Exit> {
     let desk = Desk::open(workshop)?;
     let wished = read(workshop, &arguments.manifests)?;
     let snapshot = desk.snapshot()?;
+    wished.iter().try_for_each(|resource| resources::is_allowed(workshop, resource))?;
     let rehearsed = wished.iter().map(|resource| resources::compared(&snapshot, resource));
     let rehearsed = rehearsed.collect::<Result<Vec<Applied>, Exit>>()?;
     let rehearsal = arguments.changing.rehearsal();

@@ -5,7 +5,10 @@ pub(crate) mod builders;
 pub(crate) mod reading;
 pub(crate) mod relocation;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
+};
 
 use serde_json::Value;
 use stave_platform::{
@@ -21,6 +24,7 @@ use stave_platform::{
         name::{ImageKey, Name},
     },
 };
+use stave_store::secrets::DiskSecrets;
 
 use crate::{
     args::{
@@ -94,6 +98,23 @@ pub(crate) fn print_image(desk: &Desk<'_>, key: &ImageKey, form: Form) -> Result
 /// Refuses a resource that cannot be meant.
 pub(crate) fn check(resource: &Resource) -> Result<(), Exit> {
     let problems = resource.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Exit::new(USAGE, Refused { subject: subject(resource), problems }))
+}
+
+/// Refuses an image whose bindings are secrets of a service account: its owner would read the platform's own logins.
+pub(crate) fn is_allowed(workshop: &Workshop, resource: &Resource) -> Result<(), Exit> {
+    let Resource::Image(image) = resource else { return Ok(()) };
+    if image.spec.build.services.is_empty() {
+        return Ok(());
+    }
+    let secrets = DiskSecrets::of(&workshop.data).list(Some(&image.key().namespace));
+    let secrets = secrets.map_err(|error| Exit::new(GENERAL, error))?;
+    let held: BTreeSet<Name> =
+        secrets.into_iter().filter(|one| one.service_account.is_some()).map(|one| one.name).collect();
+    let problems = image.forbidden_services(&held);
     if problems.is_empty() {
         return Ok(());
     }
