@@ -187,11 +187,27 @@ impl Tree {
         }
     }
 
-    /// Takes away `path` and everything below it; answers how many nodes went.
+    /// Takes away `path` and everything below it; answers how many nodes went. It takes as long as those are many.
     pub fn remove(&mut self, path: &TreePath) -> usize {
-        let before = self.nodes.len();
-        Arc::make_mut(&mut self.nodes).retain(|other, _| !other.is_within(path));
-        before - self.nodes.len()
+        let below = self.remove_below(path);
+        let is_there = !path.as_str().is_empty() && self.nodes.contains_key(path);
+        if is_there {
+            Arc::make_mut(&mut self.nodes).remove(path);
+        }
+        below + usize::from(is_there)
+    }
+
+    /// The same, but for `folder` itself.
+    pub(crate) fn remove_below(&mut self, folder: &TreePath) -> usize {
+        let below = if folder.as_str().is_empty() { String::new() } else { format!("{folder}/") };
+        let range = self.nodes.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+        let gone: Vec<TreePath> =
+            range.map(|(path, _)| path).take_while(|path| path.as_str().starts_with(&below)).cloned().collect();
+        if !gone.is_empty() {
+            let nodes = Arc::make_mut(&mut self.nodes);
+            gone.iter().for_each(|path| drop(nodes.remove(path)));
+        }
+        gone.len()
     }
 
     /// Takes away every node that `doomed` names, and everything below it; answers how many nodes went.
@@ -312,6 +328,25 @@ mod tests {
         assert_eq!(Tree::of(nodes.clone()).unwrap().len(), MAX_ENTRIES);
         nodes.push((TreePath::known("more"), Node::Link(String::new())));
         assert!(matches!(Tree::of(nodes), Err(TreeError::TooMany(MAX_ENTRIES))));
+    }
+
+    #[test]
+    fn what_is_removed_goes_with_all_that_is_in_it_and_nothing_else() {
+        let mut tree = Tree::new();
+        for at in ["a", "app-1/x", "app/b/c", "app/d", "app0"] {
+            tree.insert(path(at), file()).unwrap();
+        }
+        let (whole, left) =
+            (tree.clone(), |tree: &Tree| tree.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>());
+        assert_eq!((tree.remove(&path("none")), tree.remove(&path("ap")), tree.remove(&path("app/d/e"))), (0, 0, 0));
+        assert_eq!(
+            (tree.remove(&path("app/b")), left(&tree).join(" ")),
+            (2, "a app app-1 app-1/x app/d app0".to_owned())
+        );
+        assert_eq!((tree.remove_below(&path("app")), tree.remove(&path("app"))), (1, 1));
+        assert_eq!(left(&tree), ["a", "app-1", "app-1/x", "app0"]);
+        assert_eq!((tree.remove(&TreePath::root()), tree.len()), (4, 0));
+        assert_eq!(whole.len(), 8, "a copy is not touched");
     }
 
     #[test]

@@ -1,9 +1,19 @@
 //! What an app says about its own build (`project.toml`), and what the command line says instead: which files are the app's,
 //! which buildpacks build it. Flags go before the descriptor, the descriptor before the configuration, that before the builder.
+//!
+//! What an app says itself stands in its folder, or in its tree where it came out of an image: then nothing that it names is
+//! looked for on this machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use stave_archive::ignore::{List, Meaning};
+use stave_archive::{
+    content::Content,
+    ignore::{List, MAX_LIST, Meaning},
+    tree::{Node, Tree, TreePath},
+};
 use stave_engine::Engine;
 use stave_lifecycle::{
     app::selection::{Choice, Selection},
@@ -15,7 +25,7 @@ use stave_lifecycle::{
 use stave_model::{
     capability::Capabilities,
     order::{Group, Member},
-    project::{LeftOut, Project, Reference, without_login},
+    project::{LeftOut, MAX_PROJECT, Project, Reference, without_login},
 };
 
 use crate::{
@@ -36,21 +46,85 @@ pub(crate) struct Descriptor {
     /// What it says.
     pub(crate) project: Project,
     /// What its relative paths start from.
-    folder: PathBuf,
+    beside: Beside,
     /// What it is called in messages.
     shown: String,
+}
+
+/// Where what a descriptor names is.
+enum Beside {
+    Folder(PathBuf),
+    Tree(Tree),
+}
+
+/// Where the app is, whose own files say something of its build.
+#[derive(Clone, Copy)]
+pub(crate) enum App<'a> {
+    /// A folder, or a file that has none of them.
+    At(&'a Path),
+    /// A tree that was read, and where in it the descriptor is, if not at its root.
+    Is(&'a Tree, Option<&'a str>),
+}
+
+/// A file that says something of a build.
+enum Said<'a> {
+    File(PathBuf),
+    Own(&'a str, &'a Tree, &'a dyn Content),
+}
+
+impl<'a> App<'a> {
+    /// The app's own file of this name. It is a regular one, and not followed through a link: an app may come from anywhere.
+    fn own(self, name: &'static str) -> Option<Said<'a>> {
+        match self {
+            Self::At(path) => {
+                let path = path.join(name);
+                path.symlink_metadata().is_ok_and(|found| found.is_file()).then_some(Said::File(path))
+            }
+            Self::Is(tree, named) => {
+                let name = named.filter(|_| name == DESCRIPTOR).unwrap_or(name);
+                match tree.get(name)? {
+                    Node::File(_, content) => Some(Said::Own(name, tree, content.as_ref())),
+                    _ => None,
+                }
+            }
+        }
+    }
+}
+
+impl Said<'_> {
+    fn shown(&self) -> String {
+        match self {
+            Self::File(path) => printable(&path.display().to_string()),
+            Self::Own(name, ..) => printable(name),
+        }
+    }
+
+    fn text(&self, most: usize) -> io::Result<String> {
+        match self {
+            Self::File(path) => read_capped(path),
+            Self::Own(.., content) => {
+                let bytes = content.bytes(most as u64)?;
+                String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
 }
 
 /// The descriptor that was named, else the app's own, as far as it is for the execution environment; one that says nothing
 /// where there is none. Keys that mean nothing are warned of.
 pub(crate) fn read(source: &Source, observer: &dyn Observer) -> Result<Descriptor, Exit> {
-    let own = source.app.join(DESCRIPTOR);
-    let Some(path) = source.descriptor.clone().or_else(|| is_file(&own).then_some(own)) else {
-        return Ok(Descriptor { project: Project::default(), folder: PathBuf::new(), shown: String::new() });
+    read_of(App::At(&source.app), source, observer)
+}
+
+/// The same of an app that is not where `source` says, or nowhere.
+pub(crate) fn read_of(app: App<'_>, source: &Source, observer: &dyn Observer) -> Result<Descriptor, Exit> {
+    let Some(said) = source.descriptor.clone().map(Said::File).or_else(|| app.own(DESCRIPTOR)) else {
+        let beside = Beside::Folder(PathBuf::new());
+        return Ok(Descriptor { project: Project::default(), beside, shown: String::new() });
     };
-    let shown = printable(&path.display().to_string());
+    let shown = said.shown();
     let failed = |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not follow {shown}")));
-    let text = read_capped(&path).map_err(|error| failed(error.into()))?;
+    let text = said.text(MAX_PROJECT).map_err(|error| failed(error.into()))?;
     let project = Project::parse(&text).map_err(|error| failed(error.into()))?;
     if !project.unknown.is_empty() {
         let keys = project.unknown.join(", ");
@@ -68,16 +142,20 @@ pub(crate) fn read(source: &Source, observer: &dyn Observer) -> Result<Descripto
         let text = format!("left out of {shown}: {} ({reason})", printable(&what));
         observer.observe(Event::Note(Level::Debug, text));
     }
-    Ok(Descriptor { project, folder: path.parent().unwrap_or(Path::new("")).to_owned(), shown })
-}
-
-/// Whether a regular file stands there, which is not followed through a link: an app may come from anywhere.
-fn is_file(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_file())
+    let beside = match said {
+        Said::File(path) => Beside::Folder(path.parent().unwrap_or(Path::new("")).to_owned()),
+        Said::Own(_, tree, _) => Beside::Tree(tree.clone()),
+    };
+    Ok(Descriptor { project, beside, shown })
 }
 
 /// Which files are the app's.
 pub(crate) fn selection(source: &Source, descriptor: &Descriptor) -> Result<Selection, Exit> {
+    selection_of(App::At(&source.app), source, descriptor)
+}
+
+/// The same of an app that is not where `source` says, or nowhere.
+pub(crate) fn selection_of(app: App<'_>, source: &Source, descriptor: &Descriptor) -> Result<Selection, Exit> {
     let Project { include, exclude, .. } = &descriptor.project;
     let by_flags = !source.include.is_empty() || !source.exclude.is_empty();
     let (include, exclude) = if by_flags {
@@ -85,9 +163,8 @@ pub(crate) fn selection(source: &Source, descriptor: &Descriptor) -> Result<Sele
     } else {
         (choice(&descriptor.shown, include)?, choice(&descriptor.shown, exclude)?)
     };
-    let own = source.app.join(DOCKERIGNORE);
-    let file = source.ignore_file.clone().or_else(|| is_file(&own).then_some(own));
-    let file = file.map(|path| ignore_file(&path)).transpose()?;
+    let file = source.ignore_file.clone().map(Said::File).or_else(|| app.own(DOCKERIGNORE));
+    let file = file.map(|said| ignore_file(&said)).transpose()?;
     Ok(Selection { include, exclude: exclude.into_iter().chain(file).collect(), gitignore: source.gitignore })
 }
 
@@ -103,26 +180,46 @@ fn choice(origin: &str, patterns: &[String]) -> Result<Option<Choice>, Exit> {
 }
 
 /// A list in a file: docker's meaning if it is called like docker's, else git's.
-fn ignore_file(path: &Path) -> Result<Choice, Exit> {
-    let shown = printable(&path.display().to_string());
+fn ignore_file(said: &Said<'_>) -> Result<Choice, Exit> {
+    let shown = said.shown();
     let failed =
         |error: anyhow::Error| Exit::new(USAGE, error.context(format!("could not use the patterns in {shown}")));
-    let text = read_capped(path).map_err(|error| failed(error.into()))?;
-    let is_docker = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(DOCKERIGNORE));
+    let text = said.text(MAX_LIST).map_err(|error| failed(error.into()))?;
+    let is_docker = match said {
+        Said::File(path) => path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(DOCKERIGNORE)),
+        Said::Own(name, ..) => name.ends_with(DOCKERIGNORE),
+    };
     let meaning = if is_docker { Meaning::Docker } else { Meaning::Git };
     let list = List::parse(&text, meaning).map_err(|error| failed(error.into()))?;
     Ok(Choice { origin: shown, list })
+}
+
+/// The bytes of a file of a tree, by what a descriptor calls it. Links lead to what is in the tree.
+fn file_in(tree: &Tree, name: &str, most: usize) -> Option<Vec<u8>> {
+    let path: TreePath = name.strip_prefix("./").unwrap_or(name).parse().ok()?;
+    match tree.resolve(&path).ok()?? {
+        (_, Node::File(_, content)) => content.bytes(most as u64).ok(),
+        _ => None,
+    }
 }
 
 impl Descriptor {
     /// The builder's file that it names.
     pub(crate) fn builder(&self) -> Result<Option<PathBuf>, Exit> {
         let Some(builder) = &self.project.builder else { return Ok(None) };
-        let path = self.folder.join(builder);
+        let name = printable(&builder.chars().take(200).collect::<String>());
+        let path = match &self.beside {
+            Beside::Folder(folder) => folder.join(builder),
+            Beside::Tree(_) => {
+                let message = format!("{} names the builder `{name}`, and its source is no folder here", self.shown);
+                return Err(
+                    Exit::new(USAGE, message).hint("name a builder with --builder: it goes before the descriptor's")
+                );
+            }
+        };
         if path.is_file() {
             return Ok(Some(path));
         }
-        let name = printable(&builder.chars().take(200).collect::<String>());
         let message = format!("{} names the builder `{name}`, which is not a file", self.shown);
         Err(Exit::new(USAGE, message).hint(
             "builders are builder.toml files here: name one with --builder FILE, or --builder builtin for the one \
@@ -175,8 +272,14 @@ impl Descriptor {
                 let exit = cannot(uri, "is not a file: buildpacks are not fetched from registries yet");
                 return Err(exit.hint("name a component's file, relative to the descriptor, or an id of the builder's"));
             }
-            let path = self.folder.join(uri);
-            let loaded = engine.load_file(&path, None, &Capabilities::usual());
+            let loaded = match &self.beside {
+                Beside::Folder(folder) => engine.load_file(&folder.join(uri), None, &Capabilities::usual()),
+                Beside::Tree(tree) => {
+                    let wasm = file_in(tree, uri, engine.limits().component_bytes);
+                    let wasm = wasm.ok_or_else(|| cannot(uri, "is not a file of the source, or too large a one"))?;
+                    engine.load(&wasm, None, &Capabilities::usual())
+                }
+            };
             let loaded = loaded.map_err(|error| {
                 policy::note_refusal(workshop.ledger.as_ref(), &error);
                 refused(uri, error)
@@ -215,5 +318,112 @@ impl Descriptor {
         };
         let about = &buildpack.manifest().buildpack;
         Ok(Member { id: about.id.clone(), version: Some(about.version.clone()), optional: false, exec_env: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser as _;
+    use stave_archive::content::Bytes;
+    use stave_lifecycle::port::observer::Silent;
+
+    use super::*;
+
+    /// `--app` and what else is typed of a source.
+    #[derive(clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        source: Source,
+    }
+
+    fn source(words: &[&str]) -> Source {
+        Typed::parse_from([&["stave"][..], words].concat()).source
+    }
+
+    fn tree(nodes: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::new();
+        for (path, text) in nodes {
+            let node = match text.strip_prefix("-> ") {
+                Some(to) => Node::Link(to.to_owned()),
+                None => Node::file(Arc::new(Bytes::new(text.as_bytes())), false),
+            };
+            tree.insert(path.parse().unwrap(), node).unwrap();
+        }
+        tree
+    }
+
+    fn put(folder: &Path, nodes: &[(&str, &str)]) {
+        for (path, text) in nodes {
+            match text.strip_prefix("-> ") {
+                Some(to) => std::os::unix::fs::symlink(to, folder.join(path)).unwrap(),
+                None => std::fs::write(folder.join(path), text).unwrap(),
+            }
+        }
+    }
+
+    /// What an app says of its build, or why that cannot be followed.
+    fn said(app: App<'_>, source: &Source) -> String {
+        let descriptor = read_of(app, source, &Silent);
+        let selected = descriptor.and_then(|it| Ok((it.project.clone(), selection_of(app, source, &it)?)));
+        let text = selected.map_or_else(|exit| exit.render(), |selected| format!("{selected:#?}"));
+        match app {
+            App::At(folder) => text.replace(&format!("{}/", folder.display()), ""),
+            App::Is(..) => text,
+        }
+    }
+
+    #[test]
+    fn a_tree_says_what_a_folder_of_its_files_says() {
+        let descriptor = "[_]\nschema-version = \"0.2\"\n[io.buildpacks]\nexclude = [\"docs/\"]\n";
+        let cases: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("project.toml", descriptor), (".dockerignore", "*.log\n!keep.log")],
+            &[("project.toml", "-> other"), ("other", descriptor), (".dockerignore", "-> other")],
+            &[("project.toml", "not toml")],
+            &[(".dockerignore", "a\n")],
+            &[("project.toml/x", "")],
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for files in cases {
+            let root = tempfile::tempdir().unwrap();
+            if let [(path, _)] = files
+                && path.contains('/')
+            {
+                std::fs::create_dir(root.path().join("project.toml")).unwrap();
+            } else {
+                put(root.path(), files);
+            }
+            let folder = root.path().to_str().unwrap();
+            for words in [&[folder][..], &[folder, "--exclude", "x"]] {
+                let source = source(words);
+                let of_folder = said(App::At(&source.app), &source);
+                assert_eq!(said(App::Is(&tree(files), None), &source), of_folder, "{files:?}");
+                seen.insert(of_folder);
+            }
+        }
+        assert!(seen.len() > 5, "{seen:#?}");
+    }
+
+    #[test]
+    fn what_a_descriptor_of_a_tree_names_is_not_looked_for_on_this_machine() {
+        let outside = tempfile::tempdir().unwrap();
+        let builder = outside.path().join("builder.toml");
+        std::fs::write(&builder, "").unwrap();
+        let descriptor = |app: App<'_>| read_of(app, &source(&["."]), &Silent).unwrap();
+        let text = format!("[_]\nschema-version = \"0.2\"\n[io.buildpacks]\nbuilder = {builder:?}\n");
+        let tree = tree(&[("project.toml", &text), ("a/b.wasm", "wasm"), ("link", "-> a"), ("out", "-> /etc")]);
+        let refused = descriptor(App::Is(&tree, None)).builder().unwrap_err().render();
+        assert!(refused.contains("its source is no folder here"), "{refused}");
+        put(outside.path(), &[("project.toml", &text)]);
+        assert_eq!(descriptor(App::At(outside.path())).builder().unwrap(), Some(builder));
+        for name in ["a/b.wasm", "./a/b.wasm", "link/b.wasm"] {
+            assert_eq!(file_in(&tree, name, 4).as_deref(), Some(&b"wasm"[..]), "{name}");
+        }
+        assert_eq!(file_in(&tree, "a/b.wasm", 3), None, "it is too large");
+        for name in ["", "a", "none", "/etc/passwd", "../x", "out/passwd", "a/../../x"] {
+            assert_eq!(file_in(&tree, name, 1 << 20), None, "{name}");
+        }
     }
 }

@@ -64,7 +64,8 @@ pub(crate) fn upload(workshop: &Workshop, path: &Path, to: &Reference, dry: Dry)
     // What is wrong with the name is told before a file is read.
     let repository: reference::Reference = name.parse().map_err(|error| Exit::new(USAGE, error))?;
     if repository.registry.is_none() {
-        let exit = Exit::new(USAGE, format!("could not upload the source to `{}`: it names no registry", printable(&name)));
+        let exit =
+            Exit::new(USAGE, format!("could not upload the source to `{}`: it names no registry", printable(&name)));
         return Err(exit.hint("a registry is a host with, if need be, a port: REGISTRY/NAME"));
     }
     workshop.ui.say(&format!("Uploading to '{name}'..."));

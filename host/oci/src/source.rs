@@ -82,11 +82,8 @@ fn layer_of(tree: &Tree, blobs: &dyn Blobs, cancel: &Cancel) -> Result<ImageLaye
         error => failed(attempt, Fault::InvalidInput, error),
     })?;
     let span = blob.keep(&written.digest)?;
-    let descriptor = Descriptor {
-        media_type: written.media_type.to_owned(),
-        digest: written.digest,
-        size: written.size,
-    };
+    let descriptor =
+        Descriptor { media_type: written.media_type.to_owned(), digest: written.digest, size: written.size };
     Ok(ImageLayer { descriptor, diff_id: written.diff_id, content: Arc::new(span), origin: None })
 }
 
@@ -99,10 +96,14 @@ pub fn read(image: &Image, limits: &Limits, scratch: &Path, cancel: &Cancel) -> 
         error.hint(format!("the label {CONTENT_TYPE_LABEL} is zip, jar, war, tar or tar.gz, or it is left out"))
     })?;
     let mut spool = Spool::new_in(scratch).map_err(|error| PortError::of_io(attempt.as_str(), Fault::Io, error))?;
-    let mut tree = Tree::new();
-    let mut entries = 0;
+    let (mut tree, mut entries) = (Tree::new(), 0);
     for layer in &image.layers {
         cancel.check()?;
+        let mut attempt = format!("{attempt}: the layer {}", layer.descriptor.digest);
+        if entries > 0 {
+            // What is left of the limits is what the cause tells of.
+            attempt = format!("{attempt}, over {entries} entries and {} bytes", spool.size());
+        }
         let left = Limits {
             entries: limits.entries.saturating_sub(entries),
             total_bytes: limits.total_bytes.saturating_sub(spool.size()),
@@ -111,7 +112,6 @@ pub fn read(image: &Image, limits: &Limits, scratch: &Path, cancel: &Cancel) -> 
             ..*limits
         };
         let packed = Stoppable { content: Checked::new(layer.content.clone(), layer.descriptor.clone()), cancel };
-        let attempt = format!("{attempt}: the layer {}", layer.descriptor.digest);
         let unread = |error| failed(&attempt, Fault::InvalidInput, error);
         let (above, diff_id) = layer::read_whole(&packed, &left, &mut spool).map_err(unread)?;
         if diff_id != layer.diff_id {
@@ -165,7 +165,8 @@ fn unpacked(image: &Image, tree: &Tree, format: Format, limits: &Limits, spool: 
     let (Some((_, Node::File(_, file))), None) = (nodes.next(), nodes.next()) else {
         return Err(Inner::Shape("it says to carry an archive, and its layer does not hold one file alone"));
     };
-    let span = spool.span_of(file.as_ref()).map_err(|error| Inner::Archive(ArchiveError::Spool(io::Error::other(error))))?;
+    let span =
+        spool.span_of(file.as_ref()).map_err(|error| Inner::Archive(ArchiveError::Spool(io::Error::other(error))))?;
     format::unpack(span, format, limits, spool).map_err(Inner::Archive)
 }
 

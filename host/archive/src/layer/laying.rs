@@ -3,12 +3,10 @@
 //! What a layer removes it says in names that begin with `.wh.` (OCI image spec, "Whiteouts"). They are about the layers
 //! below alone: what the same layer has is there, whichever comes first.
 
-use std::collections::HashSet;
-
 use super::WHITEOUT;
 use crate::{
     intake::{ArchiveError, shown},
-    tree::{Node, Tree, TreePath},
+    tree::{Node, Tree, TreeError, TreePath},
 };
 
 /// The name that removes all that the layers below have in its folder.
@@ -18,36 +16,32 @@ const NOTES: &str = ".wh..wh.";
 
 /// The tree `below` with the layer `above` over it. A file or link takes the place of a folder with all that is in it, and a
 /// folder that of a file or link; nothing is put through a link.
+///
+/// It takes as long as the layer is long and what it takes away is much, however large the rest is.
 pub fn lay(below: Tree, above: &Tree) -> Result<Tree, ArchiveError> {
-    let (mut gone, mut emptied) = (HashSet::new(), HashSet::new());
-    for (path, node) in above.iter().filter(|(path, _)| path.name().starts_with(WHITEOUT)) {
+    let mut laid = below;
+    let removes = |path: &TreePath| path.name().starts_with(WHITEOUT);
+    for (path, node) in above.iter().filter(|(path, _)| removes(path)) {
         if !matches!(node, Node::File(..)) {
             return Err(refused(path, "a name that removes another one has to be a file"));
         }
         let folder = path.parent().unwrap_or_else(TreePath::root);
-        let name = &path.name()[WHITEOUT.len()..];
         if path.name() == OPAQUE {
-            emptied.insert(folder);
+            laid.remove_below(&folder);
         } else if !path.name().starts_with(NOTES) {
-            let name = name.parse().map_err(|_| refused(path, "it removes something that has no name"))?;
-            let removed = folder.join(&name);
-            gone.insert(removed.map_err(|_| refused(path, "the path that it removes is too long"))?);
+            let name = path.name()[WHITEOUT.len()..].parse();
+            let name = name.map_err(|_| refused(path, "it removes something that has no name"))?;
+            laid.remove(&folder.join(&name).map_err(TreeError::Path)?);
         }
     }
-    let is_replaced = |path: &TreePath, node: &Node| match (above.get(path.as_str()), node) {
-        (None, _) | (Some(Node::Folder(_)), Node::Folder(_)) => false,
-        (Some(_), _) => true,
-    };
-    let replaced: HashSet<TreePath> =
-        below.iter().filter(|(path, node)| is_replaced(path, node)).map(|(path, _)| path.clone()).collect();
-    let mut laid = below;
-    if !(gone.is_empty() && emptied.is_empty() && replaced.is_empty()) {
-        laid.remove_where(|path| {
-            let is_emptied = || path.parent().is_some_and(|folder| emptied.contains(&folder));
-            gone.contains(path) || replaced.contains(path) || !emptied.is_empty() && is_emptied()
-        });
-    }
-    for (path, node) in above.iter().filter(|(path, _)| !path.name().starts_with(WHITEOUT)) {
+    for (path, node) in above.iter().filter(|(path, _)| !removes(path)) {
+        match (laid.get(path.as_str()), node) {
+            (None, _) | (Some(Node::Folder(_)), Node::Folder(_)) => {}
+            // What is above it in the layer comes first, and what is in it later.
+            (Some(_), _) => {
+                laid.remove(path);
+            }
+        }
         laid.insert(path.clone(), node.clone())?;
     }
     Ok(laid)
@@ -118,8 +112,13 @@ mod tests {
 
     #[test]
     fn what_removes_nothing_that_can_be_is_refused() {
-        insta::assert_snapshot!([
-            laid(&[&[".wh.a/b"]]), laid(&[&[".wh.a -> b"]]), laid(&[&["x/.wh."]]), laid(&[&[".wh..."]]), laid(&[&["x/.wh..."]]),
-        ].join("\n"), @"");
+        let layers = [".wh.a/b", ".wh.a -> b", "x/.wh.", ".wh...", "x/.wh.."];
+        insta::assert_snapshot!(layers.map(|entry| laid(&[&[entry]])).join("\n"), @r"
+        layer entry `.wh.a` is refused: a name that removes another one has to be a file
+        layer entry `.wh.a` is refused: a name that removes another one has to be a file
+        layer entry `x/.wh.` is refused: it removes something that has no name
+        layer entry `.wh...` is refused: it removes something that has no name
+        layer entry `x/.wh..` is refused: it removes something that has no name
+        ");
     }
 }

@@ -8,6 +8,7 @@ mod hostile;
 mod lent;
 mod rebase;
 mod signatures;
+mod source;
 mod uploads;
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
