@@ -31,9 +31,10 @@ pub enum Credentials {
     /// Nobody in particular: what everybody may read.
     None,
     /// Whoever runs this program: their git configuration, credential helpers, ssh keys and agent. For a laptop; on a platform it
-    /// would let every wish read what the platform's user can.
+    /// would let every wish read what the platform's user can. Their `core.sshCommand` alone does not count: nobody could answer
+    /// what ssh asks.
     Machine,
-    /// A user and a password or token, for `https` and `http`.
+    /// A user and a password or token, for `https`, and for `http` where the wish itself says that: in the clear.
     Password {
         /// The user, which may be a token too.
         user: Secret,

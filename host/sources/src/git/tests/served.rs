@@ -208,3 +208,18 @@ fn a_submodule_of_which_nothing_is_said_is_refused() {
       -
     ");
 }
+
+#[test]
+fn ssh_is_run_with_the_key_and_what_it_says_is_told() {
+    if Command::new("ssh").arg("-V").stderr(Stdio::null()).status().is_err() {
+        return;
+    }
+    let case = Case::new();
+    let key = Credentials::SshKey { key: Secret::new("no key"), known_hosts: Some(String::new()) };
+    // Nobody listens there: ssh itself got as far as that.
+    let git =
+        Git { url: "ssh://git@127.0.0.1:1/app".to_owned(), revision: "main".to_owned(), initialize_submodules: false };
+    let failed = case.repositories.resolve(&git, None, &key, None, &case.cancel).unwrap_err();
+    assert_eq!(failed.fault, Fault::Transient);
+    assert!(failed.sentence().contains("port 1: Connection refused"), "{}", failed.sentence());
+}
