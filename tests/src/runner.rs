@@ -25,6 +25,7 @@ mod lock;
 mod memory;
 mod native;
 mod peers;
+mod platform;
 mod policy;
 mod previous;
 mod publish;
@@ -38,6 +39,7 @@ mod sandbox;
 mod sbom;
 mod small_buildpacks;
 mod store;
+mod story;
 mod trust;
 mod twins;
 mod variations;
@@ -49,7 +51,12 @@ fn every_file_is_listed() {
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let listed =
         |file: &str, modules: &str| file == "runner" || file == "mod" || modules.contains(&format!("mod {file};"));
-    for (folder, modules) in [("", include_str!("runner.rs")), ("support", include_str!("support/mod.rs"))] {
+    for (folder, modules) in [
+        ("", include_str!("runner.rs")),
+        ("support", include_str!("support/mod.rs")),
+        ("platform", include_str!("platform.rs")),
+        ("story", include_str!("story.rs")),
+    ] {
         for entry in std::fs::read_dir(source.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();

@@ -46,6 +46,8 @@ use crate::{
 
 /// What stands for the builder inside the program.
 const BUILT_IN: &str = "builtin";
+/// What the names of builders begin with that the platform keeps, a revision each.
+pub(crate) const PLATFORMS: &str = "platform/";
 /// The folder of kept builders in the data folder.
 pub(crate) const KEPT: &str = "builders";
 
@@ -109,7 +111,7 @@ pub(crate) fn all_kept(workshop: &Workshop) -> Result<Vec<(String, Digest)>, Exi
     match layout::Layout::open(place) {
         Ok(layout) => {
             let mut names = layout.names()?;
-            names.retain(|(name, _)| !BESIDE.iter().any(|end| name.ends_with(end)));
+            names.retain(|(name, _)| !BESIDE.iter().any(|end| name.ends_with(end)) && !name.starts_with(PLATFORMS));
             Ok(names)
         }
         Err(error) if error.fault == Fault::NotFound => Ok(Vec::new()),
@@ -303,6 +305,16 @@ fn from_file(workshop: &Workshop, path: &Path) -> Result<Builder, Exit> {
     })?;
     let said = model::Builder::parse(&text).map_err(|error| unreadable(error.into()))?;
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    of_definition(workshop, said, folder, shown.to_string())
+}
+
+/// A builder of what a file says, or would say; relative paths in it start from `folder`.
+pub(crate) fn of_definition(
+    workshop: &Workshop,
+    said: model::Builder,
+    folder: PathBuf,
+    name: String,
+) -> Result<Builder, Exit> {
     let parts = said.buildpacks.iter().map(|reference| {
         let BuildpackReference { place, digest, grants } = reference.clone();
         let shown = place.as_str().to_owned();
@@ -314,7 +326,7 @@ fn from_file(workshop: &Workshop, path: &Path) -> Result<Builder, Exit> {
     });
     let parts = parts.collect::<Result<_, Exit>>()?;
     let stack = BaseChoice { reference: said.stack.clone(), folder, pinned: None };
-    Ok(Builder { name: shown.to_string(), digest: None, stack, parts, said: Said::File(said) })
+    Ok(Builder { name, digest: None, stack, parts, said: Said::File(said) })
 }
 
 /// A path of a builder: `builtin:NAME`, or a file.

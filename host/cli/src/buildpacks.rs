@@ -78,7 +78,7 @@ pub(crate) fn load_all(engine: &Engine, builder: &Builder, components: &[Compone
 fn load(workshop: &Workshop, engine: &Engine, part: &Part, component: &Component) -> Result<Loaded, Exit> {
     let Component { bytes, signer, .. } = component;
     let signers = signer.iter().flat_map(|joined| names(joined)).map(str::to_owned).collect();
-    let allowance = policy::allowance(workshop.policy.as_ref(), bytes, &part.grants, &signers);
+    let allowance = policy::allowance(workshop.policy.as_deref(), bytes, &part.grants, &signers);
     engine.load(bytes, part.digest, allowance).map_err(|error| {
         policy::note_refusal(workshop.ledger.as_ref(), &error);
         refused(&part.shown, error)

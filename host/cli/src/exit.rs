@@ -141,6 +141,26 @@ impl Exit {
         text
     }
 
+    /// What went wrong.
+    pub(crate) fn error(&self) -> &(dyn Error + 'static) {
+        self.error.as_ref()
+    }
+
+    /// What went wrong, for whoever says what it was a part of.
+    pub(crate) fn into_error(self) -> Box<dyn Error + Send + Sync> {
+        self.error
+    }
+
+    /// What a person could do about it.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// What kind of thing went wrong underneath, where a port says so.
+    pub(crate) fn port_fault(&self) -> Option<Fault> {
+        self.port_errors().last().map(|error| error.fault)
+    }
+
     /// What went wrong and why, as one line of something else that is told.
     pub(crate) fn summary(&self) -> String {
         self.causes().map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -20,6 +20,7 @@ mod found;
 mod interrupt;
 mod locked;
 mod pinned;
+mod platform;
 mod policy;
 mod prepare;
 mod previous;

@@ -40,9 +40,13 @@ pub(crate) struct Made {
 /// Makes the artefact of a builder for some platforms, or for all that its stack has. A builder that could not build is not
 /// made: every component is loaded with its grants first.
 pub(crate) fn make(workshop: &Workshop, named: &Named, platforms: &[Platform]) -> Result<Made, Exit> {
-    let found = builder::find(workshop, named, None)?;
-    let inputs = locked::inputs(workshop, &found, true)?;
-    assembled(workshop, &found, inputs, platforms, None)
+    make_of(workshop, &builder::find(workshop, named, None)?, platforms)
+}
+
+/// The same of a builder that was found.
+pub(crate) fn make_of(workshop: &Workshop, found: &Builder, platforms: &[Platform]) -> Result<Made, Exit> {
+    let inputs = locked::inputs(workshop, found, true)?;
+    assembled(workshop, found, inputs, platforms, None)
 }
 
 /// The same of a builder that was found, with what it comes to. Held to a lock, its stack is the locked one.

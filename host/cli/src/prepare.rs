@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use stave_archive::intake::ArchiveError;
+use stave_archive::{
+    intake::ArchiveError,
+    tree::{Tree, TreePath},
+};
 use stave_lifecycle::{
     app::{self, App, AppError, secrets},
     detect::{self, DetectError, Detection, Lineup},
@@ -24,7 +27,7 @@ use crate::{
     base, bindings,
     builder::{self, Named},
     buildpacks::{self, Equipment},
-    exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP},
+    exit::{ANALYZE, DETECT_FAILED, DETECT_OTHER, Exit, INTERRUPTED, NO_GROUP, printable},
     locked::Held,
     project,
     settings::settings,
@@ -72,6 +75,59 @@ pub(crate) fn prepare<'a>(workshop: &Workshop, source: &'a Source) -> Result<Pre
     }
     let label = descriptor.project.label();
     Ok(Prepared { app, label, base: None, source, settings: Arc::new(settings), bindings, equipment, lock, limits })
+}
+
+/// What a platform has found already: the source as a tree, the builder, the bindings.
+pub(crate) struct Given {
+    /// The source.
+    pub(crate) tree: Tree,
+    /// The folder within it that is the app.
+    pub(crate) sub_path: Option<String>,
+    /// Where in it the descriptor is, if not at the app's root.
+    pub(crate) descriptor: Option<String>,
+    /// The builder.
+    pub(crate) builder: Named,
+    /// The bindings.
+    pub(crate) bindings: Bindings,
+    /// Where the source comes from, for the image's label.
+    pub(crate) label: String,
+}
+
+/// The same of what a platform has found: nothing is read from this machine's folders, and of the app's descriptor only its
+/// settings and what of its files are the app count.
+pub(crate) fn prepare_given<'a>(workshop: &Workshop, source: &'a Source, given: Given) -> Result<Prepared<'a>, Exit> {
+    let Given { tree, sub_path, descriptor, builder, bindings, label } = given;
+    workshop.ui.observe(Event::Phase(Phase::Analyze));
+    let tree = folder_of(tree, sub_path.as_deref())?;
+    let descriptor = project::read_of(project::App::Is(&tree, descriptor.as_deref()), source, workshop.ui.as_ref())?;
+    let settings = settings(&descriptor.project.settings, &source.env_file, &source.env, |_| None)?;
+    let selection = project::selection_of(project::App::Is(&tree, None), source, &descriptor)?;
+    let app = app::of_tree(tree, &selection).map_err(unreadable_app)?;
+    tell_of_files(&app, workshop.ui.as_ref());
+    let builder = builder::find(workshop, &builder, None)?;
+    let engine = workshop.engine()?;
+    let equipment = buildpacks::equip(workshop, &engine, &builder, None)?;
+    Ok(Prepared {
+        app,
+        label,
+        base: None,
+        source,
+        settings: Arc::new(settings),
+        bindings: Arc::new(bindings),
+        equipment,
+        lock: None,
+        limits: Limits::default(),
+    })
+}
+
+/// The folder of a source that is the app.
+fn folder_of(tree: Tree, sub_path: Option<&str>) -> Result<Tree, Exit> {
+    let Some(sub_path) = sub_path.map(|path| path.trim_matches('/')).filter(|path| !path.is_empty()) else {
+        return Ok(tree);
+    };
+    let missing = || Exit::new(ANALYZE, format!("the source has no folder `{}`", printable(sub_path)));
+    let path: TreePath = sub_path.parse().map_err(|_| missing())?;
+    tree.within(&path).ok_or_else(missing)
 }
 
 /// What was left out of the app, and what in it nobody should see.

@@ -76,6 +76,16 @@ impl Search {
         Ok(Self { places: vec![named(workshop, text)?], is_named: true })
     }
 
+    /// For an image in a registry, which is named by its digest.
+    pub(crate) fn in_registry(workshop: &Workshop, name: &Reference) -> Self {
+        Self { places: vec![Place::in_registry(workshop, name)], is_named: false }
+    }
+
+    /// For none.
+    pub(crate) fn none() -> Self {
+        Self { places: Vec::new(), is_named: false }
+    }
+
     /// For the image that a build replaces, in the first place that has it: the registry, a layout, the image store. The store
     /// is looked at too where none of the three is a destination.
     pub(crate) fn replaced(workshop: &Workshop, destination: &Destination, name: &Reference) -> Self {

@@ -76,7 +76,7 @@ impl Verifier {
 
 /// Why the policy does not let something be taken.
 fn refuse(workshop: &Workshop, place: &Place, verdict: &Verdict<'_>, found: &[String]) -> Exit {
-    let policy = workshop.policy.as_ref().map(|policy| policy.file.display().to_string()).unwrap_or_default();
+    let policy = workshop.policy.as_deref().map(|policy| policy.file.display().to_string()).unwrap_or_default();
     let (policy, site) = (printable(&policy), printable(&site(place)));
     if let Verdict::Nowhere = verdict {
         let exit = Exit::new(UNTRUSTED, format!("{place} is refused by the policy {policy}"));

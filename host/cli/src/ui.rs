@@ -36,7 +36,12 @@ pub(crate) struct Ui {
     color: bool,
     bars: MultiProgress,
     running: Mutex<HashMap<String, Running>>,
+    /// Where lines go instead of standard error.
+    log: Option<Box<Lines>>,
 }
+
+/// Takes lines instead of standard error.
+pub(crate) type Lines = dyn Fn(&str) + Send + Sync;
 
 /// Long work that is going on.
 struct Running {
@@ -58,7 +63,25 @@ impl Ui {
             color: terminal && !no_color,
             bars,
             running: Mutex::new(HashMap::new()),
+            log: None,
         }
+    }
+
+    /// One that hands every line to `log`, as a terminal without colours would show it, and asks nobody.
+    pub(crate) fn to_log(log: Box<Lines>) -> Self {
+        let bars = MultiProgress::new();
+        bars.set_draw_target(ProgressDrawTarget::hidden());
+        Self { quiet: false, verbose: false, color: false, bars, running: Mutex::new(HashMap::new()), log: Some(log) }
+    }
+
+    /// The title of a step, as phases have it.
+    pub(crate) fn step(&self, title: &str) {
+        self.say(&self.paint(STEP, &format!("===> {title}")));
+    }
+
+    /// Whether more was asked for.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Prints a result for people or programs to standard output. A reader that went away is not an error.
@@ -88,6 +111,9 @@ impl Ui {
             text.push_str(&line[head.len()..]);
             text.push('\n');
         }
+        if let Some(log) = &self.log {
+            return text.lines().for_each(log);
+        }
         self.bars.suspend(|| {
             let _ = io::stderr().lock().write_all(text.as_bytes());
         });
@@ -96,7 +122,7 @@ impl Ui {
     /// Asks the person at the terminal, and waits for a line; nobody is asked where there is no terminal, or quiet is wanted.
     pub(crate) fn ask(&self, question: &str) -> Option<String> {
         let input = io::stdin();
-        if self.quiet || !input.is_terminal() || !io::stderr().is_terminal() {
+        if self.quiet || self.log.is_some() || !input.is_terminal() || !io::stderr().is_terminal() {
             return None;
         }
         let mut answer = String::new();
@@ -118,6 +144,9 @@ impl Ui {
     }
 
     fn line(&self, text: &str) {
+        if let Some(log) = &self.log {
+            return text.lines().for_each(log);
+        }
         self.bars.suspend(|| {
             let _ = writeln!(io::stderr().lock(), "{text}");
         });
@@ -140,7 +169,7 @@ impl Ui {
             Phase::Build => "BUILD",
             Phase::Export => "EXPORT",
         };
-        self.say(&self.paint(STEP, &format!("===> {title}")));
+        self.step(title);
     }
 
     fn message(&self, who: &str, level: Level, text: &str) {

@@ -44,11 +44,11 @@ pub(crate) struct Workshop {
     /// Whether to stop.
     pub(crate) cancel: Cancel,
     /// The user's configuration.
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// The operator's policy, if there is one.
-    pub(crate) policy: Option<Overseer>,
+    pub(crate) policy: Option<Arc<Overseer>>,
     /// Its keys, and whose signature it needs where.
-    pub(crate) verifier: Option<Verifier>,
+    pub(crate) verifier: Option<Arc<Verifier>>,
     /// Everything that can be made again.
     pub(crate) cache: Folder,
     /// Bytes by digest.
@@ -64,10 +64,29 @@ pub(crate) struct Workshop {
     /// The way to the network.
     pub(crate) client: Client,
     /// The right to use the cache, beside others or alone.
-    pub(crate) turn: Turn,
+    pub(crate) turn: Arc<Turn>,
 }
 
 impl Workshop {
+    /// The same for one piece of work among others, which tells `ui` and stops with `cancel`.
+    pub(crate) fn beside(&self, ui: Arc<Ui>, cancel: Cancel) -> Self {
+        Self {
+            ui,
+            cancel,
+            config: Arc::clone(&self.config),
+            policy: self.policy.clone(),
+            verifier: self.verifier.clone(),
+            cache: self.cache.clone(),
+            blobs: Arc::clone(&self.blobs),
+            results: self.results.clone(),
+            data: self.data.clone(),
+            images: self.images.clone(),
+            ledger: Arc::clone(&self.ledger),
+            client: self.client.clone(),
+            turn: Arc::clone(&self.turn),
+        }
+    }
+
     /// Lets others tidy the cache while `pause` lasts: whoever waits for a person or a change holds nobody up.
     pub(crate) fn pausing<T>(&self, pause: impl FnOnce() -> T) -> Result<T, Exit> {
         let waiting = Waiting::new(self.ui.clone(), self.cancel.clone());
@@ -89,7 +108,7 @@ impl Workshop {
         let lender = data.path().join(KEPT).join("blobs/sha256");
         let blobs = DiskBlobs::open(&cache)?.telling(waiting.clone()).lent_by(lender);
         let client = Client::new(Options {
-            ca_bundles: config.ca_bundles.clone(),
+            ca_bundles: config.ca_bundles.iter().chain(&global.registry_ca_cert_path).cloned().collect(),
             proxies: Proxies::read(|name| std::env::var(name).ok()),
             trusted_hosts: trusted_hosts(&config),
             offline: global.offline,
@@ -102,13 +121,13 @@ impl Workshop {
             blobs: Arc::new(blobs),
             ui,
             cancel,
-            config,
-            policy,
-            verifier,
+            config: Arc::new(config),
+            policy: policy.map(Arc::new),
+            verifier: verifier.map(Arc::new),
             cache,
             data,
             client,
-            turn,
+            turn: Arc::new(turn),
         })
     }
 

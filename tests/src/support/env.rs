@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    process::{Outcome, run, stave},
+    process::{Outcome, run, stave, target_folder},
     warm,
 };
 
@@ -31,18 +31,34 @@ impl TestEnv {
         let name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder =
             tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self::with(folder)
+    }
+
+    fn with(folder: TempDir) -> Self {
         for name in ["home", "cache", "data", "tmp", "work"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         Self { folder }
     }
 
+    /// The same, warm.
+    pub(crate) fn warmed(self) -> Self {
+        warm::link_into(&self.cache(), &self.data());
+        self
+    }
+
+    /// The same as a folder below the target folder that stays, for people to look at; what it held is gone.
+    pub(crate) fn kept(name: &str) -> Self {
+        let _ = fs::remove_dir_all(target_folder().join(name));
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix(name).rand_bytes(0).disable_cleanup(true).tempdir_in(target_folder()).unwrap();
+        Self::with(folder)
+    }
+
     /// With all that a first build fetches (the default stack, a Java runtime), and nothing that a build leaves behind.
     /// Nothing that runs in it needs the network.
     pub(crate) fn warm() -> Self {
-        let env = Self::empty();
-        warm::link_into(&env.cache(), &env.data());
-        env
+        Self::empty().warmed()
     }
 
     /// The cache folder.

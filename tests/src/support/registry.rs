@@ -1,8 +1,20 @@
 //! A real registry: Debian's `docker-registry` on a port of the loopback address, with its data in the test's folder.
 
-use std::{fs, net::TcpStream, path::PathBuf, process::Child, process::Stdio, thread, time::Duration};
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
 
-use super::{container::free_port, env::TestEnv, tools::tool};
+use super::{
+    container::{ask, free_port},
+    env::TestEnv,
+    tools::tool,
+};
 
 /// The login that a guarded registry takes, as docker's files have it.
 pub(crate) const LOGIN: &str = "bWU6c2VjcmV0";
@@ -24,6 +36,7 @@ pub(crate) struct Setting {
 pub(crate) struct Registry {
     child: Child,
     port: u16,
+    folder: PathBuf,
 }
 
 impl Registry {
@@ -52,22 +65,47 @@ impl Registry {
         let auth = format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", passwords.display());
         let config = if setting.guarded { config + &auth } else { config };
         fs::write(folder.join("config.yml"), config).unwrap();
-        let mut command = tool("docker-registry");
-        command.arg("serve").arg(folder.join("config.yml")).stdin(Stdio::null());
-        let log = fs::File::create(folder.join("log")).unwrap();
-        let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        // Nobody tells when it has begun to listen.
+        Self { child: serve(&folder, port), port, folder }
+    }
+
+    /// Takes it off the network. What is in it stays.
+    pub(crate) fn go_down(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn come_back(&mut self) {
+        self.child = serve(&self.folder, self.port);
+    }
+
+    /// What it was asked so far, as `GET /v2/team/app/manifests/latest`. Its log says so a moment after its answer, so it is
+    /// asked something that nobody else asks, and read up to there.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("/v2/nobody/asks-{}/tags/list", COUNT.fetch_add(1, Ordering::Relaxed));
+        let _ = ask(self.port, &mark);
         for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self { child, port };
+            let log = fs::read_to_string(self.folder.join("log")).unwrap();
+            // `127.0.0.1 - - [30/Nov/2026:09:45:00 +0000] "GET /v2/ HTTP/1.1" 200 2 "" "stave"`
+            let lines = log.lines().filter_map(|line| line.split_once("] \"")?.1.split_once(" HTTP/"));
+            let asked: Vec<String> = lines.map(|(asked, _)| asked.to_owned()).collect();
+            if asked.iter().any(|line| line.ends_with(&mark)) {
+                return asked;
             }
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("the registry ended with {status}: {}", fs::read_to_string(folder.join("log")).unwrap());
-            }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
-        let _ = child.kill();
-        panic!("the registry does not listen: {}", fs::read_to_string(folder.join("log")).unwrap());
+        panic!("the registry's log does not say what it is asked");
+    }
+
+    /// The tags of a repository.
+    pub(crate) fn tags(&self, repository: &str) -> Vec<String> {
+        let answer = ask(self.port, &format!("/v2/{repository}/tags/list")).unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let mut tags: Vec<String> =
+            answer["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
+        tags.sort();
+        tags
     }
 
     /// Its port.
@@ -84,6 +122,26 @@ impl Registry {
     pub(crate) fn reference(&self, repository: &str) -> String {
         format!("127.0.0.1:{}/{repository}", self.port)
     }
+}
+
+/// Starts the program and waits until it listens.
+fn serve(folder: &Path, port: u16) -> Child {
+    let mut command = tool("docker-registry");
+    command.arg("serve").arg(folder.join("config.yml")).stdin(Stdio::null());
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    // Nobody tells when it has begun to listen.
+    for _ in 0..600 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return child;
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("the registry ended with {status}: {}", fs::read_to_string(folder.join("log")).unwrap());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    panic!("the registry does not listen: {}", fs::read_to_string(folder.join("log")).unwrap());
 }
 
 impl Drop for Registry {

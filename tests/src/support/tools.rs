@@ -3,9 +3,11 @@
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("chmod", "coreutils"),
     ("docker-registry", "docker-registry"),
+    ("dpkg-deb", "dpkg"),
+    ("git", "git"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
     ("openssl", "openssl"),

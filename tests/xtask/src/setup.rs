@@ -15,18 +15,21 @@ pub(crate) const JAVA: [Need; 2] = [("javac", "default-jdk-headless"), ("mvn", "
 pub(crate) const CONTAINERS: [Need; 3] = [("podman", "podman"), ("runc", "runc"), ("newuidmap", "uidmap")];
 /// For fetching dependencies of buildpacks: pip knows where its packages are.
 pub(crate) const PIP: [Need; 1] = [("pip3", "python3-pip")];
+/// For the story of the platform: a registry, and what moves images into it.
+pub(crate) const REGISTRY: [Need; 2] = [("docker-registry", "docker-registry"), ("skopeo", "skopeo")];
 /// For everything: the tests compare with the field's own tools.
-pub(crate) const ALL: [Need; 12] = [
+pub(crate) const ALL: [Need; 13] = [
     JAVA[0],
     JAVA[1],
     CONTAINERS[0],
     CONTAINERS[1],
     CONTAINERS[2],
     PIP[0],
-    ("skopeo", "skopeo"),
+    REGISTRY[0],
+    REGISTRY[1],
+    ("git", "git"),
     ("strace", "strace"),
     ("umoci", "umoci"),
-    ("docker-registry", "docker-registry"),
     ("openssl", "openssl"),
     ("qemu-aarch64-static", "qemu-user-static"),
 ];

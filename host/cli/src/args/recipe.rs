@@ -74,6 +74,30 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// What is built where nothing is typed: no folder, and no word about it.
+    pub(crate) fn plain() -> Self {
+        Self {
+            app: PathBuf::new(),
+            descriptor: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            ignore_file: None,
+            gitignore: false,
+            builder: None,
+            locked: false,
+            lock_file: PathBuf::new(),
+            run_image: None,
+            no_memory: false,
+            env: Vec::new(),
+            env_file: Vec::new(),
+            binding: Vec::new(),
+            bindings: Vec::new(),
+            platform: Vec::new(),
+            exec_env: None,
+            paranoid: false,
+        }
+    }
+
     /// The execution environment: production where nobody names one.
     pub(crate) fn exec_env(&self) -> ExecEnv {
         self.exec_env.clone().unwrap_or_default()

@@ -302,7 +302,7 @@ fn name_of_app(app: &Path) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-fn build_failed(error: BuildError) -> Exit {
+pub(crate) fn build_failed(error: BuildError) -> Exit {
     let code = match &error {
         BuildError::Cancelled => INTERRUPTED,
         BuildError::Buildpack { .. } => BUILDPACK,
@@ -333,7 +333,7 @@ fn build_failed(error: BuildError) -> Exit {
     }
 }
 
-fn export_failed(error: ExportError) -> Exit {
+pub(crate) fn export_failed(error: ExportError) -> Exit {
     let code = if matches!(error, ExportError::Cancelled) { INTERRUPTED } else { EXPORT };
     let hint = match &error {
         ExportError::NoProcess { known, .. } if known.is_empty() => Some("no buildpack made any".to_owned()),

@@ -47,10 +47,10 @@ pub(crate) fn explain(workshop: &Workshop, arguments: &PolicyExplain) -> Result<
     let inputs = locked::inputs(workshop, &builder, false)?;
     let subject = subject(workshop, &arguments.buildpack, &builder, inputs)?;
     let grants = subject.grants.clone().unwrap_or_else(Capabilities::usual);
-    let allowance = policy::allowance(workshop.policy.as_ref(), &subject.wasm, &grants, &subject.signers);
+    let allowance = policy::allowance(workshop.policy.as_deref(), &subject.wasm, &grants, &subject.signers);
     let told = Told {
         builder: &printable(&builder.name),
-        policy: workshop.policy.as_ref().map(policy::Overseer::shown),
+        policy: workshop.policy.as_deref().map(policy::Overseer::shown),
         record: workshop.ledger.record(&subject.component),
         subject: &subject,
         allowance: &allowance,

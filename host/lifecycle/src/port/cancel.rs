@@ -17,6 +17,11 @@ impl Cancel {
         Self::default()
     }
 
+    /// Set when somebody sets `flag`.
+    pub fn of(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
     /// Asks everything to stop.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use serde::{
     Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
     forward_to_deserialize_any,
 };
 use serde_json::{Error, Map, Value};
@@ -84,9 +84,22 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
         }
     }
 
+    /// Fields have names: serde would take a list of values in their sequence too, and an empty one for all that may be left out.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Array(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 
@@ -190,6 +203,7 @@ mod tests {
             ),
             (json!({ "list": [{ "kind": 1 }] }), "spec.list[0].kind: expected one of blob, git"),
             (json!({ "list": [{}] }), "spec.list[0]: missing field `kind`"),
+            (json!({ "list": [["git"]] }), "spec.list[0]: invalid type: sequence, expected struct Inner"),
             (json!({ "maybe": 1 }), "spec: missing field `list`"),
             (json!({ "list": [], "maybe": -1 }), "spec.maybe: invalid value: integer `-1`, expected u32"),
             (json!({ "list": 1 }), "spec.list: invalid type: integer `1`, expected a sequence"),

@@ -1,0 +1,114 @@
+//! `stave serve`: reconciles until it is stopped, and answers over HTTP.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
+
+use stave_server::{Secret, Services};
+use stave_store::lease::{Holder, Lease};
+
+use crate::{
+    args::Serve,
+    exit::{Exit, GENERAL, USAGE},
+    platform::{Desk, SERVE, now, tally::Tally},
+    workshop::Workshop,
+};
+
+/// The variable with what `Authorization: Bearer` has to say.
+const TOKEN: &str = "STAVE_SERVE_TOKEN";
+/// The variable with what webhooks have to know.
+const HOOK_TOKEN: &str = "STAVE_HOOK_TOKEN";
+
+/// What the long help says more.
+pub(crate) const HELP: &str = "\
+One process reconciles at a time: a second one says who does. Commands write down what they are asked for, and this does the
+rest; it ends at Ctrl-C, and what was being built is begun again by the next one.
+
+STAVE_SERVE_TOKEN, where it is set, is what every request has to bring (Authorization: Bearer …); without it, only this machine
+can be listened on. STAVE_HOOK_TOKEN is what webhooks have to know, as a GitHub or GitLab secret; without it none is taken.
+GET /openapi.json describes the API; /healthz, /readyz and /metrics are for who watches.";
+
+/// Serves.
+pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
+    let desk = Desk::open(workshop)?;
+    let token = secret(TOKEN);
+    if token.is_none() && !arguments.listen.ip().is_loopback() {
+        let exit = Exit::new(USAGE, format!("{} can be reached by others, who could change everything", arguments.listen));
+        return Err(exit.hint(format!("set {TOKEN} to a secret, or listen on 127.0.0.1")));
+    }
+    let mut lease = take(workshop)?;
+    let listener = TcpListener::bind(arguments.listen).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("could not listen on {}", arguments.listen));
+        Exit::new(GENERAL, error).hint("--listen names another address and port; port 0 is any that is free")
+    })?;
+    let address = listener.local_addr().map_err(|error| Exit::new(GENERAL, error))?;
+    lease.set_address(Some(format!("http://{address}")))?;
+    let tally = Arc::new(Tally::since(now()));
+    let services = Services {
+        records: desk.shared_records(),
+        logs: desk.shared_logs(),
+        rules: desk.rules()?,
+        lifecycle: desk.lifecycle().to_owned(),
+        now,
+        state: Arc::clone(&tally) as _,
+        token,
+        hook_token: secret(HOOK_TOKEN),
+    };
+    workshop.ui.say(&format!("serving on http://{address}"));
+    both(&desk, &lease, &tally, listener, services, address)
+}
+
+/// Answers and reconciles, until either ends.
+fn both(
+    desk: &Desk<'_>,
+    lease: &Lease,
+    tally: &Arc<Tally>,
+    listener: TcpListener,
+    services: Services,
+    address: SocketAddr,
+) -> Result<(), Exit> {
+    let (stop, cancel) = (desk.workshop.cancel.flag(), &desk.workshop.cancel);
+    let failed = |error: std::io::Error| {
+        Exit::new(GENERAL, anyhow::Error::new(error).context(format!("could not go on serving on {address}")))
+    };
+    let (served, reconciled) = thread::scope(|threads| {
+        let server = threads.spawn(move || {
+            let served = stave_server::serve(listener, services, stop);
+            // Nobody reconciles unseen.
+            if served.is_err() {
+                cancel.set();
+            }
+            served
+        });
+        let reconciled = desk.serve(lease, tally);
+        cancel.set();
+        (server.join(), reconciled)
+    });
+    reconciled?;
+    match served {
+        Ok(served) => served.map_err(failed)?,
+        Err(_) => return Err(Exit::new(GENERAL, "the server itself failed")),
+    }
+    desk.workshop.ui.say("stopped: what was being built is begun again by the next one");
+    Ok(())
+}
+
+/// The lease, or who has it.
+fn take(workshop: &Workshop) -> Result<Lease, Exit> {
+    if let Some(lease) = Lease::take(&workshop.data, &Holder::this_process(SERVE, now()))? {
+        return Ok(lease);
+    }
+    let Some(holder) = Lease::holder(&workshop.data) else {
+        return Err(Exit::new(GENERAL, "somebody else held the lease until now").hint("try again"));
+    };
+    let since = stave_model::time::rfc3339(holder.since);
+    let at = holder.address.map(|address| format!(" on {address}")).unwrap_or_default();
+    let message = format!("`{}` (process {}, since {since}{at}) holds the lease: one reconciles at a time", holder.what, holder.pid);
+    Err(Exit::new(GENERAL, message).hint("end that one first, or wait for it"))
+}
+
+fn secret(variable: &str) -> Option<Secret> {
+    std::env::var(variable).ok().and_then(Secret::new)
+}
