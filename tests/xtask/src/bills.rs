@@ -1,5 +1,6 @@
-//! Installs what checks SBOMs against the rules of their formats, where Python's pip is on the machine: the schemas and the
-//! validator that their publishers give out, which are not ours to copy into the repository. `tests/peers/README.md` says more.
+//! Installs what Python's field brings to compare with, where Python's pip is on the machine: what checks SBOMs against the rules
+//! of their formats (the schemas and the validator that their publishers give out, which are not ours to copy into the
+//! repository), and a fuzzer of HTTP APIs. `tests/peers/README.md` says more.
 
 use std::{
     fs,
@@ -15,22 +16,32 @@ use crate::{
     shell::{self, has, root},
 };
 
-/// Installs what is not there yet, and prints the folder of modules: the last line, for whoever runs this.
+/// What checks SBOMs.
 pub(crate) fn run() -> Result<()> {
-    match install() {
+    print("sbom", "what checks SBOMs by their formats' own rules")
+}
+
+/// What asks an HTTP API by its own description.
+pub(crate) fn fuzzer() -> Result<()> {
+    print("schemathesis", "the fuzzer of HTTP APIs")
+}
+
+/// Installs what is not there yet, and prints the folder of modules: the last line, for whoever runs this.
+fn print(peer: &str, what: &str) -> Result<()> {
+    match install(peer) {
         Ok(folder) => println!("{}", folder.display()),
         Err(error) if is_required() => return Err(error),
-        Err(error) => eprintln!("SKIPPED: what checks SBOMs by their formats' own rules, because: {error:#}"),
+        Err(error) => eprintln!("SKIPPED: {what}, because: {error:#}"),
     }
     Ok(())
 }
 
-fn install() -> Result<PathBuf> {
+fn install(peer: &str) -> Result<PathBuf> {
     anyhow::ensure!(has("python3"), "Python is not on this machine");
-    let lock = root().join("tests/peers/sbom/requirements.txt");
+    let lock = root().join("tests/peers").join(peer).join("requirements.txt");
     let mut hasher = DefaultHasher::new();
     fs::read(&lock).with_context(|| format!("read {}", lock.display()))?.hash(&mut hasher);
-    let folder = cache_folder()?.join(format!("sbom-{:016x}", hasher.finish()));
+    let folder = cache_folder()?.join(format!("{peer}-{:016x}", hasher.finish()));
     // One file says that all modules are whole.
     let stamp = folder.join(".whole");
     if !stamp.exists() {

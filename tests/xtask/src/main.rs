@@ -25,6 +25,7 @@ usage: cargo xtask TASK
   setup    only install what the two need
   peers    build the lifecycle, pack and crane to compare with, where Go is; print their folder; `peers oras` and `peers cosign` build these
   bills    install what checks SBOMs by the rules of their formats, where pip is; print its folder
+  fuzzer   install what asks an HTTP API by its own description, where pip is; print its folder
   javascript  install what makes a component of JavaScript, where npm is; print its folder";
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         "setup" => setup::toolchain().and_then(|()| setup::packages(&setup::ALL)),
         "peers" => peers::run(std::env::args().nth(2).as_deref()),
         "bills" => bills::run(),
+        "fuzzer" => bills::fuzzer(),
         "javascript" => javascript::run(),
         _ => {
             eprintln!("{USAGE}");
