@@ -11,10 +11,10 @@ use super::platform::{Printed, Whose};
 pub(crate) enum SecretCommand {
     /// Keep the login of a registry, a git server or a server of archives, or a service binding
     ///
-    /// The password comes from the environment (DOCKER_PASSWORD, REGISTRY_PASSWORD, GIT_PASSWORD or BLOB_PASSWORD), or else the
-    /// terminal asks for it. GCR_SERVICE_ACCOUNT_PATH and GIT_SSH_KEY_PATH name files where --gcr and --git-ssh-key have no
-    /// value.
-    Create(SecretCreate),
+    /// The password comes from the environment (`DOCKER_PASSWORD`, `REGISTRY_PASSWORD`, `GIT_PASSWORD` or `BLOB_PASSWORD`), or else
+    /// the terminal asks for it. `GCR_SERVICE_ACCOUNT_PATH` and `GIT_SSH_KEY_PATH` name files where --gcr and --git-ssh-key have
+    /// no value.
+    Create(Box<SecretCreate>),
     /// List the secrets of a namespace
     List(SecretList),
     /// Take a secret away
@@ -43,19 +43,19 @@ pub(crate) struct SecretCreate {
     /// The key of a service account of Google's registry, whose host --registry names
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     pub(crate) gcr: Option<PathBuf>,
-    /// The git server, as https://HOST or git@HOST
+    /// The git server, as `https://HOST` or `git@HOST`
     #[arg(long, value_name = "URL", requires = "git login", conflicts_with_all = ["blob_url", "service_binding"])]
     pub(crate) git_url: Option<String>,
     /// The private key for git over ssh
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", requires = "git_url")]
     pub(crate) git_ssh_key: Option<PathBuf>,
-    /// The keys of git servers that are believed, as ssh has them in a file known_hosts
+    /// The keys of git servers that are believed, as ssh has them in a file `known_hosts`
     #[arg(long, value_name = "FILE", requires = "git_ssh_key")]
     pub(crate) git_known_hosts: Option<PathBuf>,
     /// The user for git over https
     #[arg(long, value_name = "USER", requires = "git_url")]
     pub(crate) git_user: Option<String>,
-    /// The server of archives, as https://HOST
+    /// The server of archives, as `https://HOST`
     #[arg(long, value_name = "URL", requires = "blob_user", conflicts_with = "service_binding")]
     pub(crate) blob_url: Option<String>,
     /// The user of the server of archives

@@ -1,6 +1,8 @@
 //! `stave plan`: what a change would do, before it is made. Everything is looked up as it would be, and the question is the one
 //! that is asked when it is made.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use stave_platform::{
     decide::explain::sentence,
@@ -170,7 +172,7 @@ fn show(workshop: &Workshop, plan: &Plan, form: Form) -> Result<(), Exit> {
     if workshop.ui.is_verbose() {
         for row in &plan.rows {
             let why: Vec<String> = row.changes.iter().map(sentence).collect();
-            text.push_str(&format!("{}: {}\n", row.image, why.join("; ")));
+            let _ = writeln!(text, "{}: {}", row.image, why.join("; "));
         }
         text.push('\n');
     }

@@ -277,7 +277,8 @@ pub(crate) fn is_wanted(workshop: &Workshop, question: &str, otherwise: &str) ->
         }
         answer => answer,
     })?;
-    let answer = answer.ok_or_else(|| Exit::new(USAGE, "nobody could be asked whether this is wanted").hint(otherwise))?;
+    let answer =
+        answer.ok_or_else(|| Exit::new(USAGE, "nobody could be asked whether this is wanted").hint(otherwise))?;
     Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
 }
 

@@ -183,7 +183,7 @@ fn target(purpose: &Purpose) -> String {
     match purpose {
         Purpose::Registry { host, .. } => host.clone(),
         Purpose::Git { url, .. } | Purpose::Blob { url, .. } => url.clone(),
-        Purpose::Binding { r#type, .. } => format!("service binding {}", r#type),
+        Purpose::Binding { r#type: kind, .. } => format!("service binding {kind}"),
     }
 }
 

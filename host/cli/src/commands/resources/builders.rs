@@ -11,7 +11,7 @@ use stave_platform::{
     },
     resource::{
         build::Fault,
-        builder::{Builder, BuilderKind, BuilderRef, BuilderSpec, Group, Member, StackRef, StoreRef},
+        builder::{Builder, BuilderKind, BuilderRef, BuilderSpec, BuildpackVersion, Group, Member, StackRef, StoreRef},
         manifest::Resource,
         name::Name,
         read::read,
@@ -214,7 +214,7 @@ pub(crate) fn document(record: &BuilderRecord) -> Value {
             "made": time::rfc3339(one.made),
             "latestImage": one.revision.image,
             "runImage": one.revision.run_image,
-            "buildpacks": one.revision.buildpacks.iter().map(|one| one.title()).collect::<Vec<_>>(),
+            "buildpacks": one.revision.buildpacks.iter().map(BuildpackVersion::title).collect::<Vec<_>>(),
         })
     });
     document["status"] = json!({

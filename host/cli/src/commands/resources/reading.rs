@@ -32,7 +32,7 @@ const STANDARD_INPUT: &str = "-";
 /// A file's text, and what it is called.
 pub(crate) struct Text {
     name: String,
-    text: String,
+    written: String,
     is_toml: Option<bool>,
 }
 
@@ -45,7 +45,7 @@ impl Text {
             let name = "standard input".to_owned();
             return match read {
                 Ok(_) if text.len() as u64 > MAX_FILE => Err(too_large(&name)),
-                Ok(_) => Ok(Self { name, text, is_toml: None }),
+                Ok(_) => Ok(Self { name, written: text, is_toml: None }),
                 Err(error) => Err(unreadable(&name, error)),
             };
         }
@@ -57,7 +57,7 @@ impl Text {
             Some("yaml" | "yml" | "json") => Some(false),
             _ => None,
         };
-        Ok(Self { name, text, is_toml })
+        Ok(Self { name, written: text, is_toml })
     }
 
     /// What it is called, for messages.
@@ -68,13 +68,14 @@ impl Text {
     /// Its documents: those of YAML between `---`, or the one that TOML is.
     pub(crate) fn documents(&self) -> Result<Vec<Value>, Exit> {
         // No YAML that anybody writes is TOML too, but for none at all.
-        let is_toml =
-            self.is_toml.unwrap_or_else(|| toml::from_str::<toml::Table>(&self.text).is_ok_and(|all| !all.is_empty()));
+        let is_toml = self
+            .is_toml
+            .unwrap_or_else(|| toml::from_str::<toml::Table>(&self.written).is_ok_and(|all| !all.is_empty()));
         if is_toml {
-            let value = toml::from_str(&self.text).map_err(|error| self.not_understood(&error))?;
+            let value = toml::from_str(&self.written).map_err(|error| self.not_understood(&error))?;
             return Ok(vec![value]);
         }
-        serde_saphyr::from_multiple_with_options(&self.text, options()).map_err(|error| self.not_understood(&error))
+        serde_saphyr::from_multiple_with_options(&self.written, options()).map_err(|error| self.not_understood(&error))
     }
 
     /// The only document.
@@ -170,10 +171,12 @@ fn too_large(name: &str) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn text(text: &str) -> Text {
-        Text { name: "it".to_owned(), text: text.to_owned(), is_toml: None }
+        Text { name: "it".to_owned(), written: text.to_owned(), is_toml: None }
     }
 
     fn resources(written: &str) -> Result<Vec<String>, String> {
@@ -233,7 +236,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for at in 1..12 {
             let before = format!("*a{}, ", at - 1).repeat(9);
-            bomb.push_str(&format!("a{at}: &a{at} [{before}*a{}]\n", at - 1));
+            writeln!(bomb, "a{at}: &a{at} [{before}*a{}]", at - 1).unwrap();
         }
         assert!(text(&bomb).documents().is_err());
         assert!(text(&format!("{}{}", "[".repeat(500), "]".repeat(500))).documents().is_err());
