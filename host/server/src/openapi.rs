@@ -1,4 +1,4 @@
-//! The description of all that can be asked (OpenAPI 3.1), kept beside the code as `openapi.json`. A test compares it with the
+//! The description of all that can be asked (`OpenAPI` 3.1), kept beside the code as `openapi.json`. A test compares it with the
 //! table of routes, another one every answer of the other tests with it, and a fuzzer the running server.
 
 use serde_json::{Value, json};

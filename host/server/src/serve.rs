@@ -81,14 +81,14 @@ pub(crate) fn serve_with(
         .max_blocking_threads(THREADS)
         .thread_name("stave-server")
         .build()?;
-    let app = Arc::new(App::new(services, is_local, Arc::clone(&stop)));
-    let done = runtime.block_on(run(listener, &app, &stop, manners));
+    let app = Arc::new(App::new(services, is_local, stop));
+    let done = runtime.block_on(run(listener, &app, manners));
     // A question to a disk that does not answer keeps nobody.
     runtime.shutdown_timeout(Duration::from_millis(500));
     done
 }
 
-async fn run(listener: std::net::TcpListener, app: &Arc<App>, stop: &AtomicBool, manners: Manners) -> io::Result<()> {
+async fn run(listener: std::net::TcpListener, app: &Arc<App>, manners: Manners) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let router = routes::router(app, manners.patience);
     let room = Arc::new(Semaphore::new(manners.connections as usize));
@@ -100,7 +100,7 @@ async fn run(listener: std::net::TcpListener, app: &Arc<App>, stop: &AtomicBool,
         };
         let (accepted, place) = tokio::select! {
             next = next => next,
-            () = told(stop) => break,
+            () = told(&app.stop) => break,
         };
         match (accepted, place) {
             (Ok((stream, _)), Ok(place)) => {

@@ -343,8 +343,8 @@ fn is_to_be_looked_up(record: &ImageRecord, now: u64, began: Option<u64>) -> boo
     if matches!(SourceState::of(&spec.source), SourceState::Ready(_)) {
         return false;
     }
-    // A clock that was set back: what is of later is looked up again.
-    if source.of.as_ref() != Some(&spec.source) || source.looked > now {
+    // A clock that was set back: what is of later is looked up again. And a webhook wants it, whoever watches.
+    if source.of.as_ref() != Some(&spec.source) || source.looked > now || source.looked == 0 {
         return true;
     }
     let age = began.unwrap_or(now).saturating_sub(source.looked);
@@ -365,4 +365,22 @@ fn note_source(record: &mut ImageRecord, image: &Image, found: &Result<ResolvedS
         Ok(found) => SourceRecord { of, found: Some(found.clone()), failure: None, looked: now },
         Err(error) => SourceRecord { of, found: before, failure: Some(error.sentence()), looked: now },
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{START, image};
+
+    #[test]
+    fn a_source_that_nobody_watches_is_looked_up_when_a_webhook_comes() {
+        let mut record = ImageRecord::new(image("web"));
+        record.image.spec.watch.enabled = false;
+        record.source.of = Some(record.image.spec.source.clone());
+        record.source.found = Some(crate::testing::commit("c1"));
+        record.source.looked = START;
+        assert!(!is_to_be_looked_up(&record, START + 1_000_000, None));
+        record.source.looked = 0;
+        assert!(is_to_be_looked_up(&record, START, None));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{client::Reply, town::Town};
-use crate::{Services, openapi, routes};
+use crate::{Secret, Services, openapi, routes, serve::Manners};
 
 /// The description's pattern of an address.
 fn pattern<'a>(document: &'a Value, path: &str) -> Option<&'a str> {
@@ -104,7 +104,7 @@ fn who_has_to_say_who_they_are_is_described() {
     let open = Town::new();
     let document = openapi::document(&open.services);
     assert!(document["paths"]["/v1/images"]["get"]["security"].is_null());
-    let closed = Town::with("127.0.0.1:0", Default::default(), |services| services.token = crate::Secret::new("t"));
+    let closed = Town::with("127.0.0.1:0", Manners::default(), |services| services.token = Secret::new("t"));
     let document = openapi::document(&closed.services);
     assert_eq!(document["paths"]["/v1/images"]["get"]["security"][0]["token"], serde_json::json!([]));
     assert!(document["paths"]["/metrics"]["get"]["security"].is_null());

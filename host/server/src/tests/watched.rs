@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    thread,
+    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -126,6 +126,18 @@ fn numbers_are_as_prometheus_reads_them() {
     }
 }
 
+/// A request of which the server waits for the body.
+fn begun(town: &Town, length: usize) -> TcpStream {
+    let length = format!("Content-Length: {length}");
+    let headers = ["Content-Type: application/json", "Expect: 100-continue", &length];
+    let mut open = connect(town.address);
+    open.write_all(&request("PUT /v1/namespaces/team/images/late", &headers, b"")).unwrap();
+    let mut go_on = [0; 25];
+    open.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    open
+}
+
 #[test]
 fn open_requests_are_finished_when_it_ends() {
     let mut town = Town::new();
@@ -137,19 +149,16 @@ fn open_requests_are_finished_when_it_ends() {
     let mut begin = [0; 12];
     idle.read_exact(&mut begin).unwrap();
     let body = super::town::image("late").to_string().into_bytes();
-    let headers = ["Content-Type: application/json", &format!("Content-Length: {}", body.len())];
-    let mut open = connect(town.address);
-    open.write_all(&request("PUT /v1/namespaces/team/images/late", &headers, b"")).unwrap();
+    let mut open = begun(&town, body.len());
     open.write_all(&body[..10]).unwrap();
     // And one that follows a log: it is told that it was cut off.
     let mut follows = connect(town.address);
     follows.write_all(&request(&format!("GET {WEB}/builds/1/log?follow=true"), &[], &[])).unwrap();
     follows.read_exact(&mut begin).unwrap();
-    thread::sleep(Duration::from_millis(200));
     let address = town.address;
     let began = Instant::now();
     town.tell_to_stop();
-    until("nobody is let in", || std::net::TcpStream::connect(address).is_err());
+    until("nobody is let in", || TcpStream::connect(address).is_err());
     open.write_all(&body[10..]).unwrap();
     assert_eq!(reply(&mut open).status, 201);
     town.stop();
@@ -163,10 +172,7 @@ fn open_requests_are_finished_when_it_ends() {
 fn who_does_not_end_does_not_keep_it() {
     let manners = Manners { grace: Duration::from_millis(300), ..Manners::default() };
     let mut town = Town::with("127.0.0.1:0", manners, |_| {});
-    let headers = ["Content-Type: application/json", "Content-Length: 100"];
-    let mut open = connect(town.address);
-    open.write_all(&request(&format!("PUT {WEB}"), &headers, b"")).unwrap();
-    thread::sleep(Duration::from_millis(100));
+    let _open = begun(&town, 100);
     let began = Instant::now();
     town.stop();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
