@@ -1,8 +1,8 @@
 //! The reference story: an image is built on an outdated stack, and a moment later it stands on the patched one, without its
 //! app being built again. kp's words, a real registry, stacks that are composed from signed packages, an app that answers.
 //!
-//! `cargo story` runs [`the_reference_story`] with `STAVE_STORY` set: then every command and all that it says is shown, and the
-//! world stays as `target/story`.
+//! `cargo story` runs [`the_reference_story`] with `STAVE_STORY` set: then every command and all that it says is shown, and
+//! the world stays as `target/story`.
 
 mod variants;
 mod versions;
@@ -115,7 +115,9 @@ fn two_builders_are_ready(world: &World) {
     let listed = world.typed("clusterbuilder list");
     let rows: Vec<Vec<&str>> = listed.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 2, "{listed}");
-    for (row, name, tag) in [(&rows[0], "default", "default-builder"), (&rows[1], "demo-cluster-builder", "demo-cluster-builder")] {
+    for (row, name, tag) in
+        [(&rows[0], "default", "default-builder"), (&rows[1], "demo-cluster-builder", "demo-cluster-builder")]
+    {
         assert_eq!(row[..3], [name, "true", "stave.jvm-tiny"], "{listed}");
         assert!(row[3].starts_with(&world.named(&format!("REG/ops/{tag}@sha256:"))), "{listed}");
     }
@@ -252,7 +254,8 @@ fn packages_are_mended(world: &World, a: &str, b: &str) {
             let file = world.env.work().join(folder).join("layers/sbom").join(part).join("sbom.cdx.json");
             let bill: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
             let components = bill["components"].as_array().unwrap().iter();
-            let named = components.map(|one| format!("{} {}", one["name"].as_str().unwrap(), one["version"].as_str().unwrap()));
+            let named =
+                components.map(|one| format!("{} {}", one["name"].as_str().unwrap(), one["version"].as_str().unwrap()));
             named.collect::<Vec<String>>()
         })
     };

@@ -66,7 +66,9 @@ fn scenario_42_the_highest_version_is_taken_unless_one_is_named() {
     let create = |name: &str, buildpack: &str| {
         format!("clusterbuilder create {name} --tag REG/ops/{name} --store more --buildpack {buildpack}")
     };
-    let version = |name: &str| world.document(&format!("clusterbuilder status {name}"))["status"]["builderMetadata"][0]["version"].clone();
+    let version = |name: &str| {
+        world.document(&format!("clusterbuilder status {name}"))["status"]["builderMetadata"][0]["version"].clone()
+    };
     world.typed(&create("highest", "stave/procfile"));
     assert_eq!(version("highest"), "10.0.0");
     world.typed(&create("exact", "stave/procfile@2.0.0"));
@@ -84,7 +86,8 @@ fn scenario_43_the_same_builder_is_made_once() {
     let world = World::quick();
     let before = row(&world, "default");
     let asked = world.registry.asked().len();
-    let said = world.typed("clusterbuilder save default --tag REG/ops/default-builder --store default --order order.yaml");
+    let said =
+        world.typed("clusterbuilder save default --tag REG/ops/default-builder --store default --order order.yaml");
     assert!(said.contains("ClusterBuilder \"default\" patched (no change)"), "{said}");
     world.typed("clusterstack refresh");
     world.typed("clusterstore refresh");
@@ -94,7 +97,8 @@ fn scenario_43_the_same_builder_is_made_once() {
     // Another builder of the same parts is the same artefact.
     world.typed("clusterbuilder create twin --tag REG/ops/twin --store default --order order.yaml");
     let digest = |row: &[String]| row[3].split_once('@').unwrap().1.to_owned();
-    let description = |name: &str| world.document(&format!("clusterbuilder status {name}"))["status"]["builderMetadata"].clone();
+    let description =
+        |name: &str| world.document(&format!("clusterbuilder status {name}"))["status"]["builderMetadata"].clone();
     assert_eq!(description("twin"), description("default"));
     assert_eq!(digest(&row(&world, "twin")).len(), digest(&before).len());
 

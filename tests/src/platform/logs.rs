@@ -36,7 +36,7 @@ fn scenario_48_who_waits_hears_how_it_ended() {
     let outcome = world.run("image create web --wait --tag REG/team/web --local-path none");
     assert!(outcome.code.is_some_and(|code| code != 0), "{outcome:?}");
     assert!(outcome.stderr.contains("===> DETECT"), "its log is shown: {}", outcome.stderr);
-    assert!(outcome.failure().starts_with("error: build 1 of web failed"), "{}", outcome.failure());
+    assert!(outcome.failure().contains("\nerror: build 1 of web failed: "), "{}", outcome.failure());
     assert_eq!(world.rows("web"), ["1 FAILURE CONFIG"]);
     let healed = world.typed("image patch web --wait --local-path app");
     assert!(healed.ends_with("Build successful\n"), "{healed}");

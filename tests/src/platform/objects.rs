@@ -102,7 +102,10 @@ fn scenario_36_what_cannot_be_meant_is_refused_by_its_place() {
     for (more, wanted) in [
         ("  revisoin: main\n", "spec.revisoin"),
         ("  failedBuildHistoryLimit: 0\n", "spec.failedBuildHistoryLimit: it is at least 1"),
-        ("  build: {nodeSelector: {kubernetes.io/os: linux}}\n", "spec.build.nodeSelector: the operating system follows"),
+        (
+            "  build: {nodeSelector: {kubernetes.io/os: linux}}\n",
+            "spec.build.nodeSelector: the operating system follows",
+        ),
         (services, "spec.build.services[1].name: another binding has the same name"),
     ] {
         let said = refused(&world, &manifest(&world, more));
@@ -112,7 +115,13 @@ fn scenario_36_what_cannot_be_meant_is_refused_by_its_place() {
     let said = refused(&world, &both);
     assert!(said.contains("spec.source"), "{said}");
     assert_eq!(world.rows("web"), ["1 SUCCESS CONFIG"]);
-    let names: Vec<String> = world.document("image list").as_array().unwrap().iter().map(|one| one["metadata"]["name"].to_string()).collect();
+    let names: Vec<String> = world
+        .document("image list")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["metadata"]["name"].to_string())
+        .collect();
     assert_eq!(names, ["\"web\""]);
 }
 

@@ -29,7 +29,10 @@ fn scenario_45_every_list_is_empty_has_one_and_has_several() {
 
     let world = World::quick();
     let stacks = world.typed("clusterstack list");
-    assert_eq!((header(&stacks), names(&stacks)), (vec!["NAME".into(), "READY".into(), "ID".into()], vec!["default", "demo-stack"]));
+    assert_eq!(
+        (header(&stacks), names(&stacks)),
+        (vec!["NAME".into(), "READY".into(), "ID".into()], vec!["default", "demo-stack"])
+    );
     let stores = world.typed("clusterstore list");
     assert_eq!((header(&stores), names(&stores)), (vec!["NAME".into(), "READY".into()], vec!["default"]));
     let builders = world.typed("clusterbuilder list");
@@ -87,13 +90,22 @@ fn scenario_46_what_is_only_tried_changes_nothing() {
             "image patch web --env A=1 --dry-run-with-image-upload".to_owned(),
             "Image Resource \"web\" patched (dry run with image upload)",
         ),
-        ("clusterstack create x --run-image REG/stack/run@NEW --dry-run".to_owned(), "ClusterStack \"x\" created (dry run)"),
-        ("clusterstack patch default --run-image REG/stack/run@NEW".to_owned(), "ClusterStack \"default\" updated (no change)"),
+        (
+            "clusterstack create x --run-image REG/stack/run@NEW --dry-run".to_owned(),
+            "ClusterStack \"x\" created (dry run)",
+        ),
+        (
+            "clusterstack patch default --run-image REG/stack/run@NEW".to_owned(),
+            "ClusterStack \"default\" updated (no change)",
+        ),
         (
             "clusterbuilder create x --tag REG/ops/x --order order.yaml --dry-run".to_owned(),
             "ClusterBuilder \"x\" created (dry run)",
         ),
-        ("clusterstore create x -b REG/buildpacks/procfile --dry-run".to_owned(), "ClusterStore \"x\" created (dry run)"),
+        (
+            "clusterstore create x -b REG/buildpacks/procfile --dry-run".to_owned(),
+            "ClusterStore \"x\" created (dry run)",
+        ),
     ] {
         let said = world.typed(&line.replace("NEW", &new));
         assert!(said.lines().any(|line| line == wanted), "{line}: {said}");

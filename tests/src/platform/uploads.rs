@@ -62,7 +62,10 @@ fn scenario_49_a_source_has_one_digest_on_every_machine() {
     // What goes up is what is built, wherever it is told to go.
     let created = world.typed("image create web --tag REG/team/web:v1 --local-path source");
     let place = world.named("REG/team/web-source");
-    assert_in_order(&created, &[&format!("Uploading to '{place}'..."), &format!("\tUploading '{place}@{}'", digests[0])]);
+    assert_in_order(
+        &created,
+        &[&format!("Uploading to '{place}'..."), &format!("\tUploading '{place}@{}'", digests[0])],
+    );
     assert_eq!(world.rows("web"), ["1 SUCCESS CONFIG"]);
     let at = "--local-path-destination-image REG/team/elsewhere";
     let created = world.typed(&format!("image create zip --tag REG/team/zip --local-path plain.zip {at}"));

@@ -13,8 +13,7 @@ use stave_store::{
 };
 
 use crate::support::{
-    guests,
-    jar,
+    guests, jar,
     platform::{BUILD, World, steps},
     process::root,
 };

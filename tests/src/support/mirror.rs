@@ -79,8 +79,9 @@ impl Mirror {
         }
         let path = format!("main/binary-{arch}/Packages");
         let (digest, size) = (Digest::of(index.as_bytes()).hex(), index.len());
-        let release =
-            format!("Origin: Debian\nSuite: stable\nCodename: bookworm\nDate: {DATE}\nSHA256:\n {digest} {size} {path}\n");
+        let release = format!(
+            "Origin: Debian\nSuite: stable\nCodename: bookworm\nDate: {DATE}\nSHA256:\n {digest} {size} {path}\n"
+        );
         files.insert(format!("dists/bookworm/{path}"), index.into_bytes());
         files.insert("dists/bookworm/InRelease".to_owned(), self.sign(&release).into_bytes());
         *self.files.lock().unwrap() = files;

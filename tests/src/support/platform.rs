@@ -232,8 +232,7 @@ pub(crate) fn assert_in_order(text: &str, words: &[&str]) {
 
 /// Puts a base of a few bytes, of the stack `id`, into the registry as `stack/run` and `stack/build`, and answers its digest.
 pub(crate) fn small_run_image(env: &TestEnv, registry: &Registry, id: &str, version: &str) -> String {
-    let layers =
-        vec![testing::layer(&[("etc/os-release", "ID=none\n")]), testing::layer(&[("etc/version", version)])];
+    let layers = vec![testing::layer(&[("etc/os-release", "ID=none\n")]), testing::layer(&[("etc/version", version)])];
     let plain = testing::image(&Platform::of_this_machine().arch, layers);
     let mut described = config(&plain);
     described["config"]["Labels"] = json!({ "io.buildpacks.stack.id": id });
