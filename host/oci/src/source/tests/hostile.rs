@@ -146,7 +146,13 @@ fn limits_hold_for_all_layers_together() {
         Limits { total_bytes: 3080, ..limits },
         Limits { total_bytes: 2000, ..limits },
         Limits { entry_bytes: 4, ..limits },
-    ].map(said).join("\n"), @"");
+    ].map(said).join("\n"), @"
+    a=12345, b=12345, c=12345, d/, d/e=1
+    InvalidInput: could not read the source image DIGEST: the layer DIGEST, over 2 entries and 10 bytes: layer archive is refused: it holds more than 1 entries
+    InvalidInput: could not read the source image DIGEST: the layer DIGEST, over 2 entries and 10 bytes: cannot read the tar archive: the stream unpacks to more than 3070 bytes
+    InvalidInput: could not read the source image DIGEST: the layer DIGEST: cannot read the tar archive: the stream unpacks to more than 2000 bytes
+    InvalidInput: could not read the source image DIGEST: the layer DIGEST: layer entry `a` is refused: it holds 5 bytes, more than the limit of 4
+    ");
     // What a small layer unpacks to ends somewhere.
     let bomb = packed_layer(&[("zeros", &"\0".repeat(4 << 20))], Packing::GZIP);
     let few = Limits { total_bytes: 1 << 20, ..Limits::default() };
@@ -191,5 +197,19 @@ fn an_archive_in_a_layer_is_unpacked_as_kpack_says() {
         alone(&[("a/b", "")]),
         alone(&[]),
         said(&labelled(&json!(7), vec![files(&[("a", "")])])),
-    ].join("\n"), @"");
+    ].join("\n"), @r"
+    InvalidInput: could not read the source image DIGEST: cannot read the zip archive: Missing end of central directory
+    InvalidInput: could not read the source image DIGEST: cannot read the zip archive: Missing end of central directory
+    InvalidInput: could not read the source image DIGEST: path `../../x` is refused: it holds `.` or `..`
+    InvalidInput: could not read the source image DIGEST: symbolic link `l` leads outside of its tree: `/etc/passwd`
+    InvalidInput: could not read the source image DIGEST: cannot read the tar archive: invalid gzip header
+    Unsupported: could not read the source image DIGEST: its label source.contenttype.kpack.io is `rar\n`, which is no kind of archive that is known
+      hint: the label source.contenttype.kpack.io is zip, jar, war, tar or tar.gz, or it is left out
+    InvalidInput: could not read the source image DIGEST: it says to carry an archive, which is one file in one layer, and has not one layer
+    InvalidInput: could not read the source image DIGEST: it says to carry an archive, and its layer does not hold one file alone
+    InvalidInput: could not read the source image DIGEST: it says to carry an archive, and its layer does not hold one file alone
+    InvalidInput: could not read the source image DIGEST: it says to carry an archive, and its layer does not hold one file alone
+    Unsupported: could not read the source image DIGEST: its label source.contenttype.kpack.io is `no text`, which is no kind of archive that is known
+      hint: the label source.contenttype.kpack.io is zip, jar, war, tar or tar.gz, or it is left out
+    ");
 }
