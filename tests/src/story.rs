@@ -32,23 +32,25 @@ const MENDED: &str = "1.0-2";
 /// The variable that makes the story one to read.
 const TOLD: &str = "STAVE_STORY";
 
-/// The stacks as they come from packages: the example's, and one package more.
-fn composed(env: &TestEnv, registry: &Registry) -> [String; 2] {
-    let mirror = Mirror::start(env);
+/// The stacks as they come from packages: the example's, and one package more. Their digests in the registry.
+fn composed(world: &World) -> [String; 2] {
+    let mirror = Mirror::start(&world.env);
     let text = fs::read_to_string(root().join("examples/stacks/jvm-tiny/stack.toml")).unwrap();
     let suite = "suite = \"bookworm\"\n";
     assert!(text.contains(suite) && text.contains("\"tzdata\","));
     let text = text.replace(suite, &format!("{suite}pockets = []\n"));
-    env.write("stack.toml", text.replace("\"tzdata\",", &format!("\"tzdata\",\n    \"{PLANTED}\",")));
-    let platform = Platform::of_this_machine().to_string();
+    world.env.write("stack.toml", text.replace("\"tzdata\",", &format!("\"tzdata\",\n    \"{PLANTED}\",")));
+    let platform = Platform::of_this_machine();
     [("old", FLAWED), ("new", MENDED)].map(|(name, version)| {
         mirror.offer(PLANTED, version);
-        env.run(&["stack", "create", "stack.toml", "--tag", name, "--platform", &platform]).succeeds();
-        let to = format!("oci:stack-{name}");
-        let digest = env.run(&["export", name, "--to", &to, "--platform", &platform]).succeeds().result().to_owned();
-        for repository in ["stack/run", "stack/build"] {
-            push(&env.work().join(format!("stack-{name}")), &registry.reference(&format!("{repository}:{name}")));
-        }
+        world.tell(&format!("The distribution offers {PLANTED} {version}."));
+        world.typed(&format!("stack create stack.toml --tag {name} --platform {platform}"));
+        world.typed(&format!("export {name} --to oci:stack-{name} --platform {platform}"));
+        let [digest, _] = ["stack/run", "stack/build"].map(|repository| {
+            let reference = world.registry.reference(&format!("{repository}:{name}"));
+            push(&world.env.work().join(format!("stack-{name}")), &reference);
+            world.digest(&reference)
+        });
         digest
     })
 }
@@ -58,8 +60,9 @@ fn world() -> World {
     let env = if is_told { TestEnv::kept("story").warmed() } else { TestEnv::warm() };
     fs::copy(spring_webdb(), env.work().join("spring-webdb.jar")).unwrap();
     let registry = Registry::start(&env);
-    let run_images = composed(&env, &registry);
-    World::of(env, registry, run_images, is_told)
+    let mut world = World::of(env, registry, is_told);
+    [world.old, world.new] = composed(&world);
+    world
 }
 
 #[test]

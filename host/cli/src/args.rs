@@ -37,7 +37,7 @@ pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand, Wh
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
 pub(crate) use recipe::{CreationTime, Recipe, Source};
-pub(crate) use records::{BuildCommand, BuildRecords};
+pub(crate) use records::BuildCommand;
 pub(crate) use secret::SecretCommand;
 
 /// Builds container images from apps, with buildpacks that run in a WebAssembly sandbox. No Dockerfile, no daemon, no root.

@@ -151,11 +151,6 @@ impl Exit {
         self.error
     }
 
-    /// What a person could do about it.
-    pub(crate) fn hints(&self) -> &[String] {
-        &self.hints
-    }
-
     /// What kind of thing went wrong underneath, where a port says so.
     pub(crate) fn port_fault(&self) -> Option<Fault> {
         self.port_errors().last().map(|error| error.fault)

@@ -22,11 +22,11 @@ use std::{
 
 use stave_model::binding::Bindings;
 use stave_platform::{
-    decide::{Retry, Verdict},
+    decide::{Retry, SourceState, Verdict},
     plan::Rules,
     port::{
         Applied, Failed, Outside, Records,
-        records::{ApplyError, Snapshot},
+        records::{ApplyError, ImageRecord, Snapshot},
     },
     queue::Limits,
     reconcile::{Reconciler, Scope, Settled, decision},
@@ -36,6 +36,7 @@ use stave_store::{
     lease::{Holder, Lease},
     logs::DiskLogs,
     records::DiskRecords,
+    secrets::DiskSecrets,
 };
 
 use crate::{
@@ -53,6 +54,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const CONCURRENCY: &str = "concurrency";
 /// What a `stave serve` calls itself in the lease.
 pub(crate) const SERVE: &str = "stave serve";
+
+/// Whose wishes are reconciled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wishes {
+    /// The user's own: sources may be what this user can read.
+    Own,
+    /// Others' too, who are not to read all that this user may.
+    Others,
+}
 
 /// Where wishes are written down and reconciled.
 pub(crate) struct Desk<'a> {
@@ -97,9 +107,20 @@ impl<'a> Desk<'a> {
 
     /// The service bindings that an image names, out of the secrets of its namespace.
     pub(crate) fn bindings(&self, image: &Image) -> Result<Bindings, Exit> {
+        let secrets = DiskSecrets::of(&self.workshop.data);
+        let namespace = image.key().namespace;
         let mut bindings = Bindings::new();
         for service in &image.spec.build.services {
-            return Err(Exit::new(USAGE, format!("the service binding {} cannot be used yet", service.name)));
+            let missing = |why: &str| {
+                let exit = Exit::new(USAGE, format!("the service binding {} of the image {} {why}", service.name, image.key()));
+                exit.hint("`stave secret create NAME --service-binding DIR` makes one; `stave secret list` lists them")
+            };
+            if service.kind != "Secret" {
+                return Err(missing("is no Secret, and there is nothing else here that it could be"));
+            }
+            let secret = secrets.get(&namespace, &service.name)?.ok_or_else(|| missing("is not there"))?;
+            let binding = secret.binding().ok_or_else(|| missing("is a secret for something else"))?;
+            bindings.insert(binding.name.clone(), binding);
         }
         Ok(bindings)
     }
@@ -179,8 +200,8 @@ impl<'a> Desk<'a> {
     }
 
     /// Reconciles until somebody wants it to end, with the lease in hand.
-    pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>) -> Result<(), Exit> {
-        let hands = Hands::new(self, Show::Lines).counting(Arc::clone(tally));
+    pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>, whose: Wishes) -> Result<(), Exit> {
+        let hands = Hands::new(self, Show::Lines).serving(Arc::clone(tally), whose);
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
             records: self.records.as_ref(),
@@ -231,9 +252,12 @@ impl<'a> Desk<'a> {
             || snapshot.stores.values().any(|one| one.seen.generation != one.store.metadata.generation)
             || snapshot.builders.values().any(|one| one.made.generation != one.builder.metadata.generation);
         let is_busy = |verdict: &Verdict| matches!(verdict, Verdict::Start(_) | Verdict::Running { .. });
-        let records = snapshot.images.iter().filter(|(key, _)| scope.has(key));
-        let mut busy = records.map(|(_, record)| is_busy(&decision(&snapshot, record, &rules, now).verdict));
-        Ok(!stale && !busy.any(|busy| busy))
+        let mut records = snapshot.images.iter().filter(|(key, _)| scope.has(key));
+        let is_going_on = |record: &ImageRecord| {
+            // A source that was not looked up since the wish changed is about to be.
+            record.source_state() == SourceState::Stale || is_busy(&decision(&snapshot, record, &rules, now).verdict)
+        };
+        Ok(!stale && !records.any(|(_, record)| is_going_on(record)))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The composition root: opens the stores, makes the client, the engine and the sources, once a run and only when asked.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use stave_engine::{Engine, compiled::CodeStore};
 use stave_lifecycle::{
@@ -12,7 +15,7 @@ use stave_lifecycle::{
         observer::{Event, Level, Observer as _},
     },
 };
-use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::Credentials};
+use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::{Credentials, Login}};
 use stave_packages::{Packages, machine::Machine};
 use stave_store::{
     blobs::DiskBlobs,
@@ -63,6 +66,8 @@ pub(crate) struct Workshop {
     pub(crate) ledger: Arc<DiskLedger>,
     /// The way to the network.
     pub(crate) client: Client,
+    /// Logins by registry that go before those that docker and podman keep.
+    pub(crate) logins: BTreeMap<String, Login>,
     /// The right to use the cache, beside others or alone.
     pub(crate) turn: Arc<Turn>,
 }
@@ -83,6 +88,7 @@ impl Workshop {
             images: self.images.clone(),
             ledger: Arc::clone(&self.ledger),
             client: self.client.clone(),
+            logins: self.logins.clone(),
             turn: Arc::clone(&self.turn),
         }
     }
@@ -127,6 +133,7 @@ impl Workshop {
             cache,
             data,
             client,
+            logins: BTreeMap::new(),
             turn: Arc::new(turn),
         })
     }
@@ -156,7 +163,8 @@ impl Workshop {
         let listed = std::env::var(INSECURE_VARIABLE).unwrap_or_default();
         let insecure = listed.split(',').map(str::to_owned).chain(self.config.insecure_registries.iter().cloned());
         let variable = |name: &str| std::env::var_os(name);
-        Registries::new(self.client.clone(), Credentials::of_environment(variable), insecure)
+        let credentials = Credentials::of_environment(variable).handed(self.logins.clone());
+        Registries::new(self.client.clone(), credentials, insecure)
             .certified(Certificates::of_environment(variable))
             .remembering(Arc::new(self.results.clone()))
     }

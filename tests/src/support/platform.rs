@@ -57,15 +57,15 @@ impl World {
         world
     }
 
-    /// With these run images, which are in the registry as `stack/run`, and nothing more.
-    pub(crate) fn of(env: TestEnv, registry: Registry, [old, new]: [String; 2], is_told: bool) -> Self {
-        Self { env, registry, old, new, buildpack: "java", is_told }
+    /// With nothing but a registry: no run images yet.
+    pub(crate) fn of(env: TestEnv, registry: Registry, is_told: bool) -> Self {
+        Self { env, registry, old: String::new(), new: String::new(), buildpack: "java", is_told }
     }
 
     /// O1 to O5 of the story.
     pub(crate) fn operators_work(&self) {
         let name = self.buildpack;
-        self.run(&format!("buildpack publish builtin:{name} REG/buildpacks/{name}")).succeeds();
+        self.typed(&format!("buildpack publish builtin:{name} REG/buildpacks/{name}"));
         self.env.write("order.yaml", format!("- group:\n  - id: stave/{name}\n"));
         let (old, new) = (&self.old, &self.new);
         for (stack, digest) in [("demo-stack", old), ("default", new)] {
@@ -85,17 +85,12 @@ impl World {
     /// order in which they see it. It must succeed.
     #[track_caller]
     pub(crate) fn typed(&self, line: &str) -> String {
-        self.answered(line, 0)
-    }
-
-    /// The same of one that ends with this code.
-    #[track_caller]
-    pub(crate) fn answered(&self, line: &str, code: i32) -> String {
         let mut shell = self.env.command("sh");
         shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(stave());
+        self.tell(&format!("$ stave {}", self.words(line).join(" ")));
         let outcome = run(shell.args(self.words(line)));
-        self.tell(&format!("$ stave {}\n{}", self.words(line).join(" "), outcome.stdout));
-        outcome.ends_with(code).stdout
+        self.tell(&outcome.stdout);
+        outcome.succeeds().stdout
     }
 
     /// The same with the two outputs apart, however it ends.

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::*;
+use super::{records::BuildRecords, *};
 
 #[test]
 fn the_definition_is_sound() {

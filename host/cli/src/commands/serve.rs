@@ -12,7 +12,7 @@ use stave_store::lease::{Holder, Lease};
 use crate::{
     args::Serve,
     exit::{Exit, GENERAL, USAGE},
-    platform::{Desk, SERVE, now, tally::Tally},
+    platform::{Desk, SERVE, Wishes, now, tally::Tally},
     workshop::Workshop,
 };
 
@@ -70,6 +70,8 @@ fn both(
     address: SocketAddr,
 ) -> Result<(), Exit> {
     let (stop, cancel) = (desk.workshop.cancel.flag(), &desk.workshop.cancel);
+    // Who needs a token to ask is somebody else.
+    let whose = if services.token.is_some() { Wishes::Others } else { Wishes::Own };
     let failed = |error: std::io::Error| {
         Exit::new(GENERAL, anyhow::Error::new(error).context(format!("could not go on serving on {address}")))
     };
@@ -82,7 +84,7 @@ fn both(
             }
             served
         });
-        let reconciled = desk.serve(lease, tally);
+        let reconciled = desk.serve(lease, tally, whose);
         cancel.set();
         (server.join(), reconciled)
     });

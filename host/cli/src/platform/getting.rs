@@ -1,24 +1,30 @@
 //! Where sources are, and their files: images, git repositories, archives.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use stave_archive::tree::Tree;
 use stave_lifecycle::port::{blobs::Results as _, failure::PortError};
 use stave_model::digest::Key;
+use stave_oci::registry::credentials::Login;
 use stave_platform::{
     port::Failed,
     resource::{
         build::Fault,
         image::Image,
-        name::Name,
         source::{Found, ResolvedSource},
     },
 };
 use stave_sources::{
+    Secret as Hidden,
     blob::{Archives, Seen},
     git::{Credentials, Repositories},
 };
+use stave_store::secrets::{DiskSecrets, Purpose, Secret, keys};
+use stave_transport::request::Authorization;
 
-use super::Desk;
+use super::Wishes;
+
 use crate::{
     exit::{ANALYZE, Exit},
     fetched,
@@ -26,18 +32,92 @@ use crate::{
 };
 
 /// Whose credentials are used.
-pub(super) struct Keys<'a> {
-    pub(super) desk: &'a Desk<'a>,
-    pub(super) namespace: Name,
-    pub(super) account: String,
-    /// Whether it is the user's own wish: then what the user may read may be read.
-    pub(super) is_own: bool,
+pub(super) struct Keys {
+    /// The secrets of the image's service account.
+    held: Vec<Secret>,
+    whose: Wishes,
 }
 
-impl Keys<'_> {
-    fn git(&self, _url: &str) -> Credentials {
-        if self.is_own { Credentials::Machine } else { Credentials::None }
+impl Keys {
+    /// Those of an image's service account. What cannot be read is no credential, and asking without one says so.
+    pub(super) fn of(workshop: &Workshop, image: &Image, whose: Wishes) -> Self {
+        let secrets = DiskSecrets::of(&workshop.data);
+        let namespace = image.key().namespace;
+        let account = &image.spec.service_account_name;
+        let listed = secrets.list(Some(&namespace)).unwrap_or_default().into_iter();
+        let held = listed.filter(|one| one.service_account.as_ref().is_some_and(|held| held.as_str() == account));
+        let held = held.filter_map(|one| secrets.get(&namespace, &one.name).ok().flatten());
+        Self { held: held.collect(), whose }
     }
+
+    /// Logins by registry.
+    pub(super) fn logins(&self) -> BTreeMap<String, Login> {
+        let login = |secret: &Secret| match &secret.purpose {
+            Purpose::Registry { host, user } => {
+                let password = value(secret, keys::PASSWORD)?;
+                Some((host.clone(), Login::Password { user: user.clone(), password }))
+            }
+            _ => None,
+        };
+        self.held.iter().filter_map(login).collect()
+    }
+
+    /// Refuses a repository of this machine where the wish may be somebody else's.
+    fn check(&self, address: &str) -> Result<(), Failed> {
+        let is_local = address.starts_with(['/', '.', '~']) || address.to_ascii_lowercase().starts_with("file:");
+        if self.whose == Wishes::Own || !is_local {
+            return Ok(());
+        }
+        let attempt = "a repository of the server's own machine is not read for others".to_owned();
+        Err(Failed::new(Fault::Refused, attempt).hint("name one by https or ssh"))
+    }
+
+    fn git(&self, address: &str) -> Credentials {
+        let of = |secret: &Secret| {
+            let Purpose::Git { url, user } = &secret.purpose else { return None };
+            if !is_within(address, url) {
+                return None;
+            }
+            if let Some(key) = value(secret, keys::SSH_KEY) {
+                let known_hosts = value(secret, keys::KNOWN_HOSTS);
+                return Some(Credentials::SshKey { key: Hidden::new(key), known_hosts });
+            }
+            let password = Hidden::new(value(secret, keys::PASSWORD)?);
+            Some(Credentials::Password { user: Hidden::new(user.clone().unwrap_or_default()), password })
+        };
+        let otherwise = match self.whose {
+            Wishes::Own => Credentials::Machine,
+            Wishes::Others => Credentials::None,
+        };
+        self.held.iter().find_map(of).unwrap_or(otherwise)
+    }
+
+    fn blob(&self, address: &str) -> Option<Authorization> {
+        self.held.iter().find_map(|secret| {
+            let Purpose::Blob { url, user } = &secret.purpose else { return None };
+            if !is_within(address, url) {
+                return None;
+            }
+            let password = value(secret, keys::PASSWORD);
+            match (user, password, value(secret, keys::AUTHORIZATION)) {
+                (Some(user), Some(password), _) => Some(Authorization::Basic { user: user.clone(), password }),
+                (_, _, Some(whole)) => whole.strip_prefix("Bearer ").map(|token| Authorization::Bearer(token.to_owned())),
+                _ => None,
+            }
+        })
+    }
+}
+
+fn value(secret: &Secret, key: &str) -> Option<String> {
+    let (_, value) = secret.values.iter().find(|(name, _)| name.as_str() == key)?;
+    String::from_utf8(value.0.reveal().to_vec()).ok()
+}
+
+/// Whether an address is at the server, or below the path, that a secret is for: `https://git.example.com/team` means
+/// `https://git.example.com/team/web`, and not `https://git.example.com.evil.example`.
+fn is_within(address: &str, secret: &str) -> bool {
+    let rest = address.strip_prefix(secret.trim_end_matches(['/', ':']));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
 }
 
 /// Where fetched commits are kept.
@@ -53,7 +133,7 @@ struct Kept(Seen);
 /// Where a source is now that is no image.
 pub(super) fn resolve(
     workshop: &Workshop,
-    keys: &Keys<'_>,
+    keys: &Keys,
     image: &Image,
     last: Option<&ResolvedSource>,
 ) -> Result<Found, Failed> {
@@ -62,6 +142,7 @@ pub(super) fn resolve(
         Failed::new(Fault::Transient, format!("could not look up the source of the image {}", image.key())).caused_by(error)
     };
     if let Some(git) = &source.git {
+        keys.check(&git.url)?;
         let repositories = repositories(workshop).map_err(failed)?;
         let sub_path = source.sub_path.as_deref();
         let found = repositories.resolve(git, sub_path, &keys.git(&git.url), last, &workshop.cancel)?;
@@ -74,7 +155,7 @@ pub(super) fn resolve(
     let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
     let key = Key::new("archive seen 1").field(&blob.url).finish();
     let kept: Option<Kept> = workshop.results.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok());
-    let seen = archives.resolve(blob, None, kept.as_ref().map(|kept| &kept.0), &workshop.cancel)?;
+    let seen = archives.resolve(blob, keys.blob(&blob.url).as_ref(), kept.as_ref().map(|kept| &kept.0), &workshop.cancel)?;
     let found = seen.found(blob);
     if let Ok(text) = serde_json::to_vec(&Kept(seen)) {
         workshop.results.put(&key, &text);
@@ -85,7 +166,7 @@ pub(super) fn resolve(
 /// The files of a source that was found, and the folder among them that is the app, where they are more than that.
 pub(super) fn tree(
     workshop: &Workshop,
-    keys: &Keys<'_>,
+    keys: &Keys,
     source: &ResolvedSource,
 ) -> Result<(Tree, Option<String>), Exit> {
     let failed = |error: Failed| {
@@ -105,6 +186,7 @@ pub(super) fn tree(
             Ok((tree, source.sub_path.clone()))
         }
         Found::Git(git) => {
+            keys.check(&git.url).map_err(failed)?;
             workshop.ui.say(&format!("Fetching {} at {}...", crate::exit::printable(&git.url), git.revision));
             let fetched = repositories(workshop)?.fetch(git, sub_path, &keys.git(&git.url), &workshop.cancel);
             Ok((fetched.map_err(failed)?, None))
@@ -113,7 +195,29 @@ pub(super) fn tree(
             workshop.ui.say(&format!("Fetching {}...", crate::exit::printable(&blob.url)));
             let scratch = workshop.cache.within("scratch").map_err(PortError::from)?;
             let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
-            Ok((archives.fetch(blob, sub_path, None, &workshop.cancel).map_err(failed)?, None))
+            Ok((archives.fetch(blob, sub_path, keys.blob(&blob.url).as_ref(), &workshop.cancel).map_err(failed)?, None))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A secret is given to the server it is for, and to nobody whose name begins alike.
+    #[test]
+    fn a_secret_is_for_one_server() {
+        for (address, secret, fits) in [
+            ("https://git.example.com/team/web", "https://git.example.com", true),
+            ("https://git.example.com/team/web", "https://git.example.com/", true),
+            ("https://git.example.com/team/web", "https://git.example.com/team", true),
+            ("git@git.example.com:team/web", "git@git.example.com", true),
+            ("https://git.example.com", "https://git.example.com", true),
+            ("https://git.example.com.evil.example/x", "https://git.example.com", false),
+            ("https://git.example.com/teams", "https://git.example.com/team", false),
+            ("http://git.example.com/team", "https://git.example.com", false),
+        ] {
+            assert_eq!(is_within(address, secret), fits, "{address} {secret}");
         }
     }
 }

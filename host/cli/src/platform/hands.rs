@@ -26,7 +26,7 @@ use stave_platform::{
 };
 use stave_store::logs::LogWriter;
 
-use super::{Desk, Show, fault, getting::{self, Keys}, making, names, rebasing, tally::Tally, telling::Teller};
+use super::{Desk, Show, Wishes, fault, getting::{self, Keys}, making, names, rebasing, tally::Tally, telling::Teller};
 use crate::{
     builder as builders,
     components::{self, means},
@@ -43,22 +43,22 @@ pub(super) struct Hands<'a> {
     desk: &'a Desk<'a>,
     teller: Teller,
     tally: Option<Arc<Tally>>,
+    whose: Wishes,
 }
 
 impl<'a> Hands<'a> {
     pub(super) fn new(desk: &'a Desk<'a>, show: Show) -> Self {
-        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None }
+        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, whose: Wishes::Own }
     }
 
-    /// The same, with what happens counted.
-    pub(super) fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally: Some(tally), ..self }
+    /// The same for a server: what happens is counted, and wishes may be others'.
+    pub(super) fn serving(self, tally: Arc<Tally>, whose: Wishes) -> Self {
+        Self { tally: Some(tally), whose, ..self }
     }
 
     /// Whose credentials sources of an image are asked for with.
-    fn keys(&self, image: &Image) -> Keys<'_> {
-        // Whoever serves does so for others, who are not to read all that its user may.
-        Keys { desk: self.desk, account: image.spec.service_account_name.clone(), namespace: image.key().namespace, is_own: self.tally.is_none() }
+    fn keys(&self, image: &Image) -> Keys {
+        Keys::of(self.workshop(), image, self.whose)
     }
 
     fn workshop(&self) -> &Workshop {
@@ -180,7 +180,9 @@ impl<'a> Hands<'a> {
             echo(line);
         };
         let ui = Arc::new(Ui::to_log(Box::new(lines)));
-        Ok((self.workshop().beside(ui, Cancel::of(stop.flag())), log))
+        let mut workshop = self.workshop().beside(ui, Cancel::of(stop.flag()));
+        workshop.logins = self.keys(&work.image).logins();
+        Ok((workshop, log))
     }
 
     fn done(&self, work: &Work, stop: &Stopper) -> Result<Done, Exit> {

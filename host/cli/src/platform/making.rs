@@ -67,7 +67,7 @@ fn tell_change(workshop: &Workshop, change: &Change) {
 }
 
 /// Builds, and pushes to every tag.
-pub(super) fn make(desk: &Desk<'_>, workshop: &Workshop, keys: &Keys<'_>, work: &Work) -> Result<Made, Exit> {
+pub(super) fn make(desk: &Desk<'_>, workshop: &Workshop, keys: &Keys, work: &Work) -> Result<Made, Exit> {
     let Work { image, build, .. } = work;
     let (tree, sub_path) = getting::tree(workshop, keys, &build.inputs.source)?;
     let revision = &build.inputs.revision;

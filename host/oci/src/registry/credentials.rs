@@ -59,6 +59,8 @@ impl fmt::Debug for Login {
 pub struct Credentials {
     /// What [`HEADERS_VARIABLE`] says.
     headers: Option<OsString>,
+    /// Logins by registry that somebody hands over: they win over files.
+    handed: BTreeMap<String, Login>,
     files: Vec<PathBuf>,
     /// `PATH`, for helpers.
     path: OsString,
@@ -110,9 +112,16 @@ impl Credentials {
         ];
         Self {
             headers: variable(HEADERS_VARIABLE).filter(|value| !value.is_empty()),
+            handed: BTreeMap::new(),
             files: files.into_iter().flatten().collect(),
             path: variable("PATH").unwrap_or_default(),
         }
+    }
+
+    /// The same, with logins by registry (`registry.example.com:5000`) that win over files.
+    #[must_use]
+    pub fn handed(self, logins: BTreeMap<String, Login>) -> Self {
+        Self { handed: logins, ..self }
     }
 
     /// The login for a repository, if one is kept.
@@ -124,6 +133,9 @@ impl Credentials {
         })?;
         if let Some(login) = handed.flatten() {
             return Ok(Some(login));
+        }
+        if let Some(login) = self.handed.get(registry.as_str()) {
+            return Ok(Some(login.clone()));
         }
         for path in &self.files {
             let shown = path.display().to_string().escape_debug().to_string();

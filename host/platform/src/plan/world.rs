@@ -66,6 +66,8 @@ pub struct World {
     pub builders: BTreeMap<BuilderKey, BuilderSpec>,
     /// Stacks.
     pub stacks: BTreeMap<Name, StackState>,
+    /// Stacks and stores that are wished for and were not found, by kind and name, and why.
+    pub unseen: BTreeMap<(String, Name), String>,
     /// What is in the stores.
     pub stores: BTreeMap<Name, Vec<BuildpackVersion>>,
     /// The version of the lifecycle.
@@ -141,12 +143,12 @@ impl World {
     pub fn compose(&self, spec: &BuilderSpec) -> Result<BuilderRevision, String> {
         let stack = &spec.stack.name;
         let StackState { id, run_image } =
-            self.stacks.get(stack).ok_or_else(|| format!("the ClusterStack {stack} does not exist"))?;
+            self.stacks.get(stack).ok_or_else(|| self.missing("ClusterStack", stack))?;
         let stores: Vec<&Vec<BuildpackVersion>> = match &spec.store {
             None => self.stores.values().collect(),
             Some(store) => {
                 let store = &store.name;
-                vec![self.stores.get(store).ok_or_else(|| format!("the ClusterStore {store} does not exist"))?]
+                vec![self.stores.get(store).ok_or_else(|| self.missing("ClusterStore", store))?]
             }
         };
         let found = |member: &Member| {
@@ -189,6 +191,14 @@ impl World {
             }
         }
         Ok(world)
+    }
+
+    /// Why there is none of it.
+    fn missing(&self, kind: &str, name: &Name) -> String {
+        match self.unseen.get(&(kind.to_owned(), name.clone())) {
+            Some(why) => format!("the {kind} {name} is not ready: {why}"),
+            None => format!("the {kind} {name} does not exist"),
+        }
     }
 
     /// Another wish ends that a builder was turned back.

@@ -260,6 +260,7 @@ impl Snapshot {
             stacks: stacks.collect(),
             stores: stores.collect(),
             lifecycle: lifecycle.to_owned(),
+            unseen: self.unseen(),
             made: self.builders.iter().filter_map(|(key, record)| Some((key.clone(), last(record)?))).collect(),
             turned_back: self
                 .builders
@@ -267,6 +268,17 @@ impl Snapshot {
                 .filter_map(|(key, record)| Some((key.clone(), record.turned_back()?.revision.clone())))
                 .collect(),
         }
+    }
+
+    /// What is wished for and was not found, and why.
+    fn unseen(&self) -> BTreeMap<(String, Name), String> {
+        let not_yet = || "it was not looked up yet".to_owned();
+        let stacks = self.stacks.iter().filter(|(_, record)| record.seen.found.is_none());
+        let stacks = stacks.map(|(name, record)| ("ClusterStack", name, record.seen.failure.clone()));
+        let stores = self.stores.iter().filter(|(_, record)| record.seen.found.is_none());
+        let stores = stores.map(|(name, record)| ("ClusterStore", name, record.seen.failure.clone()));
+        let all = stacks.chain(stores);
+        all.map(|(kind, name, why)| ((kind.to_owned(), name.clone()), why.unwrap_or_else(not_yet))).collect()
     }
 
     /// All that stores have.
