@@ -1,11 +1,11 @@
 //! Lists, status and rehearsals, as people see them (45 and 46). How tables are laid out is proved in `host/platform`.
 
-use crate::support::platform::World;
+use crate::support::{env::TestEnv, platform::World};
 
 /// The first line, by its words between wide gaps.
-fn header(text: &str) -> Vec<String> {
+fn header(text: &str) -> Vec<&str> {
     let line = text.lines().next().unwrap_or_default();
-    line.split("    ").map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    line.split("    ").map(str::trim).filter(|word| !word.is_empty()).collect()
 }
 
 /// The rows' first words.
@@ -14,8 +14,8 @@ fn names(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn scenario_45_every_list_is_empty_has_one_and_has_several() {
-    let env = crate::support::env::TestEnv::empty();
+fn scenario_45_a_list_of_nothing_says_so() {
+    let env = TestEnv::empty();
     for (list, said) in [
         ("image", "no image resources found"),
         ("build", "no builds found"),
@@ -26,19 +26,37 @@ fn scenario_45_every_list_is_empty_has_one_and_has_several() {
         let outcome = env.run(&[list, "list"]).ends_with(3);
         assert!(outcome.failure().starts_with(&format!("error: {said}")), "{list}: {}", outcome.stderr);
     }
+}
 
+#[test]
+fn scenario_45_what_operators_have_is_listed() {
     let world = World::quick();
     let stacks = world.typed("clusterstack list");
-    assert_eq!(
-        (header(&stacks), names(&stacks)),
-        (vec!["NAME".into(), "READY".into(), "ID".into()], vec!["default", "demo-stack"])
-    );
+    assert_eq!((header(&stacks), names(&stacks)), (vec!["NAME", "READY", "ID"], vec!["default", "demo-stack"]));
     let stores = world.typed("clusterstore list");
-    assert_eq!((header(&stores), names(&stores)), (vec!["NAME".into(), "READY".into()], vec!["default"]));
+    assert_eq!((header(&stores), names(&stores)), (vec!["NAME", "READY"], vec!["default"]));
     let builders = world.typed("clusterbuilder list");
     assert_eq!(header(&builders), ["NAME", "READY", "STACK", "IMAGE"]);
     assert_eq!(names(&builders), ["default", "demo-cluster-builder"]);
+    for (line, wanted) in [
+        ("image status none", "image \"none\" not found"),
+        ("clusterbuilder status none", "ClusterBuilder \"none\" not found"),
+        ("builder status none", "Builder \"none\" not found"),
+        ("clusterstack status none", "ClusterStack \"none\" not found"),
+        ("clusterstore status none", "ClusterStore \"none\" not found"),
+    ] {
+        let said = world.refused(line);
+        assert!(said.contains(wanted), "{line}: {said}");
+    }
+    let status = world.typed("clusterstore status default");
+    assert!(status.contains("BUILDPACKAGE ID") && status.contains("stave/procfile"), "{status}");
+    let status = world.typed("clusterbuilder status default");
+    assert!(status.contains("DETECTION ORDER") && status.contains("Group #1"), "{status}");
+}
 
+#[test]
+fn scenario_45_images_and_builds_are_listed_by_namespace() {
+    let world = World::quick();
     world.typed("image create web --tag REG/team/web --local-path app");
     assert_eq!(names(&world.typed("image list")), ["web"]);
     world.typed("image create api --tag REG/team/api --local-path app");
@@ -59,22 +77,7 @@ fn scenario_45_every_list_is_empty_has_one_and_has_several() {
     assert_eq!(images, ["web", "api"]);
     assert_eq!(names(&world.typed("build list -A")).len(), 3);
     assert!(world.refused("build list none").contains("no builds found"));
-
-    for (line, wanted) in [
-        ("image status none", "image \"none\" not found"),
-        ("build status web -b 9", "build \"9\" not found"),
-        ("clusterbuilder status none", "ClusterBuilder \"none\" not found"),
-        ("builder status none", "Builder \"none\" not found"),
-        ("clusterstack status none", "ClusterStack \"none\" not found"),
-        ("clusterstore status none", "ClusterStore \"none\" not found"),
-    ] {
-        let said = world.refused(line);
-        assert!(said.contains(wanted), "{line}: {said}");
-    }
-    let status = world.typed("clusterstore status default");
-    assert!(status.contains("BUILDPACKAGE ID") && status.contains("stave/procfile"), "{status}");
-    let status = world.typed("clusterbuilder status default");
-    assert!(status.contains("DETECTION ORDER") && status.contains("Group #1"), "{status}");
+    assert!(world.refused("build status web -b 9").contains("build \"9\" not found"));
 }
 
 #[test]

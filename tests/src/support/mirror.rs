@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -74,7 +75,7 @@ impl Mirror {
         for (name, fields, bytes) in self.real.iter().chain([&made]) {
             let path = format!("pool/{name}.deb");
             let (size, digest) = (bytes.len(), Digest::of(bytes).hex());
-            index.push_str(&format!("{fields}\nFilename: {path}\nSize: {size}\nSHA256: {digest}\n\n"));
+            let _ = write!(index, "{fields}\nFilename: {path}\nSize: {size}\nSHA256: {digest}\n\n");
             files.insert(path, bytes.clone());
         }
         let path = format!("main/binary-{arch}/Packages");
