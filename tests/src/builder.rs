@@ -146,7 +146,8 @@ fn a_builder_is_shown() {
     assert_eq!(about["stack"]["images"].as_array().unwrap().len(), 2);
     assert_eq!(about["buildpacks"][0]["id"], "acme/tool");
     assert_eq!(about["order"][0]["group"][0]["version"], "1.0.0");
-    let one = env.run(&["builder", "create", "builder.toml", "--platform", "linux/arm64", "--output", "json"]).succeeds();
+    let one =
+        env.run(&["builder", "create", "builder.toml", "--platform", "linux/arm64", "--output", "json"]).succeeds();
     let one: Value = serde_json::from_str(&one.stdout).unwrap();
     assert_eq!(one["stack"]["images"].as_array().unwrap().len(), 1);
 }

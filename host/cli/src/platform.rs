@@ -112,7 +112,10 @@ impl<'a> Desk<'a> {
         let mut bindings = Bindings::new();
         for service in &image.spec.build.services {
             let missing = |why: &str| {
-                let exit = Exit::new(USAGE, format!("the service binding {} of the image {} {why}", service.name, image.key()));
+                let exit = Exit::new(
+                    USAGE,
+                    format!("the service binding {} of the image {} {why}", service.name, image.key()),
+                );
                 exit.hint("`stave secret create NAME --service-binding DIR` makes one; `stave secret list` lists them")
             };
             if service.kind != "Secret" {
@@ -266,7 +269,8 @@ pub(crate) fn outcome(settled: &Settled, scope: &Scope) -> Result<(), Exit> {
     let failed = settled.ended.iter().rev().find(|build| scope.has(&build.image));
     let Some(build) = failed.filter(|build| build.made().is_none()) else { return Ok(()) };
     let message = build.failure().map_or_else(|| "it was stopped".to_owned(), |failure| failure.message.clone());
-    let exit = Exit::new(fault::code(build), format!("build {} of {} failed: {message}", build.number, build.image.name));
+    let exit =
+        Exit::new(fault::code(build), format!("build {} of {} failed: {message}", build.number, build.image.name));
     let log = format!("`stave build logs {} -b {}` shows all that it said", build.image.name, build.number);
     Err(exit.hint(log))
 }

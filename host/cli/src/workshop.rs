@@ -15,7 +15,11 @@ use stave_lifecycle::{
         observer::{Event, Level, Observer as _},
     },
 };
-use stave_oci::registry::{INSECURE_VARIABLE, Registries, certificates::Certificates, credentials::{Credentials, Login}};
+use stave_oci::registry::{
+    INSECURE_VARIABLE, Registries,
+    certificates::Certificates,
+    credentials::{Credentials, Login},
+};
 use stave_packages::{Packages, machine::Machine};
 use stave_store::{
     blobs::DiskBlobs,

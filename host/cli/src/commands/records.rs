@@ -5,7 +5,6 @@ mod diff;
 use std::{thread, time::Duration};
 
 use serde_json::Value;
-use stave_store::logs::{Progress, Stamps};
 use stave_platform::{
     decide::Verdict,
     port::records::ImageRecord,
@@ -16,6 +15,7 @@ use stave_platform::{
     },
     table::{lists, statuses},
 };
+use stave_store::logs::{Progress, Stamps};
 
 use super::{
     image::{key, record},
@@ -142,7 +142,8 @@ fn cancel(desk: &Desk<'_>, arguments: &BuildCancel) -> Result<(), Exit> {
     let running = record.running().map(|build| build.number);
     let number = arguments.build.or(running);
     let Some(number) = number.filter(|number| running == Some(*number)) else {
-        let what = number.map_or_else(|| "no build".to_owned(), |number| format!("build {number} is over, or not there: no build"));
+        let what = number
+            .map_or_else(|| "no build".to_owned(), |number| format!("build {number} is over, or not there: no build"));
         return Err(Exit::new(USAGE, format!("{what} of the image {} is running", key.name)));
     };
     let amended = desk.records().amend_image(&key, &mut |record| {

@@ -35,7 +35,8 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
     let desk = Desk::open(workshop)?;
     let token = secret(TOKEN);
     if token.is_none() && !arguments.listen.ip().is_loopback() {
-        let exit = Exit::new(USAGE, format!("{} can be reached by others, who could change everything", arguments.listen));
+        let exit =
+            Exit::new(USAGE, format!("{} can be reached by others, who could change everything", arguments.listen));
         return Err(exit.hint(format!("set {TOKEN} to a secret, or listen on 127.0.0.1")));
     }
     let mut lease = take(workshop)?;
@@ -107,7 +108,10 @@ fn take(workshop: &Workshop) -> Result<Lease, Exit> {
     };
     let since = stave_model::time::rfc3339(holder.since);
     let at = holder.address.map(|address| format!(" on {address}")).unwrap_or_default();
-    let message = format!("`{}` (process {}, since {since}{at}) holds the lease: one reconciles at a time", holder.what, holder.pid);
+    let message = format!(
+        "`{}` (process {}, since {since}{at}) holds the lease: one reconciles at a time",
+        holder.what, holder.pid
+    );
     Err(Exit::new(GENERAL, message).hint("end that one first, or wait for it"))
 }
 

@@ -62,4 +62,3 @@ pub(super) fn code(build: &Build) -> u8 {
         _ => OTHERWISE,
     }
 }
-

@@ -101,7 +101,9 @@ impl Keys {
             let password = value(secret, keys::PASSWORD);
             match (user, password, value(secret, keys::AUTHORIZATION)) {
                 (Some(user), Some(password), _) => Some(Authorization::Basic { user: user.clone(), password }),
-                (_, _, Some(whole)) => whole.strip_prefix("Bearer ").map(|token| Authorization::Bearer(token.to_owned())),
+                (_, _, Some(whole)) => {
+                    whole.strip_prefix("Bearer ").map(|token| Authorization::Bearer(token.to_owned()))
+                }
                 _ => None,
             }
         })
@@ -139,7 +141,8 @@ pub(super) fn resolve(
 ) -> Result<Found, Failed> {
     let source = &image.spec.source;
     let failed = |error: PortError| {
-        Failed::new(Fault::Transient, format!("could not look up the source of the image {}", image.key())).caused_by(error)
+        Failed::new(Fault::Transient, format!("could not look up the source of the image {}", image.key()))
+            .caused_by(error)
     };
     if let Some(git) = &source.git {
         keys.check(&git.url)?;
@@ -155,7 +158,8 @@ pub(super) fn resolve(
     let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
     let key = Key::new("archive seen 1").field(&blob.url).finish();
     let kept: Option<Kept> = workshop.results.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok());
-    let seen = archives.resolve(blob, keys.blob(&blob.url).as_ref(), kept.as_ref().map(|kept| &kept.0), &workshop.cancel)?;
+    let seen =
+        archives.resolve(blob, keys.blob(&blob.url).as_ref(), kept.as_ref().map(|kept| &kept.0), &workshop.cancel)?;
     let found = seen.found(blob);
     if let Ok(text) = serde_json::to_vec(&Kept(seen)) {
         workshop.results.put(&key, &text);
@@ -164,11 +168,7 @@ pub(super) fn resolve(
 }
 
 /// The files of a source that was found, and the folder among them that is the app, where they are more than that.
-pub(super) fn tree(
-    workshop: &Workshop,
-    keys: &Keys,
-    source: &ResolvedSource,
-) -> Result<(Tree, Option<String>), Exit> {
+pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) -> Result<(Tree, Option<String>), Exit> {
     let failed = |error: Failed| {
         let hint = error.hint.clone();
         let exit = Exit::new(ANALYZE, error);

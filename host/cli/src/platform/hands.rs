@@ -1,8 +1,6 @@
 //! What the platform does in the world, done by this program: looks up stacks and stores, makes builders, builds and rebases.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use stave_lifecycle::port::cancel::Cancel;
 use stave_model::{
@@ -26,7 +24,13 @@ use stave_platform::{
 };
 use stave_store::logs::LogWriter;
 
-use super::{Desk, Show, Wishes, fault, getting::{self, Keys}, making, names, rebasing, tally::Tally, telling::Teller};
+use super::{
+    Desk, Show, Wishes, fault,
+    getting::{self, Keys},
+    making, names, rebasing,
+    tally::Tally,
+    telling::Teller,
+};
 use crate::{
     builder as builders,
     components::{self, means},
@@ -139,12 +143,7 @@ impl<'a> Hands<'a> {
 
     /// What a builder comes to, as a `builder.toml` would say it: everything by digest, and each buildpack is granted what it
     /// asks for, since an operator put it into a store. A policy says where that is too much.
-    fn definition(
-        &self,
-        builder: &Builder,
-        revision: &BuilderRevision,
-        stock: &[Stocked],
-    ) -> Result<Definition, Exit> {
+    fn definition(&self, builder: &Builder, revision: &BuilderRevision, stock: &[Stocked]) -> Result<Definition, Exit> {
         let mut parts = Vec::new();
         for buildpack in &revision.buildpacks {
             let stocked = stock.iter().find(|one| one.buildpack == *buildpack).ok_or_else(|| {
@@ -250,8 +249,7 @@ impl Outside for Hands<'_> {
     fn store(&self, store: &Store) -> Result<Vec<Stocked>, Failed> {
         let mut stock: Vec<Stocked> = Vec::new();
         for source in &store.spec.sources {
-            let attempt =
-                || format!("could not look up {} of the ClusterStore {}", source.image, store.metadata.name);
+            let attempt = || format!("could not look up {} of the ClusterStore {}", source.image, store.metadata.name);
             let one = self.stocked(&source.image).map_err(|exit| fault::failed(attempt(), exit))?;
             if !stock.contains(&one) {
                 stock.push(one);

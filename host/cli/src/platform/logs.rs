@@ -36,7 +36,8 @@ pub(crate) fn show(
     if found {
         return Ok(());
     }
-    Err(Exit::new(USAGE, format!("build {number} of {key} has no log")).hint("a build that was only put back ran nothing"))
+    Err(Exit::new(USAGE, format!("build {number} of {key} has no log"))
+        .hint("a build that was only put back ran nothing"))
 }
 
 /// The same for who asks over HTTP.

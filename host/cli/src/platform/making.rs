@@ -83,7 +83,8 @@ pub(super) fn make(desk: &Desk<'_>, workshop: &Workshop, keys: &Keys, work: &Wor
     let prepared = prepare_given(workshop, &source, given)?;
     let settings = &image.spec.build;
     let time = settings.creation_time.as_deref().filter(|time| !time.is_empty());
-    let time: Option<CreationTime> = time.map(str::parse).transpose().map_err(|error: String| Exit::new(USAGE, error))?;
+    let time: Option<CreationTime> =
+        time.map(str::parse).transpose().map_err(|error: String| Exit::new(USAGE, error))?;
     let choices = Choices {
         default_process: image.spec.default_process.clone(),
         created: created(time, None)?,
@@ -95,7 +96,8 @@ pub(super) fn make(desk: &Desk<'_>, workshop: &Workshop, keys: &Keys, work: &Wor
     let Finished { image: made, kept, buildpacks } = build_for(workshop, work, &prepared, &platform, &choices)?;
     let mut digest = made.digest();
     for tag in &build.tags {
-        let sink = RegistryTag::new(workshop.registries(), names::of_tag(tag)?).map_err(|error| Exit::new(USAGE, error))?;
+        let sink =
+            RegistryTag::new(workshop.registries(), names::of_tag(tag)?).map_err(|error| Exit::new(USAGE, error))?;
         let stored = sink.with_bills().put(&made, workshop.ui.as_ref(), &workshop.cancel).map_err(|error| {
             Exit::new(EXPORT, anyhow::Error::new(error).context(format!("could not send the image to {tag}")))
         })?;

@@ -78,13 +78,7 @@ fn on(old: &Image, base: &Base) -> Result<Rebased, Exit> {
     }
 }
 
-fn publish(
-    workshop: &Workshop,
-    tags: &[Tag],
-    every: &Every,
-    images: &[Image],
-    swaps: &Swaps,
-) -> Result<Digest, Exit> {
+fn publish(workshop: &Workshop, tags: &[Tag], every: &Every, images: &[Image], swaps: &Swaps) -> Result<Digest, Exit> {
     let failed = |tag: &Tag, error: anyhow::Error| Exit::new(EXPORT, error.context(format!("could not publish {tag}")));
     let mut digest = None;
     for tag in tags {

@@ -54,7 +54,13 @@ impl Teller {
         match event {
             Event::Began { build, waiting, .. } if self.show == Show::Lines => {
                 let waiting = if waiting > 0 { format!(" ({waiting} more wait)") } else { String::new() };
-                self.ui.say(&format!("{}: {} {} begins: {}{waiting}", build.image, build.mode, build.number, joined(&build.changes)));
+                self.ui.say(&format!(
+                    "{}: {} {} begins: {}{waiting}",
+                    build.image,
+                    build.mode,
+                    build.number,
+                    joined(&build.changes)
+                ));
             }
             Event::Ended { build } if self.show == Show::Lines => self.ui.say(&one_line(&ended(&build), MAX_LINE)),
             Event::Began { .. } | Event::Ended { .. } => {}

@@ -142,8 +142,7 @@ impl World {
     /// What a builder comes to, or what it lacks.
     pub fn compose(&self, spec: &BuilderSpec) -> Result<BuilderRevision, String> {
         let stack = &spec.stack.name;
-        let StackState { id, run_image } =
-            self.stacks.get(stack).ok_or_else(|| self.missing("ClusterStack", stack))?;
+        let StackState { id, run_image } = self.stacks.get(stack).ok_or_else(|| self.missing("ClusterStack", stack))?;
         let stores: Vec<&Vec<BuildpackVersion>> = match &spec.store {
             None => self.stores.values().collect(),
             Some(store) => {

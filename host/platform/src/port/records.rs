@@ -228,7 +228,8 @@ pub trait Records: Send + Sync {
     fn amend_image(&self, key: &ImageKey, amend: Amend<'_, ImageRecord>) -> Result<Option<ImageRecord>, Failed>;
 
     /// Changes what came of a builder.
-    fn amend_builder(&self, key: &BuilderKey, amend: Amend<'_, BuilderRecord>) -> Result<Option<BuilderRecord>, Failed>;
+    fn amend_builder(&self, key: &BuilderKey, amend: Amend<'_, BuilderRecord>)
+    -> Result<Option<BuilderRecord>, Failed>;
 
     /// Changes what was seen of a stack.
     fn amend_stack(&self, name: &Name, amend: Amend<'_, StackRecord>) -> Result<Option<StackRecord>, Failed>;

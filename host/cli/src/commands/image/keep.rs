@@ -46,7 +46,10 @@ pub(super) fn lock(desk: &Desk<'_>, arguments: &ImageLock) -> Result<(), Exit> {
     let found = record(desk, &key)?;
     let newest = || found.builds.iter().rev().find(|build| build.made().is_some()).map(|build| build.number);
     let number = arguments.build.or_else(newest).ok_or_else(|| {
-        Exit::new(USAGE, format!("the image {} has no build that made an image, and there is nothing to lock", key.name))
+        Exit::new(
+            USAGE,
+            format!("the image {} has no build that made an image, and there is nothing to lock", key.name),
+        )
     })?;
     change(desk, &key, |record| {
         record.image.status.lock = Some(history::lock(&record.image, &record.builds, number)?);
@@ -144,7 +147,9 @@ pub(super) fn tell_why_not(desk: &Desk<'_>, key: &ImageKey, settled: &Settled) -
     let Some(record) = snapshot.images.get(key) else { return Ok(()) };
     let decision = decision(&snapshot, record, &desk.rules()?, now());
     match decision.verdict {
-        Verdict::Unknown(_) | Verdict::Held(_) => desk.workshop.ui.say(&format!("Nothing is built: {}", decision.line())),
+        Verdict::Unknown(_) | Verdict::Held(_) => {
+            desk.workshop.ui.say(&format!("Nothing is built: {}", decision.line()))
+        }
         Verdict::Start(_) | Verdict::UpToDate { .. } | Verdict::Running { .. } => {}
     }
     Ok(())

@@ -32,7 +32,8 @@ const MAIN: &str = "main";
 pub(super) fn create(desk: &Desk<'_>, arguments: &ImageCreate) -> Result<(), Exit> {
     let key = key(desk, &arguments.name, &arguments.whose);
     if desk.records().image(&key).map_err(failed)?.is_some() {
-        let exit = Exit::new(USAGE, format!("image \"{}\" already exists in the namespace {}", key.name, key.namespace));
+        let exit =
+            Exit::new(USAGE, format!("image \"{}\" already exists in the namespace {}", key.name, key.namespace));
         return Err(exit.hint("`stave image patch` changes it, `stave image save` does either"));
     }
     desk.workshop.ui.say("Creating Image Resource...");
@@ -43,7 +44,11 @@ pub(super) fn create(desk: &Desk<'_>, arguments: &ImageCreate) -> Result<(), Exi
     let builder = builder(arguments.builder.as_ref(), arguments.cluster_builder.as_ref()).unwrap_or_default();
     let mut image = new(&key, arguments.tag.clone(), builder, source);
     change(&mut image, &arguments.wish, None)?;
-    finish(desk, image, &Said { verb: "created", rehearsal, uploading: arguments.uploading, form: arguments.printed.form })
+    finish(
+        desk,
+        image,
+        &Said { verb: "created", rehearsal, uploading: arguments.uploading, form: arguments.printed.form },
+    )
 }
 
 /// Another wish.
@@ -54,7 +59,11 @@ pub(super) fn patch(desk: &Desk<'_>, arguments: &ImagePatch) -> Result<(), Exit>
     let rehearsal = arguments.uploading.rehearsal();
     let builder = builder(arguments.builder.as_ref(), arguments.cluster_builder.as_ref());
     let image = patched(desk, &old, &arguments.wish, &arguments.removals, builder, rehearsal)?;
-    finish(desk, image, &Said { verb: "patched", rehearsal, uploading: arguments.uploading, form: arguments.printed.form })
+    finish(
+        desk,
+        image,
+        &Said { verb: "patched", rehearsal, uploading: arguments.uploading, form: arguments.printed.form },
+    )
 }
 
 /// A wish that is new or another one.
@@ -205,7 +214,8 @@ fn change(image: &mut Image, wish: &ImageWish, removals: Option<&ImageRemovals>)
     }
     if let Some(size) = &wish.cache_size {
         let class = spec.cache.as_ref().and_then(|cache| cache.volume.as_ref()?.storage_class_name.clone());
-        spec.cache = Some(Cache { volume: Some(Volume { size: size.clone(), storage_class_name: class }), registry: None });
+        spec.cache =
+            Some(Cache { volume: Some(Volume { size: size.clone(), storage_class_name: class }), registry: None });
     }
     if let Some(limit) = wish.success_build_history_limit {
         spec.success_build_history_limit = limit;
@@ -271,11 +281,8 @@ fn finish(desk: &Desk<'_>, image: Image, said: &Said) -> Result<(), Exit> {
     let resource = Resource::Image(Box::new(image));
     resources::check(&resource)?;
     resources::is_allowed(desk.workshop, &resource)?;
-    let applied = if said.rehearsal.is_dry() {
-        resources::would_apply(desk, &resource)?
-    } else {
-        desk.apply(&resource)?
-    };
+    let applied =
+        if said.rehearsal.is_dry() { resources::would_apply(desk, &resource)? } else { desk.apply(&resource)? };
     resources::print(desk.workshop, &resource, said.form)?;
     let unchanged = if applied == Applied::Unchanged && said.verb == "patched" { " (no change)" } else { "" };
     if said.form.document().is_none() {

@@ -210,9 +210,12 @@ mod tests {
         };
         let (old, new) = (of(&[("a", "1"), ("b", "1"), ("c", "1")]), of(&[("a", "1"), ("b", "2"), ("d", "1")]));
         let found = packages_between(&old, &new).unwrap();
-        assert_eq!(serde_json::to_value(&found).unwrap(), json!({
-            "same": 1, "gone": ["c@1"], "come": ["d@1"], "changed": [["b", "1", "2"]],
-        }));
+        assert_eq!(
+            serde_json::to_value(&found).unwrap(),
+            json!({
+                "same": 1, "gone": ["c@1"], "come": ["d@1"], "changed": [["b", "1", "2"]],
+            })
+        );
         assert!(packages_between(&of(&[]), &of(&[])).is_none());
     }
 }

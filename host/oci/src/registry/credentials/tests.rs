@@ -6,7 +6,15 @@ fn credentials(text: &str) -> (tempfile::TempDir, Credentials) {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("config.json");
     fs::write(&path, text).unwrap();
-    (temp, Credentials { headers: None, handed: BTreeMap::new(), files: vec!["/nonexistent/auth.json".into(), path], path: OsString::new() })
+    (
+        temp,
+        Credentials {
+            headers: None,
+            handed: BTreeMap::new(),
+            files: vec!["/nonexistent/auth.json".into(), path],
+            path: OsString::new(),
+        },
+    )
 }
 
 fn user(credentials: &Credentials, host: &str, repository: &str) -> Option<String> {
