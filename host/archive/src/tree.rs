@@ -205,7 +205,9 @@ impl Tree {
             range.map(|(path, _)| path).take_while(|path| path.as_str().starts_with(&below)).cloned().collect();
         if !gone.is_empty() {
             let nodes = Arc::make_mut(&mut self.nodes);
-            gone.iter().for_each(|path| drop(nodes.remove(path)));
+            for path in &gone {
+                nodes.remove(path);
+            }
         }
         gone.len()
     }

@@ -59,7 +59,7 @@ impl Trouble {
     }
 
     /// The same with another status.
-    pub(crate) fn as_status(self, status: StatusCode) -> Self {
+    pub(crate) fn answering(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 

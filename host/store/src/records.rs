@@ -1,4 +1,4 @@
-//! The platform's records: `platform/records.db` in the data folder, one SQLite file.
+//! The platform's records: `platform/records.db` in the data folder, one file of `SQLite`.
 //!
 //! Each question and each change is one transaction, so several processes may use the file at once, and each of them may be
 //! killed at any moment. What people wished for is kept apart from what is remembered of it, and every build in a row of its own:

@@ -9,7 +9,8 @@ use crate::support::{
 
 /// A descriptor of one stack, one store and one builder, each also what is meant by `default`.
 fn descriptor(world: &World, digest: &str, sources: &[&str]) -> String {
-    let sources: String = sources.iter().map(|source| format!("  - image: REG/buildpacks/{source}\n")).collect();
+    let sources =
+        sources.iter().map(|source| format!("  - image: REG/buildpacks/{source}\n")).collect::<Vec<_>>().concat();
     world.named(&format!(
         "apiVersion: kp.kpack.io/v1\nkind: DependencyDescriptor\ndefaultClusterStack: base\ndefaultClusterBuilder: base\n\
          clusterStores:\n- name: imported\n  sources:\n{sources}\

@@ -17,7 +17,7 @@ fn source(env: &TestEnv, world: &World, path: &str, more: &str) -> Result<String
     if outcome.code != Some(0) {
         return Err(outcome.failure().to_owned());
     }
-    let at = outcome.stdout.find("@sha256:").unwrap_or_else(|| panic!("{}", outcome.stdout));
+    let at = outcome.stdout.find("@sha256:").ok_or_else(|| outcome.stdout.clone())?;
     Ok(outcome.stdout[at + 1..at + 72].to_owned())
 }
 

@@ -179,6 +179,7 @@ impl World {
 
     /// What skopeo says of an image in the registry.
     #[track_caller]
+    #[expect(clippy::unused_self, reason = "it is this world's registry that is asked")]
     pub(crate) fn skopeo(&self, arguments: &[&str], reference: &str) -> String {
         let mut inspect = tool("skopeo");
         inspect.args(["inspect", "--tls-verify=false"]).args(arguments).arg(format!("docker://{reference}"));

@@ -52,7 +52,9 @@ pub(super) fn prepare(workshop: &Workshop, work: &Work) {
     }
     ui.say(&format!("Build {number} of {image}"));
     ui.say(&format!("Build reason(s): {}", joined(changes)));
-    changes.iter().for_each(|change| tell_change(workshop, change));
+    for change in changes {
+        tell_change(workshop, change);
+    }
 }
 
 fn tell_change(workshop: &Workshop, change: &Change) {
@@ -130,12 +132,11 @@ fn build_for(
 ) -> Result<Finished, Exit> {
     let (base, mut shop) = prepared.open_shop(workshop, platform.clone())?;
     let name = names::of_tag(&work.image.spec.tag)?;
-    let search = match work.based_on.as_ref().and_then(Build::made) {
-        Some(made) => Search::in_registry(workshop, &names::of_pinned(&made.image)?),
-        None => {
-            workshop.ui.say("There is no previous image");
-            Search::none()
-        }
+    let search = if let Some(made) = work.based_on.as_ref().and_then(Build::made) {
+        Search::in_registry(workshop, &names::of_pinned(&made.image)?)
+    } else {
+        workshop.ui.say("There is no previous image");
+        Search::none()
     };
     let previous = search.previous(workshop, &name, platform, false)?.within(&choices.exec_env);
     let detection = prepared.detect(&shop).map_err(|error| detect_failed(error, false))?;

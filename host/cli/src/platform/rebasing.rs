@@ -102,5 +102,5 @@ pub(super) fn put_again(workshop: &Workshop, image: &Pinned, tags: &[Tag]) -> Re
     if digest == image.digest() {
         return Ok(());
     }
-    Err(Exit::new(EXPORT, format!("{} came out as {digest} when it was put at its tag again", image)))
+    Err(Exit::new(EXPORT, format!("{image} came out as {digest} when it was put at its tag again")))
 }

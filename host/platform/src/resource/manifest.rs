@@ -19,8 +19,11 @@ use super::{
 const KPACK: &str = "kpack.io/v1alpha2";
 const OURS: &str = "stave/v1";
 
+/// A field, and whether it is said.
+type OnlyOurs = (&'static str, fn(&ImageSpec) -> bool);
+
 /// The fields of an image that kpack does not have, and whether they are said.
-const ONLY_OURS: [(&str, fn(&ImageSpec) -> bool); 2] = [
+const ONLY_OURS: [OnlyOurs; 2] = [
     ("spec.updatePolicy", |spec| !spec.update_policy.is_default()),
     ("spec.watch", |spec| spec.watch != Watch::default()),
 ];

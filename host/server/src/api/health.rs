@@ -18,6 +18,6 @@ pub(crate) fn ready(app: &App, _: &Call) -> Result<Answer, Trouble> {
     }
     match app.services.records.version() {
         Ok(version) => Ok(Answer::json(json!({ "status": "ready", "version": version }))),
-        Err(failed) => Err(Trouble::from(failed).as_status(StatusCode::SERVICE_UNAVAILABLE)),
+        Err(failed) => Err(Trouble::from(failed).answering(StatusCode::SERVICE_UNAVAILABLE)),
     }
 }

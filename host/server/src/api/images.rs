@@ -182,9 +182,11 @@ pub(crate) fn explain(app: &App, call: &Call) -> Result<Answer, Trouble> {
             document["start"] = json!({
                 "number": start.number, "mode": start.mode, "reasons": joined(&start.changes), "attempt": start.attempt,
                 "noRebase": start.no_rebase,
-            })
+            });
         }
-        Verdict::Held(held) => document["until"] = json!(held.until),
+        Verdict::Held(held) => {
+            document["until"] = json!(held.until);
+        }
         _ => {}
     }
     Ok(Answer::json(document))

@@ -116,7 +116,7 @@ handlers!(Stack: stacks, stack, apply_stack, remove_stack);
 handlers!(Store: stores, store, apply_store, remove_store);
 
 /// A manifest with its `status`.
-fn manifest(kind: Kind, metadata: &Metadata, spec: Value, status: Value) -> Result<Value, Trouble> {
+fn manifest(kind: Kind, metadata: &Metadata, spec: &Value, status: &Value) -> Result<Value, Trouble> {
     let (kind, metadata) = (kind.as_str(), value(metadata)?);
     Ok(json!({ "apiVersion": OURS, "kind": kind, "metadata": metadata, "spec": spec, "status": status }))
 }
@@ -151,7 +151,7 @@ fn builder_document(record: &BuilderRecord) -> Result<Value, Trouble> {
         status["lifecycle"] = json!({ "version": revision.lifecycle });
     }
     status["revisions"] = json!(record.made.revisions.iter().map(|one| one.number).collect::<Vec<_>>());
-    manifest(Kind::Builder, &record.builder.metadata, value(&record.builder.spec)?, status)
+    manifest(Kind::Builder, &record.builder.metadata, &value(&record.builder.spec)?, &status)
 }
 
 /// What was seen, as a `status`.
@@ -171,7 +171,7 @@ fn stack_document(record: &StackRecord) -> Result<Value, Trouble> {
         status["id"] = json!(found.id);
         status["runImage"] = json!({ "latestImage": found.run_image });
     }
-    manifest(Kind::Stack, &record.stack.metadata, value(&record.stack.spec)?, status)
+    manifest(Kind::Stack, &record.stack.metadata, &value(&record.stack.spec)?, &status)
 }
 
 fn store_document(record: &StoreRecord) -> Result<Value, Trouble> {
@@ -179,5 +179,5 @@ fn store_document(record: &StoreRecord) -> Result<Value, Trouble> {
     if let Some(found) = &record.seen.found {
         status["buildpacks"] = value(found)?;
     }
-    manifest(Kind::Store, &record.store.metadata, value(&record.store.spec)?, status)
+    manifest(Kind::Store, &record.store.metadata, &value(&record.store.spec)?, &status)
 }

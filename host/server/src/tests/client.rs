@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -42,7 +43,8 @@ impl Reply {
         );
         let mut text = format!("{} {}", self.status, document["detail"].as_str().unwrap());
         for problem in document["problems"].as_array().into_iter().flatten() {
-            text.push_str(&format!("\n{}: {}", problem["path"].as_str().unwrap(), problem["rule"].as_str().unwrap()));
+            let (path, rule) = (problem["path"].as_str().unwrap(), problem["rule"].as_str().unwrap());
+            write!(text, "\n{path}: {rule}").unwrap();
         }
         text
     }
@@ -59,7 +61,7 @@ pub(super) fn request(what: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
         text.push_str("\r\n");
     }
     if !body.is_empty() && !headers.iter().any(|header| header.to_lowercase().starts_with("content-length")) {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("Connection: close\r\n\r\n");
     [text.into_bytes(), body.to_vec()].concat()
@@ -96,12 +98,11 @@ fn read(all: &[u8]) -> Reply {
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
     let rest = &all[end + 4..];
-    let (body, is_whole) = match headers.get("transfer-encoding") {
-        Some(_) => dechunked(rest),
-        None => {
-            let length = headers.get("content-length").map(|length| length.parse::<usize>().unwrap());
-            (rest.to_vec(), length.is_none_or(|length| length == rest.len()))
-        }
+    let (body, is_whole) = if headers.contains_key("transfer-encoding") {
+        dechunked(rest)
+    } else {
+        let length = headers.get("content-length").map(|length| length.parse::<usize>().unwrap());
+        (rest.to_vec(), length.is_none_or(|length| length == rest.len()))
     };
     Reply { status, headers, body, is_whole }
 }

@@ -82,7 +82,7 @@ fn large_bodies_are_refused() {
         request(&format!("PUT {WEB}"), &["Content-Type: application/json", "Transfer-Encoding: chunked"], b"");
     for _ in 0..40 {
         chunked.extend_from_slice(b"10000\r\n");
-        chunked.extend_from_slice(&[b' '; 0x10000]);
+        chunked.extend_from_slice(&b" ".repeat(0x10000));
         chunked.extend_from_slice(b"\r\n");
     }
     chunked.extend_from_slice(b"0\r\n\r\n");

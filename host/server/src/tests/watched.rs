@@ -156,13 +156,13 @@ fn open_requests_are_finished_when_it_ends() {
     follows.write_all(&request(&format!("GET {WEB}/builds/1/log?follow=true"), &[], &[])).unwrap();
     follows.read_exact(&mut begin).unwrap();
     let address = town.address;
-    let began = Instant::now();
+    let told = Instant::now();
     town.tell_to_stop();
     until("nobody is let in", || TcpStream::connect(address).is_err());
     open.write_all(&body[10..]).unwrap();
     assert_eq!(reply(&mut open).status, 201);
     town.stop();
-    assert!(began.elapsed() < Duration::from_secs(4), "the idle one keeps nobody: {:?}", began.elapsed());
+    assert!(told.elapsed() < Duration::from_secs(4), "the idle one keeps nobody: {:?}", told.elapsed());
     let mut rest = Vec::new();
     let _ = follows.read_to_end(&mut rest);
     assert!(!rest.ends_with(b"0\r\n\r\n"), "it looks like the whole log");

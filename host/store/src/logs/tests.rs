@@ -36,22 +36,22 @@ fn what_is_streamed_is_what_is_replayed() {
     let mut writer = logs.start(&web, 1).unwrap();
     writer.write_at("one\ntwo\n", at(7)).unwrap();
     let (over, ended) = mpsc::channel();
-    let (seen, sees) = mpsc::channel();
+    let (show, shown) = mpsc::channel();
     let digest = thread::scope(|scope| {
         let (logs, web) = (&logs, &web);
         let follower = scope.spawn(move || {
             let progress = || ended.try_recv().unwrap_or(Progress::Running);
             gathered(|take| {
                 let mut tell = |bytes: &[u8]| {
-                    seen.send(()).unwrap();
+                    show.send(()).unwrap();
                     take(bytes)
                 };
                 logs.follow(web, 1, Stamps::Shown, progress, &mut tell).unwrap()
             })
         });
-        sees.recv().unwrap();
+        shown.recv().unwrap();
         writer.write_at("", at(1008)).unwrap();
-        sees.recv().unwrap();
+        shown.recv().unwrap();
         writer.write_at("three \u{1f6e2}", at(2009)).unwrap();
         let digest = writer.finish().unwrap();
         over.send(Progress::Over(Some(digest))).unwrap();
@@ -113,15 +113,13 @@ fn a_build_that_is_begun_again_begins_its_log_again() {
     let (mut steps, mut digest) = (0, None);
     let progress = || {
         steps += 1;
-        match steps {
-            1 => Progress::Running,
-            _ => {
-                let mut writer = logs.start(&web, 1).unwrap();
-                writer.write("after, and longer than what was there").unwrap();
-                digest = Some(writer.finish().unwrap());
-                Progress::Over(digest)
-            }
+        if steps == 1 {
+            return Progress::Running;
         }
+        let mut writer = logs.start(&web, 1).unwrap();
+        writer.write("after, and longer than what was there").unwrap();
+        digest = Some(writer.finish().unwrap());
+        Progress::Over(digest)
     };
     let seen = gathered(|take| logs.follow(&web, 1, Stamps::Hidden, progress, take).unwrap()).unwrap();
     assert_eq!(seen, "before\nafter, and longer than what was there\n");
@@ -164,7 +162,9 @@ fn logs_go_with_their_builds() {
     };
     let over = images.each_ref().map(|key| write(key, 1).finish().unwrap());
     let running = images.each_ref().map(|key| write(key, 2));
-    images.iter().for_each(|key| drop(write(key, 3)));
+    for key in &images {
+        drop(write(key, 3));
+    }
     let later = SystemTime::now() + GRACE + Duration::from_mins(1);
     assert_eq!(logs.gc(&BTreeSet::new()).unwrap(), 0, "their records may be written in this moment");
     let size = fs::metadata(logs.kept(&over[1])).unwrap().len();

@@ -280,7 +280,7 @@ fn builders_stacks_and_stores_remember_what_came_of_them() {
         record.seen = Seen { generation: 1, found: Some(state.clone()), failure: None };
         Ok(())
     };
-    let stacked = records.amend_stack(&name, &mut see).unwrap().unwrap();
+    let with_state = records.amend_stack(&name, &mut see).unwrap().unwrap();
     let buildpack = serde_json::from_value(json!({ "id": "stave/java", "version": "1.0.0" })).unwrap();
     let stocked = Stocked { buildpack, image: pinned("java").parse().unwrap(), size: 9 };
     let mut stock = |record: &mut StoreRecord| {
@@ -299,7 +299,7 @@ fn builders_stacks_and_stores_remember_what_came_of_them() {
     assert_eq!(records.apply(&resource("ClusterStack", &metadata, &more)).unwrap(), Applied::Changed);
     let snapshot = open(&temp).snapshot().unwrap();
     assert_eq!(snapshot.builders, BTreeMap::from([(builder_key.clone(), built)]));
-    assert_eq!(snapshot.stacks[&name].seen, stacked.seen);
+    assert_eq!(snapshot.stacks[&name].seen, with_state.seen);
     assert_eq!(snapshot.stacks[&name].stack.metadata.generation, 2);
     assert_eq!(snapshot.stores, BTreeMap::from([(name.clone(), stored)]));
     for id in [Id::Builder(builder_key.clone()), Id::Stack(name.clone()), Id::Store(name.clone())] {
@@ -339,13 +339,13 @@ fn what_is_remembered_in_memory_is_what_is_on_disk() {
             drop(other.amend_image(&key("a"), &mut |record| {
                 record.builds[0].outcome = Outcome::Cancelled;
                 Ok(())
-            }))
+            }));
         },
         &|| {
             drop(other.amend_image(&key("a"), &mut |record| {
                 record.builds.remove(0);
                 Ok(())
-            }))
+            }));
         },
         &|| {
             other.remove(&Id::Image(key("a"))).unwrap();

@@ -148,7 +148,7 @@ pub(super) fn tell_why_not(desk: &Desk<'_>, key: &ImageKey, settled: &Settled) -
     let decision = decision(&snapshot, record, &desk.rules()?, now());
     match decision.verdict {
         Verdict::Unknown(_) | Verdict::Held(_) => {
-            desk.workshop.ui.say(&format!("Nothing is built: {}", decision.line()))
+            desk.workshop.ui.say(&format!("Nothing is built: {}", decision.line()));
         }
         Verdict::Start(_) | Verdict::UpToDate { .. } | Verdict::Running { .. } => {}
     }

@@ -1,5 +1,7 @@
 //! `image create`, `patch` and `save`: a wish is new, or becomes another one, and what follows of it is done.
 
+use std::collections::BTreeMap;
+
 use stave_platform::{
     port::Applied,
     resource::{
@@ -97,8 +99,8 @@ fn new(key: &ImageKey, tag: Tag, builder: BuilderRef, source: Source) -> Image {
             name: key.name.clone(),
             namespace: Some(key.namespace.clone()),
             generation: 0,
-            labels: Default::default(),
-            annotations: Default::default(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
         },
         spec: ImageSpec {
             tag,

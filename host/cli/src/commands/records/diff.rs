@@ -166,15 +166,12 @@ fn shown(difference: &Difference) -> String {
     let mut text = format!("build {} → build {}\n\n", difference.old, difference.new);
     let mut section = |title: &str, lines: &[String]| {
         let _ = writeln!(text, "{title}");
-        lines.iter().for_each(|line| {
+        for line in lines {
             let _ = writeln!(text, "  {}", one_line(line, MAX_LINE));
-        });
+        }
         text.push('\n');
     };
-    match difference.inputs.is_empty() {
-        true => section("inputs: the same", &[]),
-        false => section("inputs", &difference.inputs),
-    }
+    section(if difference.inputs.is_empty() { "inputs: the same" } else { "inputs" }, &difference.inputs);
     if let Some(layers) = &difference.layers {
         let mut lines = vec![format!("{} are the same", layers.kept)];
         lines.extend(layers.gone.iter().map(|digest| format!("- {digest}")));

@@ -55,7 +55,11 @@ fn a_change_that_fails_or_panics_leaves_nothing() {
     assert_eq!(records.snapshot().unwrap(), before);
     assert_eq!(open(&temp).snapshot().unwrap(), before);
     // And it goes on.
-    records.amend_image(&key("web"), &mut |record| Ok(change(record))).unwrap();
+    let mut again = |record: &mut ImageRecord| {
+        change(record);
+        Ok(())
+    };
+    records.amend_image(&key("web"), &mut again).unwrap();
     assert_eq!(open(&temp).image(&key("web")).unwrap().unwrap().builds, []);
 }
 
