@@ -344,8 +344,11 @@ impl Known<'_> {
             let why = Why::GaveUp { build, attempts: attempt };
             return Verdict::Held(Held { changes: start.changes, why, until: None });
         }
-        let again = failed.finished.unwrap_or(failed.started).saturating_add(retry.pause(attempt));
-        if again > self.question.now {
+        let ended = failed.finished.unwrap_or(failed.started);
+        let again = ended.saturating_add(retry.pause(attempt));
+        // What ended later than now did so before the clock was set back: nobody waits for that time to come again.
+        let is_set_back = ended > self.question.now;
+        if again > self.question.now && !is_set_back {
             let why = Why::Pause { build, attempt };
             return Verdict::Held(Held { changes: start.changes, why, until: Some(again) });
         }

@@ -177,6 +177,16 @@ fn pauses_grow_up_to_a_limit() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_nothing_up() {
+    let mut case = Case::built();
+    case.run_image("run 2");
+    case.failing(Fault::Transient);
+    assert_eq!(why(&case), Why::Pause { build: 2, attempt: 1 });
+    case.now -= 1_000_000;
+    assert_eq!(case.start().attempt, 2);
+}
+
+#[test]
 fn a_first_build_that_failed_by_chance_is_still_the_first() {
     let mut case = Case::new();
     case.failing(Fault::Transient);
