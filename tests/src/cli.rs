@@ -16,24 +16,38 @@ fn the_help_says_what_there_is() {
     Usage: stave [OPTIONS] <COMMAND>
 
     Commands:
-      build        Build an image from an app: a folder, or a jar
-      detect       Find the buildpacks that an app would be built with, and say why; nothing is built
-      stack        Compose stacks: the base images that apps are put on
-      buildpack    Make, test, publish and inspect buildpacks
-      builder      Make builders that others can use: a stack, buildpacks and what each may do, by
-                   digest
-      bundle       Carry a builder and all that it needs into a place without a network, as one file
-      lock         Write every input of a build by digest, and show what an update changes
-      policy       Show what buildpacks may do under the operator's policy, and what they did
-      images       List the images in the image store, and remove some
-      inspect      Show what an image is made of
-      rebase       Put an image on another base, without building it again
-      sbom         Take out what is known of an image's contents
-      verify       Build an image's source again and compare
-      export       Send an image from the image store somewhere else
-      cache        Look after the cache: what it holds, whether it is sound, and what of it goes
-      completions  Print completions for a shell
-      help         Print this message or the help of the given subcommand(s)
+      build           Build an image from an app: a folder, or a jar; or look at the builds of images
+                      that keep themselves up to date
+      detect          Find the buildpacks that an app would be built with, and say why; nothing is built
+      stack           Compose stacks: the base images that apps are put on
+      buildpack       Make, test, publish and inspect buildpacks
+      builder         Make builders that others can use: a stack, buildpacks and what each may do, by
+                      digest
+      image           Wish for images that keep themselves up to date with their source, their builder
+                      and their stack
+      clusterbuilder  Make builders of all namespaces, which are made again when their stack or a
+                      buildpack changes
+      clusterstack    Name the images that builders' images stand on
+      clusterstore    Name the artefacts that builders' buildpacks come from
+      secret          Keep logins of registries and git servers
+      config          Print or set what counts for the whole platform
+      import          Take over stores, stacks and builders that a dependency descriptor names
+      apply           Make resources what files say, and do what follows
+      plan            Say what a change would do: which images, why, rebuilt or rebased, in which order,
+                      for how long
+      serve           Keep all images up to date until stopped, and serve an API
+      bundle          Carry a builder and all that it needs into a place without a network, as one file
+      lock            Write every input of a build by digest, and show what an update changes
+      policy          Show what buildpacks may do under the operator's policy, and what they did
+      images          List the images in the image store, and remove some
+      inspect         Show what an image is made of
+      rebase          Put an image on another base, without building it again
+      sbom            Take out what is known of an image's contents
+      verify          Build an image's source again and compare
+      export          Send an image from the image store somewhere else
+      cache           Look after the cache: what it holds, whether it is sound, and what of it goes
+      completions     Print completions for a shell
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -62,6 +76,9 @@ fn the_help_says_what_there_is() {
               Follow this policy instead of the configuration's: whose signature is needed, and what a
               buildpack may do by digest or signer
 
+          --registry-ca-cert-path <FILE>
+              Trust these certificate authorities of registries too: a PEM file
+
     Exit codes:
         0  done
         1  something else went wrong
@@ -86,9 +103,19 @@ fn the_help_says_what_there_is() {
     ");
     let help = env.run(&["build", "-h"]).succeeds();
     insta::assert_snapshot!(help.stdout, @"
-    Build an image from an app: a folder, or a jar
+    Build an image from an app: a folder, or a jar; or look at the builds of images that keep themselves
+    up to date
 
     Usage: stave build [OPTIONS] <PATH|JAR>
+           stave build <COMMAND>
+
+    Commands:
+      list    List builds
+      status  Show what a build was made of, why, and what came of it
+      logs    Print a build's log, and follow it while it runs
+      diff    Show what is different between two builds: inputs, layers, packages, size
+      cancel  Stop a build that runs
+      help    Print this message or the help of the given subcommand(s)
 
     Arguments:
       <PATH|JAR>  The app: its folder, or a jar (which is built as if it were unpacked)
@@ -270,7 +297,7 @@ fn a_configuration_is_read_strictly() {
         |
       1 | registry = 1
         | ^^^^^^^^
-      unknown field `registry`, expected one of `builder`, `policy`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `cache`, `ca-bundles`
+      unknown field `registry`, expected one of `builder`, `policy`, `registries`, `mirrors`, `namespaces`, `insecure-registries`, `cache`, `ca-bundles`, `namespace`
     ");
 }
 

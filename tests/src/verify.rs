@@ -100,7 +100,7 @@ const CASES: [Case; 16] = [
 ];
 
 /// Flags of the command that no byte of an image depends on, or that only refuse, and one that has a test of its own.
-const OTHER_FLAGS: [&str; 14] = [
+const OTHER_FLAGS: [&str; 15] = [
     "--config",
     "--help",
     "--lock-file",
@@ -114,6 +114,7 @@ const OTHER_FLAGS: [&str; 14] = [
     "--policy",
     "--previous-image",
     "--quiet",
+    "--registry-ca-cert-path",
     "--verbose",
 ];
 

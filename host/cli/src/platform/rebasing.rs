@@ -1,6 +1,8 @@
 //! A rebase of the platform: the last image on the builder's run image, pushed to every tag. No buildpack runs, no source is
 //! read, and no layer moves where the registry has them all.
 
+use std::collections::BTreeSet;
+
 use stave_lifecycle::{
     image::Image,
     port::{
@@ -80,14 +82,18 @@ fn on(old: &Image, base: &Base) -> Result<Rebased, Exit> {
 
 fn publish(workshop: &Workshop, tags: &[Tag], every: &Every, images: &[Image], swaps: &Swaps) -> Result<Digest, Exit> {
     let failed = |tag: &Tag, error: anyhow::Error| Exit::new(EXPORT, error.context(format!("could not publish {tag}")));
-    let mut digest = None;
+    let (mut digest, mut done) = (None, BTreeSet::new());
     for tag in tags {
         let rewritten = every.rewritten(swaps).map_err(|error| failed(tag, error.into()))?;
         let media_type = every.index.as_ref().map(|(media_type, _)| media_type.as_str());
         let sink = RegistryTag::new(workshop.registries(), names::of_tag(tag)?);
         let sink = sink.map_err(|error| Exit::new(USAGE, error))?.with_bills();
         let index = media_type.zip(rewritten.as_ref());
-        let stored = sink.replace(images, index, workshop.ui.as_ref(), &workshop.cancel);
+        let stored = if done.insert(tag.reference().name()) {
+            sink.replace(images, index, workshop.ui.as_ref(), &workshop.cancel)
+        } else {
+            sink.name_again(images, index, workshop.ui.as_ref(), &workshop.cancel)
+        };
         let stored = stored.map_err(|error| failed(tag, error.into()))?;
         workshop.ui.observe(Event::Exported { to: tag.to_string(), digest: stored.digest.to_string() });
         digest = Some(stored.digest);

@@ -33,6 +33,28 @@ impl RegistryTag {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<Stored, PortError> {
+        self.published(images, index, true, observer, cancel)
+    }
+
+    /// Gives what was published in this repository a moment ago another name there: nothing but manifests is sent.
+    pub fn name_again(
+        &self,
+        images: &[Image],
+        index: Option<(&str, &Rewritten)>,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<Stored, PortError> {
+        self.published(images, index, false, observer, cancel)
+    }
+
+    fn published(
+        &self,
+        images: &[Image],
+        index: Option<(&str, &Rewritten)>,
+        is_new: bool,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<Stored, PortError> {
         let Some(first) = images.first() else {
             let attempt = format!("could not publish `{}`: there is no image", self.reference);
             return Err(PortError::new(Fault::InvalidInput, attempt));
@@ -47,7 +69,8 @@ impl RegistryTag {
         let there = layers.filter(|layer| layer.origin.as_deref() == Some(&own)).map(|layer| layer.descriptor.digest);
         let mut seen: BTreeSet<Digest> = there.collect();
         let moving = images.iter().flat_map(blobs_of).filter(|blob| seen.insert(blob.descriptor.digest));
-        side_by_side(SENT, &moving.collect::<Vec<_>>(), |blob| push.brisk(blob))?;
+        let moving: Vec<Blob> = if is_new { moving.collect() } else { Vec::new() };
+        side_by_side(SENT, &moving, |blob| push.brisk(blob))?;
         let mut documents: Vec<Document<'_>> = Vec::new();
         if let Some((_, index)) = index {
             documents.extend(images.iter().map(Document::of));
@@ -65,7 +88,7 @@ impl RegistryTag {
             other => other,
         }?;
         // What hung on the images as they were hangs on these no more: they have other digests.
-        for image in images.iter().filter(|_| self.has_bills) {
+        for image in images.iter().filter(|_| self.has_bills && is_new) {
             push.attach(image)?;
         }
         Ok(stored)
