@@ -1,6 +1,7 @@
 //! How long people wait, beside what this machine can do at best: a table for `host/README.md`.
 //!
-//! `cargo bench-build` prints it. Programs and libraries are built for release; what a build fetches is fetched before.
+//! `cargo bench-build` prints it, `cargo bench-build -- fleet` only the rows of a part. Programs and libraries are built for
+//! release; what a build fetches is fetched before.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends where it cannot go on")]
 
@@ -9,6 +10,7 @@
 mod support;
 
 use std::{
+    cell::OnceCell,
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
@@ -47,11 +49,14 @@ use stave_store::{folders::Folder, results::DiskResults};
 use support::{
     app::spring_webdb,
     env::TestEnv,
+    platform::World,
     process::{cargo, root, run, succeeds, target_folder},
 };
 
 /// How many buildpacks are in a large group.
 const GROUP: usize = 50;
+/// How many images stand on one stack, unless `STAVE_BENCH_IMAGES` says so.
+const FLEET: usize = 1000;
 /// Bytes that the machine's own speed is measured with.
 const SAMPLE: usize = 256 << 20;
 
@@ -61,13 +66,23 @@ fn main() {
         return;
     }
     // First, so that no compiler runs beside what is measured.
-    let stave = release();
-    let env = TestEnv::warm();
+    let stave = std::env::var_os("STAVE_BENCH_PROGRAM").map_or_else(release, PathBuf::from);
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |part: &str| asked.is_empty() || asked.iter().any(|one| one == part);
     println!("| What | Median | Worst | Runs |\n|---|---|---|---|");
-    machine(&env);
-    component(&env);
-    group(&env);
-    builds(&env, &stave);
+    // A part alone asks for nothing that the others need.
+    let env = OnceCell::new();
+    let env = || env.get_or_init(TestEnv::warm);
+    let parts: [(&str, &dyn Fn()); 5] = [
+        ("machine", &|| machine(env())),
+        ("component", &|| component(env())),
+        ("group", &|| group(env())),
+        ("builds", &|| builds(env(), &stave)),
+        ("fleet", &|| fleet(&stave)),
+    ];
+    for (_, measure) in parts.iter().filter(|(part, _)| is_wanted(part)) {
+        measure();
+    }
 }
 
 fn row(what: &str, times: &mut [Duration]) {
@@ -248,4 +263,26 @@ fn builds(env: &TestEnv, stave: &Path) {
     let of_first = build();
     row("rebuild with nothing changed", &mut timed(10, build));
     println!("\npeak memory: {of_first} for a first build, {} for a rebuild", build());
+}
+
+/// Many images on one stack: the stack gets another run image, and all of them are rebased, by the command that says so itself.
+/// They are built before, from one source by a buildpack that reads a Procfile; the registry is on the same cores.
+fn fleet(stave: &Path) {
+    let size = std::env::var("STAVE_BENCH_IMAGES").map_or(FLEET, |number| number.parse().unwrap());
+    let world = World::quick_of(stave);
+    row(&format!("{size} images of one small source wished for, built"), &mut timed(1, || world.fleet(size)));
+    let mut times = Vec::new();
+    // There, back, and there again.
+    for (at, run_image) in [&world.new, &world.old, &world.new].into_iter().enumerate() {
+        let patch = format!("clusterstack patch demo-stack --run-image REG/stack/run@{run_image}");
+        times.extend(timed(1, || world.typed(&patch)));
+        let builds = world.document("build list");
+        let is_on_it = |build: &&serde_json::Value| {
+            build["number"] == at + 2
+                && build["mode"] == "rebase"
+                && build["outcome"]["succeeded"]["runImage"].as_str().is_some_and(|image| image.ends_with(run_image))
+        };
+        assert_eq!(builds.as_array().unwrap().iter().filter(is_on_it).count(), size, "not all were rebased");
+    }
+    row(&format!("{size} images on one stack, its run image patched: all rebased"), &mut times);
 }

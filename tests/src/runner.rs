@@ -13,6 +13,7 @@ mod cache_folder;
 mod cli;
 mod dependencies;
 mod detect;
+mod fleet;
 mod full_disk;
 mod image;
 mod inputs;

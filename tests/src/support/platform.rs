@@ -1,7 +1,11 @@
 //! A platform in a world of its own: a registry, two run images of one stack, the Java buildpack in a store, two builders;
 //! and the program as people type it.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use stave_lifecycle::{
@@ -30,6 +34,8 @@ pub(crate) struct World {
     pub(crate) old: String,
     /// The patched one.
     pub(crate) new: String,
+    /// The program under test.
+    program: PathBuf,
     /// The buildpack of both builders, one of those inside the program.
     buildpack: &'static str,
     /// Whether whoever runs the tests reads what is typed and what is answered.
@@ -39,27 +45,33 @@ pub(crate) struct World {
 impl World {
     /// With run images of a few bytes and all that operators do: images are built, and cannot be started.
     pub(crate) fn small() -> Self {
-        Self::with_small_run_images(TestEnv::warm(), "java")
+        Self::with_small_run_images(stave(), TestEnv::warm(), "java")
     }
 
     /// The same with a buildpack that only reads a Procfile, and a folder `app` for it: a build takes a moment.
     pub(crate) fn quick() -> Self {
-        let world = Self::with_small_run_images(TestEnv::empty(), "procfile");
+        Self::quick_of(stave())
+    }
+
+    /// The same of another program than the one under test.
+    pub(crate) fn quick_of(program: &Path) -> Self {
+        let world = Self::with_small_run_images(program, TestEnv::empty(), "procfile");
         world.env.write("app/Procfile", "web: /bin/app\n");
         world
     }
 
-    fn with_small_run_images(env: TestEnv, buildpack: &'static str) -> Self {
+    fn with_small_run_images(program: &Path, env: TestEnv, buildpack: &'static str) -> Self {
         let registry = Registry::start(&env);
         let [old, new] = ["old", "new"].map(|version| small_run_image(&env, &registry, "stave.small", version));
-        let world = Self { env, registry, old, new, buildpack, is_told: false };
+        let world = Self { env, registry, old, new, program: program.to_owned(), buildpack, is_told: false };
         world.operators_work();
         world
     }
 
     /// With nothing but a registry: no run images yet.
     pub(crate) fn of(env: TestEnv, registry: Registry, is_told: bool) -> Self {
-        Self { env, registry, old: String::new(), new: String::new(), buildpack: "java", is_told }
+        let (old, new, program) = (String::new(), String::new(), stave().to_owned());
+        Self { env, registry, old, new, program, buildpack: "java", is_told }
     }
 
     /// O1 to O5 of the story.
@@ -86,7 +98,7 @@ impl World {
     #[track_caller]
     pub(crate) fn typed(&self, line: &str) -> String {
         let mut shell = self.env.command("sh");
-        shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(stave());
+        shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(&self.program);
         self.tell(&format!("$ stave {}", self.words(line).join(" ")));
         let outcome = run(shell.args(self.words(line)));
         self.tell(&outcome.stdout);
@@ -95,7 +107,7 @@ impl World {
 
     /// The same with the two outputs apart, however it ends.
     pub(crate) fn run(&self, line: &str) -> Outcome {
-        run(self.env.command(stave()).args(self.words(line)))
+        run(self.env.command(&self.program).args(self.words(line)))
     }
 
     /// Says something to whoever reads along. The capture of the tests' output is passed by.
@@ -121,6 +133,30 @@ impl World {
         self.typed(&format!(
             "image create spring-webdb -c demo-cluster-builder --tag REG/team/spring-webdb --local-path {jar}"
         ))
+    }
+
+    /// Wishes for so many images of a quick world's `app`, all on the builder of the outdated stack, and answers their names.
+    /// The first one sends the source, and a file has the others. Without a server, each of them is built before this ends.
+    #[track_caller]
+    pub(crate) fn fleet(&self, size: usize) -> Vec<String> {
+        let names: Vec<String> = (0..size).map(|at| format!("image-{at:04}")).collect();
+        let first = &names[0];
+        self.typed(&format!("image create {first} -c demo-cluster-builder --tag REG/fleet/{first} --local-path app"));
+        let record = self.document(&format!("image status {first}"));
+        let source = record["spec"]["source"]["registry"]["image"].as_str().unwrap_or_else(|| panic!("{record}"));
+        let mut manifests = String::new();
+        for name in &names[1..] {
+            let _ = write!(
+                manifests,
+                "---\napiVersion: kpack.io/v1alpha2\nkind: Image\nmetadata: {{name: {name}}}\nspec:\n  tag: {}\n  \
+                 builder: {{kind: ClusterBuilder, name: demo-cluster-builder}}\n  \
+                 source: {{registry: {{image: '{source}'}}}}\n",
+                self.named(&format!("REG/fleet/{name}")),
+            );
+        }
+        self.env.write("fleet.yaml", manifests);
+        self.typed("apply -f fleet.yaml");
+        names
     }
 
     /// The rows of an image's builds: `2 SUCCESS STACK`.

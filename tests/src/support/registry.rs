@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{
     container::{ask, free_port},
     env::TestEnv,
@@ -77,6 +79,16 @@ impl Registry {
     /// Starts it again where it was.
     pub(crate) fn come_back(&mut self) {
         self.child = serve(&self.folder, self.port);
+    }
+
+    /// Lets it answer nobody, and whoever asks waits.
+    pub(crate) fn hold(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Lets it answer everybody again.
+    pub(crate) fn go_on(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
     }
 
     /// What it was asked so far, as `GET /v2/team/app/manifests/latest`. Its log says so a moment after its answer, so it is
