@@ -38,6 +38,7 @@ mod registry;
 mod reproducible;
 mod sandbox;
 mod sbom;
+mod serve;
 mod small_buildpacks;
 mod store;
 mod story;
@@ -56,6 +57,7 @@ fn every_file_is_listed() {
         ("", include_str!("runner.rs")),
         ("support", include_str!("support/mod.rs")),
         ("platform", include_str!("platform.rs")),
+        ("serve", include_str!("serve.rs")),
         ("story", include_str!("story.rs")),
     ] {
         for entry in std::fs::read_dir(source.join(folder)).unwrap() {

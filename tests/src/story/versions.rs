@@ -3,14 +3,7 @@
 use std::fs;
 
 use stave_model::component::embed;
-use stave_platform::{
-    port::{Records as _, records::ImageRecord},
-    resource::{build::Outcome, name::ImageKey},
-};
-use stave_store::{
-    folders::{DATA_VARIABLE, Folder},
-    records::DiskRecords,
-};
+use stave_platform::{port::records::ImageRecord, resource::build::Outcome};
 
 use crate::support::{
     guests, jar,
@@ -21,14 +14,8 @@ use crate::support::{
 const IMAGE: &str = "spring-webdb";
 
 /// Changes what is remembered of the image, as another program or another time would have left it.
-pub(super) fn amend(world: &World, mut change: impl FnMut(&mut ImageRecord)) {
-    let records = DiskRecords::open(&Folder::open(world.env.data(), DATA_VARIABLE).unwrap()).unwrap();
-    let key = ImageKey { namespace: "default".parse().unwrap(), name: IMAGE.parse().unwrap() };
-    let amended = records.amend_image(&key, &mut |record| {
-        change(record);
-        Ok(())
-    });
-    assert!(amended.unwrap().is_some());
+pub(super) fn amend(world: &World, change: impl FnMut(&mut ImageRecord)) {
+    world.amend(IMAGE, change);
 }
 
 fn built() -> World {

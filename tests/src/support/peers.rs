@@ -1,5 +1,5 @@
 //! The lifecycle, pack, crane, oras and cosign, where they can be built (`tests/peers`), and what they need around them; and what checks
-//! SBOMs by the rules of their formats, where it can be installed.
+//! SBOMs by the rules of their formats and asks HTTP APIs by their descriptions, where it can be installed.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -79,6 +79,16 @@ pub(crate) fn check_bills(test: &str, bills: &[PathBuf]) -> bool {
     let checked = run(&mut python).succeeds();
     assert_eq!(checked.stdout, "");
     true
+}
+
+/// The modules of the fuzzer of HTTP APIs; none where they cannot be installed, which is said loudly.
+pub(crate) fn fuzzer(test: &str) -> Option<PathBuf> {
+    let installed = run(cargo().args(["xtask", "fuzzer"])).succeeds();
+    let folder = Some(PathBuf::from(installed.result())).filter(|folder| folder.is_absolute());
+    if folder.is_none() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: `cargo xtask fuzzer` says why");
+    }
+    folder
 }
 
 /// A daemon that has no images: pack asks one even about images in a registry, and takes only this answer for a no.

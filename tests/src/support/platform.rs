@@ -17,6 +17,14 @@ use stave_oci::{
     layout::{LayoutFolder, Place},
     testing,
 };
+use stave_platform::{
+    port::{Records as _, records::ImageRecord},
+    resource::name::ImageKey,
+};
+use stave_store::{
+    folders::{DATA_VARIABLE, Folder},
+    records::DiskRecords,
+};
 
 use super::{
     env::TestEnv,
@@ -211,6 +219,23 @@ impl World {
         assert!(outcome.code.is_some_and(|code| code != 0), "`{line}` was done: {outcome:?}");
         assert!(!outcome.failure().is_empty(), "`{line}` says no error: {outcome:?}");
         outcome.failure().to_owned()
+    }
+
+    /// Changes what is remembered of an image, as another program or another time would have left it.
+    #[track_caller]
+    pub(crate) fn amend(&self, image: &str, mut change: impl FnMut(&mut ImageRecord)) {
+        let records = DiskRecords::open(&self.data()).unwrap();
+        let key = ImageKey { namespace: "default".parse().unwrap(), name: image.parse().unwrap() };
+        let amended = records.amend_image(&key, &mut |record| {
+            change(record);
+            Ok(())
+        });
+        assert!(amended.unwrap().is_some());
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> Folder {
+        Folder::open(self.env.data(), DATA_VARIABLE).unwrap()
     }
 
     /// What skopeo says of an image in the registry.

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 17] = [
+    ("cc", "gcc"),
     ("chmod", "coreutils"),
     ("docker-registry", "docker-registry"),
     ("dpkg-deb", "dpkg"),

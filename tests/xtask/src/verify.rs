@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::Result;
 
 use crate::{
-    demo, peers, setup,
+    bills, demo, peers, setup,
     shell::{self, cargo, has, output, step, target_folder},
 };
 
@@ -36,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
     let peers = step("the lifecycle, pack and crane, where Go is there", || peers::here(peers::BUILDERS))?;
     step("oras, where Go is there", || peers::here(peers::ORAS))?;
     step("cosign, where Go is there", || peers::here(peers::COSIGN))?;
+    step("the fuzzer of HTTP APIs, where pip is there", bills::fuzzer)?;
     // With the tests beside it, so that what both depend on is compiled once, with the features that the tests ask for too.
     step("stave itself", || {
         shell::run(cargo().args(["build", "--locked", "--workspace", "--bin", "stave", "--test", "all"]))

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::mpsc,
     thread::Scope as Threads,
     time::{Duration, Instant},
@@ -51,6 +52,8 @@ pub(super) struct Floor<'a> {
     queue: Queue,
     running: BTreeMap<ImageKey, Stopper>,
     next_look: Instant,
+    /// What the clock said at the last look.
+    clock: u64,
 }
 
 /// Something that could not be looked up or made, and is tried again.
@@ -82,6 +85,7 @@ impl<'a> Floor<'a> {
             queue: Queue::new(on.rules.limits),
             running: BTreeMap::new(),
             next_look: Instant::now(),
+            clock: on.outside.now(),
         }
     }
 
@@ -303,7 +307,9 @@ impl<'a> Floor<'a> {
             return Ok(());
         }
         self.next_look = later(GLANCE);
-        if self.has_news()? || self.is_operators_turn() {
+        // What waits for a time that was near would wait until a clock that was set back is there again.
+        let is_set_back = now < mem::replace(&mut self.clock, now);
+        if is_set_back || self.has_news()? || self.is_operators_turn() {
             self.refresh(threads)?;
         }
         self.stop_wanted();
