@@ -163,8 +163,7 @@ fn while_running(question: &Question<'_>, running: &Build) -> Decision {
 /// The builds that matter.
 struct History<'a> {
     builds: &'a [Build],
-    /// What is compared with: the last that succeeded, or failed because of its inputs. What failed by chance says nothing of
-    /// them, and what was superseded never came to an end.
+    /// What is compared with ([`basis`]).
     basis: Option<&'a Build>,
     /// The last that made an image.
     success: Option<&'a Build>,
@@ -174,15 +173,28 @@ struct History<'a> {
 
 impl<'a> History<'a> {
     fn of(builds: &'a [Build]) -> Self {
-        let by_chance = |build: &&Build| build.failure().is_some_and(|failure| failure.fault.is_transient());
-        let ended = || builds.iter().rev().filter(|build| build.outcome != Outcome::Superseded && !build.is_running());
         Self {
             builds,
-            basis: ended().find(|build| !by_chance(build)),
-            success: ended().find(|build| build.made().is_some()),
-            chance: ended().next().filter(by_chance),
+            basis: basis(builds),
+            success: ended(builds).find(|build| build.made().is_some()),
+            chance: ended(builds).next().filter(|build| is_by_chance(build)),
         }
     }
+}
+
+/// What the next decision compares with: the last build that succeeded, or failed because of its inputs. What failed by chance
+/// says nothing of them, and what was superseded never came to an end.
+pub(crate) fn basis(builds: &[Build]) -> Option<&Build> {
+    ended(builds).find(|build| !is_by_chance(build))
+}
+
+/// Those that came to an end, the last one first.
+fn ended(builds: &[Build]) -> impl Iterator<Item = &Build> {
+    builds.iter().rev().filter(|build| build.outcome != Outcome::Superseded && !build.is_running())
+}
+
+fn is_by_chance(build: &Build) -> bool {
+    build.failure().is_some_and(|failure| failure.fault.is_transient())
 }
 
 /// A question to which everything is known.

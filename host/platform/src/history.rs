@@ -8,7 +8,7 @@ use serde_json::Value;
 use stave_model::time;
 
 use crate::{
-    decide::Start,
+    decide::{Start, basis},
     resource::{
         build::{Build, Change, Inputs, Mode, Outcome, Reason},
         image::{Image, Lock, Rollback, Tagging},
@@ -78,6 +78,8 @@ pub fn surplus(image: &Image, builds: &[Build]) -> Vec<Surplus> {
         |is_meant: fn(&Build) -> bool| builds.iter().rev().find(|build| is_meant(build)).map(|build| build.number);
     let in_use: BTreeSet<u64> = [
         newest(|build| build.made().is_some()),
+        basis(builds).map(|build| build.number),
+        // What failed by chance last is counted on.
         newest(|build| !build.is_running() && build.outcome != Outcome::Superseded),
         image.status.lock.as_ref().map(|lock| lock.build),
         image.status.rollback.as_ref().map(|rollback| rollback.to),

@@ -69,6 +69,25 @@ fn failed_builds_are_counted_apart() {
     assert_eq!(gone(&case), [] as [u64; 0]);
 }
 
+/// What failed by chance says nothing of inputs: what came before it is still compared with.
+#[test]
+fn what_the_next_decision_compares_with_stays_behind_a_failure_by_chance() {
+    let mut case = built(1);
+    case.image.spec.failed_build_history_limit = 1;
+    case.commit("broken");
+    case.failing(Fault::App);
+    case.env(&[("A", "1")]);
+    case.failing(Fault::Transient);
+    assert_eq!((case.decide().compared_with, gone(&case)), (Some(2), vec![]));
+    case.now += 3600;
+    case.failing(Fault::Transient);
+    assert_eq!((case.decide().compared_with, gone(&case)), (Some(2), vec![3]), "what is in between goes");
+    // The same wish as the one that failed is still known to fail.
+    case.builds.retain(|build| build.number != 3);
+    case.env(&[]);
+    assert!(case.line().contains("the same failed in build 2"), "{}", case.line());
+}
+
 #[test]
 fn what_is_in_use_stays() {
     let mut case = built(5);
