@@ -8,6 +8,7 @@
 
 mod floor;
 mod observe;
+mod sources;
 #[cfg(test)]
 mod tests;
 

@@ -61,8 +61,37 @@ pub struct SourceRecord {
     /// Why it was not found, the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// When that was, in seconds since 1970.
+    /// When that was, in seconds since 1970; or [`Self::ASKED`], if somebody asked for a look that nobody has begun.
     pub looked: u64,
+}
+
+impl SourceRecord {
+    /// Instead of a time: somebody wants a look, now.
+    pub const ASKED: u64 = 0;
+    /// Instead of a time: a look that somebody asked for was begun, and has not come to its end.
+    const TAKEN_UP: u64 = 1;
+
+    /// Somebody wants a look, whenever the last one was, and even if one is going on.
+    pub fn ask(&mut self) {
+        self.looked = Self::ASKED;
+    }
+
+    /// Whether somebody wants one that nobody has begun.
+    pub fn is_asked_for(&self) -> bool {
+        self.looked == Self::ASKED
+    }
+
+    /// Somebody begins the look that was asked for. Who asks from now on is not answered by it.
+    pub fn take_up(&mut self) {
+        if self.is_asked_for() {
+            self.looked = Self::TAKEN_UP;
+        }
+    }
+
+    /// Whether a look that was asked for was begun, and has not come to its end.
+    pub fn is_taken_up(&self) -> bool {
+        self.looked == Self::TAKEN_UP
+    }
 }
 
 /// What is remembered of the build that runs.

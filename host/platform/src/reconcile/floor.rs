@@ -41,15 +41,15 @@ pub(super) struct Floor<'a> {
     pub(super) pauses: BTreeMap<String, Pause>,
     /// What was refused when it was to be made, of which generation of its wish: the same is not asked for again.
     pub(super) refused: BTreeMap<BuilderKey, (u64, BuilderRevision)>,
-    /// Images whose sources are being looked up.
-    pub(super) looking: BTreeSet<ImageKey>,
+    /// Images whose sources are being looked up, and for the how manieth time in a row.
+    pub(super) looking: BTreeMap<ImageKey, u32>,
     /// Those whose turn comes after that, by when they were looked up last.
     pub(super) to_look: BTreeSet<(u64, ImageKey)>,
     /// When this began, if it is to come to an end by itself.
     pub(super) began: Option<u64>,
     /// When an image is asked again.
     wake: BTreeMap<ImageKey, u64>,
-    queue: Queue,
+    pub(super) queue: Queue,
     running: BTreeMap<ImageKey, Stopper>,
     next_look: Instant,
     /// What the clock said at the last look.
@@ -78,7 +78,7 @@ impl<'a> Floor<'a> {
             trouble: BTreeMap::new(),
             pauses: BTreeMap::new(),
             refused: BTreeMap::new(),
-            looking: BTreeSet::new(),
+            looking: BTreeMap::new(),
             to_look: BTreeSet::new(),
             began: (!forever).then(|| on.outside.now()),
             wake: BTreeMap::new(),
@@ -118,7 +118,7 @@ impl<'a> Floor<'a> {
         let keys: Vec<ImageKey> = self.known.images.keys().filter(|key| self.scope.has(key)).cloned().collect();
         self.wake.retain(|key, _| self.known.images.contains_key(key));
         self.look_at_sources(threads, &keys);
-        let jobs: Vec<Job> = keys.iter().filter_map(|key| self.ask(key)).collect();
+        let jobs: Vec<Job> = keys.iter().filter_map(|key| self.ask_unless_looking(key)).collect();
         self.drop_removed();
         let steps = self.queue.submit(jobs, self.on.outside.now());
         self.take(threads, steps)?;
@@ -126,8 +126,18 @@ impl<'a> Floor<'a> {
         Ok(())
     }
 
+    /// What an image needs by now. What its owner changed waits while its source is looked up, for that is the owner's too: it is
+    /// asked again then, and what waits in the queue meanwhile keeps its place.
+    fn ask_unless_looking(&mut self, key: &ImageKey) -> Option<Job> {
+        let is_begun = self.known.images.get(key).is_some_and(|record| record.running().is_some())
+            && !self.running.contains_key(key);
+        let job = self.ask(key)?;
+        let is_owners = job.priority == Priority::High && !is_begun;
+        (!is_owners || !self.waits_for_look(key)).then_some(job)
+    }
+
     /// What an image needs by now, as the queue takes it. What waits of one that needs nothing is withdrawn.
-    fn ask(&mut self, key: &ImageKey) -> Option<Job> {
+    pub(super) fn ask(&mut self, key: &ImageKey) -> Option<Job> {
         self.wake.remove(key);
         let job = self.needed(key);
         if job.is_none() {
@@ -166,7 +176,7 @@ impl<'a> Floor<'a> {
     }
 
     /// Does what the queue says. A build that is not needed any more when its turn comes lets the next one go.
-    fn take<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, steps: Vec<Step>) -> Result<(), Failed>
+    pub(super) fn take<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, steps: Vec<Step>) -> Result<(), Failed>
     where
         'a: 'scope,
     {
@@ -236,7 +246,7 @@ impl<'a> Floor<'a> {
         self.look_at_sources(threads, [key]);
         // What waited for its end may be what starts now.
         if !self.queue.running().any(|one| one == key) {
-            let again = self.ask(key);
+            let again = self.ask_unless_looking(key);
             steps.extend(self.queue.submit(again, now));
         }
         self.take(threads, steps)
@@ -276,22 +286,6 @@ impl<'a> Floor<'a> {
         Ok(())
     }
 
-    /// A source was looked up, and what was found is written down.
-    pub(super) fn looked<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, key: &ImageKey) -> Result<(), Failed>
-    where
-        'a: 'scope,
-    {
-        self.looking.remove(key);
-        match self.on.records.image(key)? {
-            Some(record) => drop(self.known.images.insert(key.clone(), record)),
-            None => drop(self.known.images.remove(key)),
-        }
-        self.look_at_next(threads);
-        let jobs = self.ask(key);
-        let steps = self.queue.submit(jobs, self.on.outside.now());
-        self.take(threads, steps)
-    }
-
     /// Time has passed: deadlines, images that are to be asked again, and what somebody else changed.
     pub(super) fn tick<'scope>(&mut self, threads: &'scope Threads<'scope, '_>) -> Result<(), Failed>
     where
@@ -300,7 +294,7 @@ impl<'a> Floor<'a> {
         let now = self.on.outside.now();
         let mut steps = self.queue.tick(now);
         let due: Vec<ImageKey> = self.wake.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
-        let jobs: Vec<Job> = due.iter().filter_map(|key| self.ask(key)).collect();
+        let jobs: Vec<Job> = due.iter().filter_map(|key| self.ask_unless_looking(key)).collect();
         steps.extend(self.queue.submit(jobs, now));
         self.take(threads, steps)?;
         if self.next_look > Instant::now() {

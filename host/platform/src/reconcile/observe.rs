@@ -1,34 +1,29 @@
-//! What operators wish is looked up and made: stacks, stores, builders. And where sources are.
+//! What operators wish is looked up and made: stacks, stores, builders.
 
 use std::{
     collections::BTreeSet,
-    thread::Scope as Threads,
     time::{Duration, Instant},
 };
 
 use super::{
-    Note,
     floor::{Floor, Pause},
     later,
 };
 use crate::{
-    decide::SourceState,
     plan::world::{BuilderKey, World},
     port::{
-        Event, Failed, Outside,
-        records::{BuilderRecord, ImageRecord, Revision, SourceRecord},
+        Event, Failed,
+        records::{BuilderRecord, Revision},
     },
-    resource::{build::Fault, builder::BuilderRevision, image::Image, name::ImageKey, source::ResolvedSource},
+    resource::builder::BuilderRevision,
 };
 
 /// The first pause after something could not be looked up; the next ones are twice as long each.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// How many sources are looked up at once.
-const MAX_LOOKING: usize = 8;
 
-impl<'a> Floor<'a> {
+impl Floor<'_> {
     /// Stacks and stores that were not looked up since their wishes changed, then builders that are not what they should be.
     pub(super) fn observe_operators(&mut self) -> Result<(), Failed> {
         self.forget_what_is_gone();
@@ -236,63 +231,6 @@ impl<'a> Floor<'a> {
         self.known.builders.extend(amended.map(|record| (key.clone(), record)));
         Ok(())
     }
-
-    /// Looks up where images' sources are, of those where that is not known, or may have changed by now.
-    pub(super) fn look_at_sources<'scope, 'k>(
-        &mut self,
-        threads: &'scope Threads<'scope, '_>,
-        keys: impl IntoIterator<Item = &'k ImageKey>,
-    ) where
-        'a: 'scope,
-    {
-        let now = self.on.outside.now();
-        for key in keys {
-            let Some(record) = self.known.images.get(key) else { continue };
-            if !self.looking.contains(key) && is_to_be_looked_up(record, now, self.began) {
-                self.to_look.insert((record.source.looked, key.clone()));
-            }
-        }
-        self.look_at_next(threads);
-    }
-
-    /// Looks up those that wait for it, as many at once as there may be.
-    pub(super) fn look_at_next<'scope>(&mut self, threads: &'scope Threads<'scope, '_>)
-    where
-        'a: 'scope,
-    {
-        let now = self.on.outside.now();
-        while self.looking.len() < MAX_LOOKING
-            && let Some((_, key)) = self.to_look.pop_first()
-        {
-            let Some(record) = self.known.images.get(&key) else { continue };
-            if self.looking.contains(&key) || !is_to_be_looked_up(record, now, self.began) {
-                continue;
-            }
-            self.looking.insert(key.clone());
-            let (image, on, notes) = (record.image.clone(), self.on, self.notes.clone());
-            // Of another wish it says nothing.
-            let is_same_wish = record.source.of.as_ref() == Some(&image.spec.source);
-            let last = record.source.found.clone().filter(|_| is_same_wish);
-            threads.spawn(move || {
-                // Before: what moves meanwhile is not taken for seen.
-                let now = on.outside.now();
-                let found = look(on.outside, &image, last.as_ref());
-                let written = on.records.amend_image(&key, &mut |record| {
-                    note_source(record, &image, &found, now);
-                    Ok(())
-                });
-                // Who asked waits for it as long as it is there.
-                let _ = notes.send(Note::Looked(key, written.map(drop)));
-            });
-        }
-    }
-}
-
-/// Looks up a source. Whatever breaks, something comes of it.
-fn look(outside: &dyn Outside, image: &Image, last: Option<&ResolvedSource>) -> Result<ResolvedSource, Failed> {
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outside.source(image, last)));
-    let broken = "the platform itself failed while it looked for the source";
-    found.unwrap_or_else(|_| Err(Failed::new(Fault::Interrupted, broken)))
 }
 
 /// What is to be done about a builder.
@@ -333,54 +271,5 @@ pub(super) fn title(key: &BuilderKey) -> String {
     match &key.namespace {
         None => format!("ClusterBuilder {}", key.name),
         Some(namespace) => format!("Builder {namespace}/{}", key.name),
-    }
-}
-
-/// Whether a source is to be looked up now. Who wants to come to an end looks at what may move once, and at what was not found
-/// without waiting for its time.
-fn is_to_be_looked_up(record: &ImageRecord, now: u64, began: Option<u64>) -> bool {
-    let (spec, source) = (&record.image.spec, &record.source);
-    if matches!(SourceState::of(&spec.source), SourceState::Ready(_)) {
-        return false;
-    }
-    // A clock that was set back: what is of later is looked up again. And a webhook wants it, whoever watches.
-    if source.of.as_ref() != Some(&spec.source) || source.looked > now || source.looked == 0 {
-        return true;
-    }
-    let age = began.unwrap_or(now).saturating_sub(source.looked);
-    let is_asked_for = began.is_some() && source.failure.is_some();
-    let is_missing = source.found.is_none() && age >= spec.watch.interval;
-    age > 0 && (is_asked_for || is_missing || spec.watch.is_due(age))
-}
-
-/// Writes down what was found.
-fn note_source(record: &mut ImageRecord, image: &Image, found: &Result<ResolvedSource, Failed>, now: u64) {
-    if record.image.spec.source != image.spec.source {
-        return;
-    }
-    let is_same_wish = record.source.of.as_ref() == Some(&image.spec.source);
-    let before = if is_same_wish { record.source.found.take() } else { None };
-    let of = Some(image.spec.source.clone());
-    record.source = match found {
-        Ok(found) => SourceRecord { of, found: Some(found.clone()), failure: None, looked: now },
-        Err(error) => SourceRecord { of, found: before, failure: Some(error.sentence()), looked: now },
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{START, image};
-
-    #[test]
-    fn a_source_that_nobody_watches_is_looked_up_when_a_webhook_comes() {
-        let mut record = ImageRecord::new(image("web"));
-        record.image.spec.watch.enabled = false;
-        record.source.of = Some(record.image.spec.source.clone());
-        record.source.found = Some(crate::testing::commit("c1"));
-        record.source.looked = START;
-        assert!(!is_to_be_looked_up(&record, START + 1_000_000, None));
-        record.source.looked = 0;
-        assert!(is_to_be_looked_up(&record, START, None));
     }
 }

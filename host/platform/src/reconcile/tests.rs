@@ -3,6 +3,7 @@
 //! Nothing here waits for luck: builds wait until the test lets them go, and the clock is the test's.
 
 mod kill;
+mod looks;
 mod many;
 mod property;
 mod records;
@@ -204,6 +205,19 @@ impl Case {
             assert!(Instant::now() < end, "it never happened that {what}: {:?}", self.records.snapshot());
             thread::yield_now();
         }
+    }
+
+    /// A git host says that something happened.
+    fn hook(&self, image: &str) {
+        self.amend(image, |record| record.source.ask());
+    }
+
+    /// Somebody wants a build.
+    fn trigger(&self, image: &str) {
+        self.amend(image, |record| {
+            record.image.status.triggers += 1;
+            record.source.ask();
+        });
     }
 
     fn amend(&self, image: &str, amend: impl Fn(&mut ImageRecord)) {

@@ -24,7 +24,7 @@ pub(crate) fn receive(app: &App, call: &Call) -> Result<Answer, Trouble> {
     }
     let key = call.key()?;
     let amended = app.services.records.amend_image(&key, &mut |record| {
-        record.source.looked = 0;
+        record.source.ask();
         Ok(())
     })?;
     if amended.is_none() {

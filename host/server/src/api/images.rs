@@ -142,7 +142,7 @@ pub(crate) fn trigger(app: &App, call: &Call) -> Result<Answer, Trouble> {
         record.image.status.triggers += 1;
         record.image.status.triggered_at = Some(now);
         // Where its source is by now is what somebody wants to have built.
-        record.source.looked = 0;
+        record.source.ask();
         Ok(())
     })?;
     let record = amended.ok_or_else(|| missing(&key))?;
