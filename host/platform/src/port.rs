@@ -186,9 +186,9 @@ pub enum Event {
         /// Its revision's number.
         number: u64,
     },
-    /// Something could not be looked up or made; it is tried again.
+    /// Something could not be looked up, made or written down; it is tried again.
     Trouble {
-        /// What: `ClusterStack default`.
+        /// What: `ClusterStack default`, `the records`.
         what: String,
         /// Why not.
         why: String,

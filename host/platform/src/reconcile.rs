@@ -45,6 +45,10 @@ const MAX_STOPPED: u32 = 5;
 const GLANCE: Duration = Duration::from_millis(200);
 /// How much longer than a look at everything took, nobody looks again.
 const REST: u32 = 5;
+/// The first pause after the records could not be read or written; the next ones are twice as long each.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest. Who went on for longer than that begins with the first one again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Which images are looked after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,9 +130,37 @@ impl Reconciler<'_> {
         self.run(scope, false)
     }
 
-    /// Goes on until somebody wants it to end.
+    /// Goes on until somebody wants it to end. Records that cannot be written just now, on a disk that is full, end what goes on
+    /// and not whoever serves: after a pause everything is taken up again.
     pub fn serve(&self) -> Result<Settled, Failed> {
-        self.run(&Scope::All, true)
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let error = match self.run(&Scope::All, true) {
+                Err(error) if error.fault.is_transient() => error,
+                ended => return ended,
+            };
+            if began.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            self.outside.tell(Event::Trouble { what: "the records".to_owned(), why: error.sentence() });
+            if self.is_stopped_within(pause) {
+                return Ok(Settled::default());
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Waits. Whether somebody wants this to end meanwhile.
+    fn is_stopped_within(&self, pause: Duration) -> bool {
+        let end = later(pause);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.stop.load(Ordering::Relaxed) || left.is_zero() {
+                return self.stop.load(Ordering::Relaxed);
+            }
+            thread::sleep(left.min(GLANCE));
+        }
     }
 
     fn run<'env>(&'env self, scope: &'env Scope, forever: bool) -> Result<Settled, Failed> {

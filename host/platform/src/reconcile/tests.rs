@@ -7,6 +7,7 @@ mod looks;
 mod many;
 mod property;
 mod records;
+mod room;
 mod story;
 mod town;
 mod trouble;

@@ -40,6 +40,8 @@ struct Kept {
     changes: u32,
     kill: Option<Kill>,
     is_dead: bool,
+    /// Why nothing can be written just now.
+    breakdown: Option<Fault>,
 }
 
 /// Records in memory.
@@ -62,6 +64,11 @@ impl MemoryRecords {
         self.0.lock().unwrap().is_dead = true;
     }
 
+    /// From now on nothing can be written, as on a disk that is full; or it can again.
+    pub(super) fn break_down(&self, breakdown: Option<Fault>) {
+        self.0.lock().unwrap().breakdown = breakdown;
+    }
+
     /// Somebody else uses them. Whether the one before was killed.
     pub(super) fn revive(&self) -> bool {
         let mut kept = self.0.lock().unwrap();
@@ -82,6 +89,9 @@ fn dead() -> Failed {
 impl Kept {
     /// Something is changed: the version rises.
     fn change(&mut self, change: impl FnOnce(&mut Snapshot)) -> Result<(), Failed> {
+        if let Some(fault) = self.breakdown {
+            return Err(Failed::new(fault, "could not write the records").caused_by("there is no room"));
+        }
         let at = self.changes;
         self.changes += 1;
         self.is_dead = matches!(self.kill, Some(Kill::Before(after) | Kill::After(after)) if after == at);
