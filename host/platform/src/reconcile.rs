@@ -271,6 +271,8 @@ fn begin(record: &mut ImageRecord, snapshot: &Snapshot, rules: &Rules, now: u64)
     let build = crate::history::begin(&record.image, *start, now);
     let based_on = build.based_on.and_then(|number| record.builds.iter().find(|one| one.number == number)).cloned();
     record.image.status.build_counter = record.image.status.build_counter.max(build.number);
+    // From here on it is no longer what it was turned back to, and nobody keeps that for its sake.
+    record.image.status.rollback = None;
     record.builds.push(build.clone());
     record.run = crate::port::records::Run::default();
     Some(Work { image: record.image.clone(), build, based_on, resumed: 0 })

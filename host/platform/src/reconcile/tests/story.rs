@@ -15,7 +15,8 @@ use crate::{
     queue::Stop,
     reconcile::Scope,
     resource::{
-        build::{Fault, Outcome},
+        build::{Fault, Mode, Outcome},
+        image::Rollback,
         source::Found,
     },
     testing::commit,
@@ -281,6 +282,31 @@ fn records_go_as_the_limits_say() {
     let told = ["3 TRIGGER build failed by App", "4 TRIGGER build succeeded", "5 TRIGGER build succeeded"];
     assert_eq!(case.told("web"), told);
     assert_eq!(case.record("web").image.status.build_counter, 5);
+}
+
+/// Turned back by hand to its only build.
+#[test]
+fn a_roll_back_is_over_when_the_next_build_begins() {
+    let case = Case::new();
+    let mut short = image("web");
+    short.spec.success_build_history_limit = 1;
+    case.apply([wish(short)]);
+    case.settle();
+    case.amend("web", |record| {
+        let mut second = record.builds[0].clone();
+        second.number = 2;
+        second.mode = Mode::Rollback;
+        record.image.status.build_counter = 2;
+        record.image.status.rollback = Some(Rollback { to: 1, wish: second.inputs.wish() });
+        record.builds.push(second);
+    });
+    case.settle();
+    assert_eq!(case.builds("web").len(), 2, "it stays so");
+    case.town.commit("web", "c2");
+    case.town.pass(60);
+    case.settle();
+    assert_eq!(case.record("web").image.status.rollback, None);
+    assert_eq!(case.told("web"), ["3 COMMIT build succeeded"], "and nothing keeps what it was turned back to");
 }
 
 #[test]
