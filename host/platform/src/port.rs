@@ -16,7 +16,7 @@ use std::{
 use stave_model::digest::Digest;
 
 use crate::{
-    plan::world::StackState,
+    plan::{Rules, world::StackState},
     queue::{Stop, Turn},
     resource::{
         build::{Build, Fault, Outcome},
@@ -220,6 +220,12 @@ pub trait Outside: Send + Sync {
 
     /// Puts an earlier image back at the tags of a build that turns its image back.
     fn turn_back(&self, image: &Image, build: &Build) -> Result<(), Failed>;
+
+    /// What rules hold by now: asked after every change of the records, for a setting may be among them. None where nobody has
+    /// others than those of the beginning.
+    fn rules(&self) -> Option<Rules> {
+        None
+    }
 
     /// Seconds since 1970.
     fn now(&self) -> u64;

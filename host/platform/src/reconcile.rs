@@ -87,7 +87,7 @@ pub struct Reconciler<'a> {
     pub records: &'a dyn Records,
     /// Who looks and does.
     pub outside: &'a dyn Outside,
-    /// How many builds at once, and how often what fails by chance is tried.
+    /// How many builds at once, and how often what fails by chance is tried, until [`Outside::rules`] says otherwise.
     pub rules: Rules,
     /// The version of the lifecycle.
     pub lifecycle: &'a str,

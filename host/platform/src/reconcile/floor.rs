@@ -13,7 +13,7 @@ use stave_model::digest::Digest;
 use super::{GLANCE, Note, REST, Reconciler, Scope, begin, decision, end, failed, later, resume, tell_began};
 use crate::{
     decide::{Priority, SourceState, Verdict},
-    plan::world::BuilderKey,
+    plan::{Rules, world::BuilderKey},
     port::{
         Done, Event, Failed, Stopper, Work,
         records::{ImageRecord, Snapshot},
@@ -32,6 +32,8 @@ pub(super) struct Floor<'a> {
     pub(super) on: &'a Reconciler<'a>,
     pub(super) scope: &'a Scope,
     pub(super) known: Snapshot,
+    /// The rules that hold.
+    rules: Rules,
     pub(super) notes: mpsc::Sender<Note>,
     /// Builds that came to an end.
     pub(super) ended: Vec<Build>,
@@ -73,6 +75,7 @@ impl<'a> Floor<'a> {
             on,
             scope,
             known: Snapshot::default(),
+            rules: on.rules,
             notes,
             ended: Vec::new(),
             trouble: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl<'a> Floor<'a> {
     {
         let began = Instant::now();
         self.known = self.on.records.snapshot()?;
+        self.rules = self.on.outside.rules().unwrap_or(self.rules);
         let before = Instant::now();
         self.observe_operators()?;
         // Registries that answer slowly are no reason to look less often.
@@ -120,7 +124,9 @@ impl<'a> Floor<'a> {
         self.look_at_sources(threads, &keys);
         let jobs: Vec<Job> = keys.iter().filter_map(|key| self.ask_unless_looking(key)).collect();
         self.drop_removed();
-        let steps = self.queue.submit(jobs, self.on.outside.now());
+        let now = self.on.outside.now();
+        let mut steps = self.queue.set_limits(self.rules.limits, now);
+        steps.extend(self.queue.submit(jobs, now));
         self.take(threads, steps)?;
         self.next_look = later((began.elapsed().saturating_sub(waited) * REST).max(GLANCE));
         Ok(())
@@ -157,7 +163,7 @@ impl<'a> Floor<'a> {
                 Some(job(record, Priority::High, build.inputs.wish()))
             };
         }
-        let decision = decision(&self.known, record, &self.on.rules, self.on.outside.now());
+        let decision = decision(&self.known, record, &self.rules, self.on.outside.now());
         match decision.verdict {
             Verdict::Start(start) => return Some(job(record, start.priority, start.inputs.wish())),
             Verdict::Held(held) => self.wake.extend(held.until.map(|until| (key.clone(), until))),
@@ -171,7 +177,7 @@ impl<'a> Floor<'a> {
         let SourceState::Ready(source) = record.source_state() else { return None };
         let BuildSettings { env, resources, services, .. } = record.image.spec.build.clone();
         let wish = Inputs { source, env, resources, services, ..running.inputs.clone() }.wish();
-        let gives_way = self.on.rules.limits.stop_outdated && wish != running.inputs.wish();
+        let gives_way = self.rules.limits.stop_outdated && wish != running.inputs.wish();
         gives_way.then(|| job(record, Priority::High, wish))
     }
 
@@ -207,7 +213,7 @@ impl<'a> Floor<'a> {
         'a: 'scope,
     {
         let (now, mut work) = (self.on.outside.now(), None);
-        let (known, rules) = (&self.known, &self.on.rules);
+        let (known, rules) = (&self.known, &self.rules);
         let record = self.on.records.amend_image(key, &mut |record| {
             work = resume(record).or_else(|| begin(record, known, rules, now));
             Ok(())

@@ -4,8 +4,9 @@ use std::thread;
 
 use serde_json::json;
 
-use super::{Case, image, stack, wish};
+use super::{Case, image, stack, town::State, wish};
 use crate::{
+    plan::Rules,
     port::{Event, Records as _},
     queue::{Limits, Turn},
     resource::build::Fault,
@@ -98,6 +99,26 @@ fn a_commit_in_the_middle_of_updates_starts_with_the_next_slot() {
         _ => None,
     });
     assert_eq!((turns.filter(|turn| *turn == Turn::Owner).count(), state.most_at_once), (1, 3));
+}
+
+/// Nobody has to end what serves for that.
+#[test]
+fn another_limit_holds_while_somebody_serves() {
+    let mut case = Case::new();
+    case.rules.limits.concurrent = 1;
+    case.apply(["api", "shop", "web"].map(|one| wish(image(one))));
+    case.town.hold();
+    let is_full = |most: usize| move |state: &State| state.running.len() == most;
+    case.serving(|| {
+        case.town.until("one is built", is_full(1));
+        ["api", "shop", "web"].iter().for_each(|one| case.until_found(one, "c1"));
+        let limits = Limits { concurrent: 3, ..case.rules.limits };
+        case.town.rule(Rules { limits, ..case.rules });
+        case.records.set("concurrency", Some("3")).unwrap();
+        case.town.until("all are built", is_full(3));
+        case.town.let_all_go();
+        case.town.until("all is over", |state| state.pushes == 3 && state.running.is_empty());
+    });
 }
 
 /// Sources that may move at any second are looked up once by who wants to come to an end.

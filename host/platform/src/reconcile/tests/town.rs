@@ -12,7 +12,7 @@ use stave_model::digest::{Digest, Key};
 
 use super::key;
 use crate::{
-    plan::world::StackState,
+    plan::{Rules, world::StackState},
     port::{Artefact, Done, Event, Failed, Outside, Stocked, Stopper, Work},
     queue::Stop,
     resource::{
@@ -78,6 +78,8 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     /// What tags stand for.
     pub(super) registry: BTreeMap<String, Digest>,
+    /// What rules hold, if not those of the beginning.
+    rules: Option<Rules>,
     /// How often something was put there.
     pub(super) pushes: u32,
 }
@@ -185,6 +187,11 @@ impl Town {
     /// Lets all lookups of an image's source go.
     pub(super) fn let_see(&self, image: &str) {
         self.change(|state| state.seen.insert(key(image)));
+    }
+
+    /// From now on other rules hold.
+    pub(super) fn rule(&self, rules: Rules) {
+        self.change(|state| state.rules = Some(rules));
     }
 
     pub(super) fn slow_looks(&self, seconds: u64) {
@@ -374,6 +381,10 @@ impl Outside for Town {
 
     fn turn_back(&self, _: &Image, _: &Build) -> Result<(), Failed> {
         unreachable!("nobody who reconciles turns back")
+    }
+
+    fn rules(&self) -> Option<Rules> {
+        self.state().rules
     }
 
     fn now(&self) -> u64 {
