@@ -43,7 +43,7 @@ pub(super) struct Floor<'a> {
     pub(super) pauses: BTreeMap<String, Pause>,
     /// What was refused when it was to be made, of which generation of its wish: the same is not asked for again.
     pub(super) refused: BTreeMap<BuilderKey, (u64, BuilderRevision)>,
-    /// Images whose sources are being looked up, and for the how manieth time in a row.
+    /// Images whose sources are being looked up, and which look in a row that is.
     pub(super) looking: BTreeMap<ImageKey, u32>,
     /// Those whose turn comes after that, by when they were looked up last.
     pub(super) to_look: BTreeSet<(u64, ImageKey)>,
@@ -107,7 +107,8 @@ impl<'a> Floor<'a> {
         self.next_look.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(5), GLANCE)
     }
 
-    /// Looks at everything: first what operators wish, then every image.
+    /// Looks at everything: first what operators wish, then every image. Images are asked once all of that is known, so that one
+    /// change of several things is one build; until then nothing else begins, and no end of a build is heard.
     pub(super) fn refresh<'scope>(&mut self, threads: &'scope Threads<'scope, '_>) -> Result<(), Failed>
     where
         'a: 'scope,

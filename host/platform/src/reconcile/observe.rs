@@ -1,4 +1,4 @@
-//! What operators wish is looked up and made: stacks, stores, builders.
+//! What operators wish is looked up and made: stacks, stores, builders. One after another, and whoever reconciles waits for it.
 
 use std::{
     collections::BTreeSet,

@@ -56,7 +56,7 @@ impl<'a> Floor<'a> {
         }
     }
 
-    /// Looks up one, for the so manieth time in a row.
+    /// Looks up one; `times` says which look in a row that is.
     fn look_at<'scope>(&mut self, threads: &'scope Threads<'scope, '_>, key: ImageKey, times: u32)
     where
         'a: 'scope,
