@@ -1,4 +1,4 @@
-//! What is out of order is said, holds up what needs it and nothing else, and heals by itself: a registry, a disk.
+//! What is out of order is said, holds up what needs it, and heals by itself: a registry, a disk.
 
 use rustix::process::getuid;
 
