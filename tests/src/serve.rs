@@ -13,6 +13,7 @@ mod api;
 mod clock;
 mod faults;
 mod lease;
+mod waiting;
 
 /// How long something may take that a server does by itself.
 const PATIENCE: Duration = Duration::from_mins(1);

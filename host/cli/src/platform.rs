@@ -12,6 +12,7 @@ pub(crate) mod names;
 mod rebasing;
 pub(crate) mod tally;
 mod telling;
+mod waiting;
 
 use std::{
     collections::BTreeSet,
@@ -20,17 +21,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use stave_model::binding::Bindings;
+use stave_model::{binding::Bindings, digest::Digest};
 use stave_platform::{
-    decide::{Retry, SourceState, Verdict},
+    decide::Retry,
     plan::Rules,
     port::{
         Applied, Failed, Outside, Records,
-        records::{ApplyError, ImageRecord, Snapshot},
+        records::{ApplyError, Id, Snapshot},
     },
     queue::Limits,
-    reconcile::{Reconciler, Scope, Settled, decision},
-    resource::{build::Build, image::Image, manifest::Resource, name::ImageKey},
+    reconcile::{Reconciler, Scope, Settled},
+    resource::{build::Build, image::Image, manifest::Resource},
 };
 use stave_store::{
     lease::{Holder, Lease},
@@ -40,7 +41,7 @@ use stave_store::{
 };
 
 use crate::{
-    exit::{BUILD, Exit, GENERAL, USAGE},
+    exit::{BUILD, Exit, GENERAL, USAGE, one_line},
     workshop::Workshop,
 };
 
@@ -50,8 +51,13 @@ pub(crate) use telling::Show;
 
 /// How often it is looked whether somebody else is done.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Most characters of a warning.
+const MAX_LINE: usize = 500;
 /// The setting that says how many builds run at once.
 pub(crate) const CONCURRENCY: &str = "concurrency";
+/// The setting that says whose wishes these are, and what it says of others'.
+const WISHES: &str = "wishes";
+const OTHERS: &str = "others";
 /// What a `stave serve` calls itself in the lease.
 pub(crate) const SERVE: &str = "stave serve";
 
@@ -70,6 +76,17 @@ pub(crate) struct Desk<'a> {
     pub(crate) workshop: &'a Workshop,
     records: Arc<DiskRecords>,
     logs: DiskLogs,
+    /// What was remembered when this run began, where somebody else reconciles: what they did since is told from that.
+    before: Option<Snapshot>,
+}
+
+/// What came of settling.
+#[derive(Debug, Default)]
+pub(crate) struct Came {
+    /// The builds that came to an end.
+    pub(crate) ended: Vec<Build>,
+    /// Whether it is left to a server, and nobody knows yet.
+    pub(crate) is_left: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -77,7 +94,9 @@ impl<'a> Desk<'a> {
     pub(crate) fn open(workshop: &'a Workshop) -> Result<Self, Exit> {
         let records = DiskRecords::open(&workshop.data).map_err(failed)?;
         let logs = DiskLogs::open(&workshop.data)?;
-        Ok(Self { workshop, records: Arc::new(records), logs })
+        let is_served = Lease::holder(&workshop.data).is_some();
+        let before = if is_served { Some(records.snapshot().map_err(failed)?) } else { None };
+        Ok(Self { workshop, records: Arc::new(records), logs, before })
     }
 
     /// What is remembered.
@@ -101,8 +120,19 @@ impl<'a> Desk<'a> {
     }
 
     /// What the platform does in the world, by this program.
-    pub(crate) fn hands(&self, show: Show) -> impl Outside + '_ {
-        Hands::new(self, show)
+    pub(crate) fn hands(&self, show: Show) -> Result<impl Outside + '_, Exit> {
+        Ok(Hands::new(self, show, self.whose()?))
+    }
+
+    /// From now on, wishes may be others': whoever reconciles them later, they are not to read what this user may.
+    pub(crate) fn take_from_others(&self) -> Result<(), Exit> {
+        self.records.set(WISHES, Some(OTHERS)).map_err(failed)
+    }
+
+    /// Whose wishes these are.
+    fn whose(&self) -> Result<Wishes, Exit> {
+        let said = self.records.setting(WISHES).map_err(failed)?;
+        Ok(if said.as_deref() == Some(OTHERS) { Wishes::Others } else { Wishes::Own })
     }
 
     /// The service bindings that an image names, out of the secrets of its namespace.
@@ -155,24 +185,28 @@ impl<'a> Desk<'a> {
         Ok(Rules { limits: Limits { concurrent, ..Limits::default() }, retry: Retry::default() })
     }
 
-    /// Reconciles what is in `scope`, here and now. Where somebody else holds the lease: a server does it, and is waited for if
-    /// `wait`; another command is waited for, and then it is done here.
-    pub(crate) fn settle(&self, scope: &Scope, wait: bool) -> Result<Settled, Exit> {
-        self.settle_showing(scope, wait, Show::Lines)
+    /// Reconciles what is in `scope`, here and now. Where somebody else holds the lease: a server does it, and what `changed`
+    /// reaches is waited for if `wait`; another command is waited for, and then it is done here.
+    pub(crate) fn settle(&self, scope: &Scope, changed: &[Id], wait: bool) -> Result<Came, Exit> {
+        self.settle_changed(scope, changed, wait, Show::Lines)
     }
 
-    /// The same, with `show` of what builds say.
-    pub(crate) fn settle_showing(&self, scope: &Scope, wait: bool, show: Show) -> Result<Settled, Exit> {
+    /// The same after a change of the images in scope, with `show` of what builds say.
+    pub(crate) fn settle_showing(&self, scope: &Scope, wait: bool, show: Show) -> Result<Came, Exit> {
+        self.settle_changed(scope, &[], wait, show)
+    }
+
+    fn settle_changed(&self, scope: &Scope, changed: &[Id], wait: bool, show: Show) -> Result<Came, Exit> {
         let mut is_told = false;
         loop {
             let holder = Holder::this_process(typed(), now());
             if let Some(lease) = Lease::take(&self.workshop.data, &holder)? {
                 let settled = self.reconcile(scope, show)?;
                 drop(lease);
-                return Ok(settled);
+                return Ok(Came { ended: settled.ended, is_left: false });
             }
             match Lease::holder(&self.workshop.data) {
-                Some(holder) if holder.what == SERVE => return self.wait_for_server(scope, wait, &holder),
+                Some(holder) if holder.what == SERVE => return self.wait_for_server((scope, changed), wait, &holder),
                 Some(holder) if !is_told => {
                     let said = format!("waiting for `{}` (process {}), which reconciles", holder.what, holder.pid);
                     self.workshop.ui.say(&said);
@@ -187,7 +221,7 @@ impl<'a> Desk<'a> {
 
     /// Reconciles with the lease in hand.
     fn reconcile(&self, scope: &Scope, show: Show) -> Result<Settled, Exit> {
-        let hands = Hands::new(self, show);
+        let hands = Hands::new(self, show, self.whose()?);
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
             records: self.records.as_ref(),
@@ -198,13 +232,16 @@ impl<'a> Desk<'a> {
         };
         reconciler.take_over().map_err(failed)?;
         let settled = reconciler.settle(scope).map_err(failed)?;
+        if !settled.ended.is_empty() {
+            self.sweep();
+        }
         self.workshop.cancel.check()?;
         Ok(settled)
     }
 
     /// Reconciles until somebody wants it to end, with the lease in hand.
-    pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>, whose: Wishes) -> Result<(), Exit> {
-        let hands = Hands::new(self, Show::Lines).serving(Arc::clone(tally), whose);
+    pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>) -> Result<(), Exit> {
+        let hands = Hands::new(self, Show::Lines, self.whose()?).counting(Arc::clone(tally));
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
             records: self.records.as_ref(),
@@ -214,58 +251,27 @@ impl<'a> Desk<'a> {
             stop: &stop,
         };
         reconciler.take_over().map_err(failed)?;
-        reconciler.serve().map_err(failed).map(drop)
+        self.sweep();
+        let served = reconciler.serve().map_err(failed);
+        self.sweep();
+        served.map(drop)
     }
 
-    /// A server reconciles: it is waited for until nothing in scope is to be done.
-    fn wait_for_server(&self, scope: &Scope, wait: bool, holder: &Holder) -> Result<Settled, Exit> {
-        if !wait {
-            self.workshop.ui.say(&format!("`{SERVE}` (process {}) does the rest", holder.pid));
-            return Ok(Settled::default());
+    /// Removes logs that no record names any more. Nothing depends on that, so that it cannot be done is only said.
+    fn sweep(&self) {
+        let swept = self.snapshot().and_then(|snapshot| {
+            let builds = snapshot.images.values().flat_map(|record| &record.builds);
+            let named: BTreeSet<Digest> = builds.filter_map(|build| build.log).collect();
+            self.logs.gc(&named).map_err(Exit::from)
+        });
+        if let Err(error) = swept {
+            self.workshop.ui.say(&format!("warning: {}", one_line(&error.error().to_string(), MAX_LINE)));
         }
-        let before = self.newest(scope)?;
-        loop {
-            if self.is_settled(scope)? {
-                break;
-            }
-            if Lease::holder(&self.workshop.data).is_none() {
-                return self.settle(scope, true);
-            }
-            self.workshop.cancel.check()?;
-            thread::sleep(PAUSE);
-        }
-        let snapshot = self.snapshot()?;
-        let builds = snapshot.images.iter().filter(|(key, _)| scope.has(key)).flat_map(|(_, record)| &record.builds);
-        let is_new = |build: &&Build| !before.contains(&(build.image.clone(), build.number));
-        Ok(Settled { ended: builds.filter(is_new).cloned().collect(), ..Settled::default() })
-    }
-
-    /// The builds that are over, of images in scope.
-    fn newest(&self, scope: &Scope) -> Result<BTreeSet<(ImageKey, u64)>, Exit> {
-        let snapshot = self.snapshot()?;
-        let records = snapshot.images.iter().filter(|(key, _)| scope.has(key));
-        let ended = records.flat_map(|(_, record)| record.builds.iter().filter(|build| !build.is_running()));
-        Ok(ended.map(|build| (build.image.clone(), build.number)).collect())
-    }
-
-    /// Whether nothing in scope is going on or to be done.
-    fn is_settled(&self, scope: &Scope) -> Result<bool, Exit> {
-        let (snapshot, rules, now) = (self.snapshot()?, self.rules()?, now());
-        let stale = snapshot.stacks.values().any(|one| one.seen.generation != one.stack.metadata.generation)
-            || snapshot.stores.values().any(|one| one.seen.generation != one.store.metadata.generation)
-            || snapshot.builders.values().any(|one| one.made.generation != one.builder.metadata.generation);
-        let is_busy = |verdict: &Verdict| matches!(verdict, Verdict::Start(_) | Verdict::Running { .. });
-        let mut records = snapshot.images.iter().filter(|(key, _)| scope.has(key));
-        let is_going_on = |record: &ImageRecord| {
-            // A source that was not looked up since the wish changed is about to be.
-            record.source_state() == SourceState::Stale || is_busy(&decision(&snapshot, record, &rules, now).verdict)
-        };
-        Ok(!stale && !records.any(|(_, record)| is_going_on(record)))
     }
 }
 
 /// How a command ends whose builds came to this: badly if one of them, of these images, did.
-pub(crate) fn outcome(settled: &Settled, scope: &Scope) -> Result<(), Exit> {
+pub(crate) fn outcome(settled: &Came, scope: &Scope) -> Result<(), Exit> {
     let failed = settled.ended.iter().rev().find(|build| scope.has(&build.image));
     let Some(build) = failed.filter(|build| build.made().is_none()) else { return Ok(()) };
     let message = build.failure().map_or_else(|| "it was stopped".to_owned(), |failure| failure.message.clone());

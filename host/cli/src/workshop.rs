@@ -72,6 +72,8 @@ pub(crate) struct Workshop {
     pub(crate) client: Client,
     /// Logins by registry that go before those that docker and podman keep.
     pub(crate) logins: BTreeMap<String, Login>,
+    /// Whether there are no others: for wishes that are not the user's own.
+    pub(crate) only_handed: bool,
     /// The right to use the cache, beside others or alone.
     pub(crate) turn: Arc<Turn>,
 }
@@ -93,6 +95,7 @@ impl Workshop {
             ledger: Arc::clone(&self.ledger),
             client: self.client.clone(),
             logins: self.logins.clone(),
+            only_handed: self.only_handed,
             turn: Arc::clone(&self.turn),
         }
     }
@@ -138,6 +141,7 @@ impl Workshop {
             data,
             client,
             logins: BTreeMap::new(),
+            only_handed: false,
             turn: Arc::new(turn),
         })
     }
@@ -167,7 +171,8 @@ impl Workshop {
         let listed = std::env::var(INSECURE_VARIABLE).unwrap_or_default();
         let insecure = listed.split(',').map(str::to_owned).chain(self.config.insecure_registries.iter().cloned());
         let variable = |name: &str| std::env::var_os(name);
-        let credentials = Credentials::of_environment(variable).handed(self.logins.clone());
+        let kept = if self.only_handed { Credentials::none() } else { Credentials::of_environment(variable) };
+        let credentials = kept.handed(self.logins.clone());
         Registries::new(self.client.clone(), credentials, insecure)
             .certified(Certificates::of_environment(variable))
             .remembering(Arc::new(self.results.clone()))

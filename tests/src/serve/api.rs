@@ -21,7 +21,7 @@ until grep -q "serving on" serve.log; do
     [ $tries -lt 600 ] || exit 98
     sleep 0.1
 done
-python3 "$2" "$3" http://127.0.0.1:8377 -n 10 -H "X-Stave-Token: $STAVE_HOOK_TOKEN"
+python3 "$2" "$3" http://127.0.0.1:8377 -n 10 -H "X-Stave-Token: $STAVE_HOOK_TOKEN" -H "Authorization: Bearer $STAVE_SERVE_TOKEN"
 echo "asked=$?"
 kill -TERM $server
 wait $server
@@ -40,7 +40,7 @@ fn the_api_is_as_its_description_says() {
     // Without root, one becomes root of a namespace of users of one's own.
     let own = if getuid().is_root() { "-n" } else { "-Urn" };
     let mut unshare = world.env.command(tool("unshare").get_program());
-    unshare.env("LOOPBACK", LOOPBACK).env("STAVE_HOOK_TOKEN", "hook").env("PYTHONDONTWRITEBYTECODE", "1");
+    unshare.env("LOOPBACK", LOOPBACK).env("STAVE_HOOK_TOKEN", "hook").env("STAVE_SERVE_TOKEN", "api").env("PYTHONDONTWRITEBYTECODE", "1");
     unshare.args([own, "/bin/sh", "-c", SCRIPT, "sh"]).arg(stave());
     let outcome = run(unshare.arg(root().join("tests/peers/schemathesis/ask.py")).arg(modules)).succeeds();
     for ended in ["\nasked=0\n", "\nended=0\n"] {

@@ -114,6 +114,12 @@ fn scenario_40_what_a_server_was_stopped_in_is_built_once_by_the_next() {
             assert_eq!(server.end().code, None);
         }
         assert_eq!(world.rows("web"), ["1 BUILDING CONFIG"]);
+        // Nobody follows for ever what nobody goes on with.
+        let followed = world.run("build logs web").succeeds();
+        assert!(signal == Signal::TERM || followed.stdout.contains("===> DETECT"), "{followed:?}");
+        let said = "build 1 of default/web was interrupted, and nobody goes on with it now: \
+                    `stave serve` does, or the next command that changes the image";
+        assert!(followed.stderr.contains(said), "{followed:?}");
         let next = serve(&world);
         assert_built_once(&world);
         stop(next);

@@ -40,17 +40,15 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Apply) -> Result<(), Exit> {
     let rehearsed = wished.iter().map(|resource| resources::compared(&snapshot, resource));
     let rehearsed = rehearsed.collect::<Result<Vec<Applied>, Exit>>()?;
     let rehearsal = arguments.changing.rehearsal();
-    let mut applied = Vec::new();
     for (resource, rehearsed) in wished.iter().zip(rehearsed) {
         let came_to = if rehearsal.is_dry() { rehearsed } else { desk.apply(resource)? };
         if arguments.printed.form.document().is_none() {
             let (kind, name) = (resource.kind(), &resource.metadata().name);
             workshop.ui.result(&format!("{kind} \"{name}\" {}{}", word(came_to), rehearsal.suffix()));
         }
-        applied.push(came_to);
     }
     print_all(workshop, &wished, arguments.printed.form)?;
-    if rehearsal.is_dry() || applied.iter().all(|one| *one == Applied::Unchanged) {
+    if rehearsal.is_dry() {
         return Ok(());
     }
     settle(&desk, &wished, arguments.changing.waiting.wait)
@@ -86,9 +84,11 @@ pub(crate) fn print_all(workshop: &Workshop, all: &[Resource], form: Form) -> Re
 
 /// Does all that follows, and fails where a resource cannot be what is wished for: the others are done all the same.
 pub(crate) fn settle(desk: &Desk<'_>, wished: &[Resource], wait: bool) -> Result<(), Exit> {
-    desk.settle(&Scope::Builders, true)?;
+    wished.iter().try_for_each(|resource| resources::look_again(desk, resource))?;
+    let ids: Vec<_> = wished.iter().map(resources::id).collect();
+    desk.settle(&Scope::Builders, &ids, true)?;
     let snapshot = desk.snapshot()?;
     let ready = wished.iter().try_for_each(|resource| resources::is_ready(&snapshot, resource));
-    let followed = resources::follow(desk, wait);
+    let followed = resources::follow(desk, &ids, wait);
     ready.and(followed)
 }

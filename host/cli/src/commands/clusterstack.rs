@@ -217,12 +217,13 @@ fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {
     for name in &all {
         desk.records()
             .amend_stack(name, &mut |record| {
-                record.seen.generation = 0;
+                record.seen = resources::seen_again(&record.seen, true);
                 Ok(())
             })
             .map_err(failed)?;
     }
-    desk.settle(&stave_platform::reconcile::Scope::Builders, true)?;
+    let ids: Vec<Id> = all.iter().map(|name| Id::Stack((*name).clone())).collect();
+    desk.settle(&stave_platform::reconcile::Scope::Builders, &ids, true)?;
     let after = desk.snapshot()?;
     for name in &all {
         let found = |snapshot: &Snapshot| snapshot.stacks.get(*name).and_then(|record| record.seen.found.clone());
@@ -233,7 +234,7 @@ fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {
     if let Some(record) = bad {
         resources::is_ready(&after, &Resource::Stack(Box::new(record.stack.clone())))?;
     }
-    resources::follow(desk, typed.waiting.wait)
+    resources::follow(desk, &ids, typed.waiting.wait)
 }
 
 #[cfg(test)]

@@ -286,12 +286,13 @@ fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {
     for name in &all {
         desk.records()
             .amend_store(name, &mut |record| {
-                record.seen.generation = 0;
+                record.seen = resources::seen_again(&record.seen, true);
                 Ok(())
             })
             .map_err(failed)?;
     }
-    desk.settle(&Scope::Builders, true)?;
+    let ids: Vec<Id> = all.iter().map(|name| Id::Store((*name).clone())).collect();
+    desk.settle(&Scope::Builders, &ids, true)?;
     let after = desk.snapshot()?;
     for name in &all {
         let found = |snapshot: &Snapshot| snapshot.stores.get(*name).and_then(|record| record.seen.found.clone());
@@ -302,5 +303,5 @@ fn refresh(desk: &Desk<'_>, typed: &Refresh) -> Result<(), Exit> {
     if let Some(record) = bad {
         resources::is_ready(&after, &Resource::Store(Box::new(record.store.clone())))?;
     }
-    resources::follow(desk, typed.waiting.wait)
+    resources::follow(desk, &ids, typed.waiting.wait)
 }

@@ -26,7 +26,7 @@ use crate::{
         image::{Filter, FilterKey, ImageCommand, ImageDelete, ImageList, ImageNamed},
         platform::Whose,
     },
-    commands::resources,
+    commands::{records, resources},
     document,
     exit::{Exit, USAGE},
     platform::{Desk, failed, now},
@@ -201,7 +201,12 @@ fn explained(desk: &Desk<'_>, arguments: &ImageNamed) -> Result<(), Exit> {
 
 fn delete(desk: &Desk<'_>, arguments: &ImageDelete) -> Result<(), Exit> {
     let key = key(desk, &arguments.name, &arguments.whose);
-    record(desk, &key)?;
+    let running = record(desk, &key)?.running().map(|build| build.number);
+    if let Some(number) = running.filter(|_| arguments.waiting.wait) {
+        // As long as it is there, its record says when its build is over.
+        records::stop(desk, &key, number)?;
+        records::wait_for_end(desk, &key, number, true)?;
+    }
     desk.records().remove(&Id::Image(key.clone())).map_err(failed)?;
     desk.logs().remove(&key)?;
     desk.workshop.ui.result(&format!("Image Resource \"{}\" deleted", key.name));

@@ -151,7 +151,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Import) -> Result<(), Exit> {
         is_changed |= applied != Applied::Unchanged;
     }
     apply::print_all(workshop, &wished, arguments.printed.form)?;
-    if is_changed && !rehearsal.is_dry() {
+    if !rehearsal.is_dry() {
         apply::settle(&desk, &wished, arguments.uploading.waiting.wait)?;
     }
     if arguments.printed.form.document().is_none() {

@@ -2,20 +2,23 @@
 
 mod diff;
 
-use std::{thread, time::Duration};
+use std::{cell::Cell, thread, time::Duration};
 
 use serde_json::Value;
 use stave_platform::{
     decide::Verdict,
-    port::records::ImageRecord,
+    port::records::{ImageRecord, Run},
     reconcile::decision,
     resource::{
-        build::Build,
+        build::{Build, Outcome},
         name::{ImageKey, Name},
     },
     table::{lists, statuses},
 };
-use stave_store::logs::{Progress, Stamps};
+use stave_store::{
+    lease::{Holder, Lease},
+    logs::{Progress, Stamps},
+};
 
 use super::{
     image::{key, record},
@@ -105,16 +108,34 @@ fn logs(desk: &Desk<'_>, arguments: &BuildLogs) -> Result<(), Exit> {
         record = due(desk, &key, record, arguments.wait)?;
     }
     let build = build_of(&record, arguments.build)?.clone();
+    let is_interrupted = Cell::new(false);
     let progress = || {
-        let now = desk.records().image(&key).ok().flatten();
-        match now.and_then(|record| record.builds.into_iter().find(|one| one.number == build.number)) {
-            Some(build) if build.is_running() => Progress::Running,
+        let now = || {
+            let record = desk.records().image(&key).ok().flatten()?;
+            record.builds.into_iter().find(|one| one.number == build.number)
+        };
+        match now() {
+            Some(running) if running.is_running() => {
+                // Whoever runs it holds the lease from before its record is there until after it is complete.
+                let is_left = Lease::holder(&desk.workshop.data).is_none();
+                is_interrupted.set(is_left && now().is_some_and(|build| build.is_running()));
+                if is_interrupted.get() { Progress::Over(None) } else { Progress::Running }
+            }
             Some(build) => Progress::Over(build.log),
             None => Progress::Over(build.log),
         }
     };
     let stamps = if arguments.timestamps { Stamps::Shown } else { Stamps::Hidden };
-    show(desk.workshop, desk.logs(), (&key, build.number), stamps, progress)
+    let shown = show(desk.workshop, desk.logs(), (&key, build.number), stamps, progress);
+    // Whoever was stopped in time to say so left no log of it.
+    let is_told = is_interrupted.get() && shown.as_ref().err().is_none_or(|exit| exit.code == USAGE);
+    if is_told {
+        let said = format!("build {} of {key} was interrupted, and nobody goes on with it now", build.number);
+        let who = "`stave serve` does, or the next command that changes the image";
+        desk.workshop.ui.say(&format!("{said}: {who}"));
+        return Ok(());
+    }
+    shown
 }
 
 /// The image's record when the build that is due has begun: where a server does that, in a moment; nobody waits for ever, unless
@@ -125,7 +146,7 @@ fn due(desk: &Desk<'_>, key: &ImageKey, mut found: ImageRecord, wait: bool) -> R
     loop {
         let snapshot = desk.snapshot()?;
         let is_due = matches!(decision(&snapshot, &found, &desk.rules()?, now()).verdict, Verdict::Start(_));
-        let is_served = stave_store::lease::Lease::holder(&desk.workshop.data).is_some();
+        let is_served = Lease::holder(&desk.workshop.data).is_some();
         if !is_due || !is_served && !wait || moments == MOMENTS && !wait {
             return Ok(found);
         }
@@ -136,7 +157,7 @@ fn due(desk: &Desk<'_>, key: &ImageKey, mut found: ImageRecord, wait: bool) -> R
     }
 }
 
-/// Wants a build to stop, and waits until it has.
+/// Wants a build to stop, and waits until it has. One that nobody runs any more is over at once.
 fn cancel(desk: &Desk<'_>, arguments: &BuildCancel) -> Result<(), Exit> {
     let (key, record) = found(desk, &arguments.image, &arguments.whose)?;
     let running = record.running().map(|build| build.number);
@@ -146,20 +167,45 @@ fn cancel(desk: &Desk<'_>, arguments: &BuildCancel) -> Result<(), Exit> {
             .map_or_else(|| "no build".to_owned(), |number| format!("build {number} is over, or not there: no build"));
         return Err(Exit::new(USAGE, format!("{what} of the image {} is running", key.name)));
     };
-    let amended = desk.records().amend_image(&key, &mut |record| {
+    stop(desk, &key, number)?;
+    desk.workshop.ui.result(&format!("Build {number} of Image Resource \"{}\" is asked to stop", key.name));
+    wait_for_end(desk, &key, number, arguments.waiting.wait)
+}
+
+/// Wants a build to stop.
+pub(super) fn stop(desk: &Desk<'_>, key: &ImageKey, number: u64) -> Result<(), Exit> {
+    let amended = desk.records().amend_image(key, &mut |record| {
         record.run.stop = Some(number);
         Ok(())
     });
-    amended.map_err(failed)?;
-    desk.workshop.ui.result(&format!("Build {number} of Image Resource \"{}\" is asked to stop", key.name));
-    if !arguments.waiting.wait {
-        return Ok(());
-    }
-    while super::image::record(desk, &key)?.running().is_some_and(|build| build.number == number) {
+    amended.map(drop).map_err(failed)
+}
+
+/// Waits, if `wait`, until a build that is to stop is over. One that nobody runs any more is over by that.
+pub(super) fn wait_for_end(desk: &Desk<'_>, key: &ImageKey, number: u64, wait: bool) -> Result<(), Exit> {
+    loop {
+        let holder = Holder::this_process("stave build cancel", now());
+        if let Some(_lease) = Lease::take(&desk.workshop.data, &holder)? {
+            // Nobody else begins it again meanwhile.
+            let amended = desk.records().amend_image(key, &mut |record| {
+                let running = record.builds.iter_mut().find(|build| build.number == number && build.is_running());
+                if let Some(build) = running {
+                    build.finished = Some(now().max(build.started));
+                    build.outcome = Outcome::Cancelled;
+                    record.run = Run::default();
+                }
+                Ok(())
+            });
+            return amended.map(drop).map_err(failed);
+        }
+        let found = desk.records().image(key).map_err(failed)?;
+        let is_running = |record: ImageRecord| record.running().is_some_and(|build| build.number == number);
+        if !wait || !found.is_some_and(is_running) {
+            return Ok(());
+        }
         desk.workshop.cancel.check()?;
         thread::sleep(PAUSE);
     }
-    Ok(())
 }
 
 /// A build for programs.

@@ -7,6 +7,7 @@ pub(crate) mod relocation;
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     io::{self, BufRead as _, IsTerminal as _, Read as _},
 };
 
@@ -14,11 +15,12 @@ use serde_json::Value;
 use stave_platform::{
     port::{
         Applied,
-        records::{Id, Snapshot},
+        records::{Id, Seen, Snapshot},
     },
-    reconcile::{Scope, Settled},
+    reconcile::Scope,
     resource::{
         Refused,
+        build::{Build, Outcome},
         image::Metadata,
         manifest::Resource,
         name::{ImageKey, Name},
@@ -33,7 +35,7 @@ use crate::{
     },
     document,
     exit::{BUILD, Exit, GENERAL, USAGE, one_line},
-    platform::{Desk, failed, names},
+    platform::{Came, Desk, failed, names},
     workshop::Workshop,
 };
 
@@ -201,25 +203,63 @@ pub(crate) struct Said {
 pub(crate) fn finish(desk: &Desk<'_>, resource: &Resource, line: &str, said: Said) -> Result<(), Exit> {
     check(resource)?;
     let applied = if said.rehearsal.is_dry() { would_apply(desk, resource)? } else { desk.apply(resource)? };
-    let is_idle = said.rehearsal.is_dry() || applied == Applied::Unchanged;
-    if !is_idle {
+    let (is_dry, changed) = (said.rehearsal.is_dry(), [id(resource)]);
+    if !is_dry {
+        look_again(desk, resource)?;
         // Whether it is any good is told before it is said to be done.
-        desk.settle(&Scope::Builders, true)?;
+        desk.settle(&Scope::Builders, &changed, true)?;
     }
     print(desk.workshop, resource, said.form)?;
-    if !is_idle {
+    if !is_dry {
         is_ready(&desk.snapshot()?, resource)?;
     }
     if said.form.document().is_none() {
         let unchanged = if said.is_change && applied == Applied::Unchanged { " (no change)" } else { "" };
         desk.workshop.ui.result(&format!("{line}{}{unchanged}", said.rehearsal.suffix()));
     }
-    if is_idle { Ok(()) } else { follow(desk, said.wait) }
+    // Also where nothing changed: whoever types it again wants to have done what somebody was stopped in.
+    if is_dry { Ok(()) } else { follow(desk, &changed, said.wait) }
 }
 
-/// Does all that follows of a change, and tells what came of it.
-pub(crate) fn follow(desk: &Desk<'_>, wait: bool) -> Result<(), Exit> {
-    told(desk, &desk.settle(&Scope::All, wait)?)
+/// Does all that follows of a change of these, and tells what came of it.
+pub(crate) fn follow(desk: &Desk<'_>, changed: &[Id], wait: bool) -> Result<(), Exit> {
+    told(desk, &desk.settle(&Scope::All, changed, wait)?)
+}
+
+/// What a resource is known by.
+pub(crate) fn id(resource: &Resource) -> Id {
+    match resource {
+        Resource::Image(image) => Id::Image(image.key()),
+        Resource::Builder(builder) => Id::Builder(names::key(builder)),
+        Resource::Stack(stack) => Id::Stack(stack.metadata.name.clone()),
+        Resource::Store(store) => Id::Store(store.metadata.name.clone()),
+    }
+}
+
+/// A stack or a store that could not be looked up is looked up again for whoever wishes for it, also for the same.
+pub(crate) fn look_again(desk: &Desk<'_>, resource: &Resource) -> Result<(), Exit> {
+    match resource {
+        Resource::Image(_) | Resource::Builder(_) => Ok(()),
+        Resource::Stack(stack) => {
+            let amended = desk.records().amend_stack(&stack.metadata.name, &mut |record| {
+                record.seen = seen_again(&record.seen, record.seen.failure.is_some());
+                Ok(())
+            });
+            amended.map(drop).map_err(failed)
+        }
+        Resource::Store(store) => {
+            let amended = desk.records().amend_store(&store.metadata.name, &mut |record| {
+                record.seen = seen_again(&record.seen, record.seen.failure.is_some());
+                Ok(())
+            });
+            amended.map(drop).map_err(failed)
+        }
+    }
+}
+
+/// What was found, to be looked up again if `is_wanted`; why it was not, is then known anew.
+pub(crate) fn seen_again<T: Clone>(seen: &Seen<T>, is_wanted: bool) -> Seen<T> {
+    if is_wanted { Seen { generation: 0, found: seen.found.clone(), failure: None } } else { seen.clone() }
 }
 
 /// Fails where a resource cannot be what is wished for.
@@ -248,13 +288,13 @@ pub(crate) fn is_ready(snapshot: &Snapshot, resource: &Resource) -> Result<(), E
 }
 
 /// Says what came of builds, and fails if one of them did.
-pub(crate) fn told(desk: &Desk<'_>, settled: &Settled) -> Result<(), Exit> {
-    let ended = &settled.ended;
+pub(crate) fn told(desk: &Desk<'_>, came: &Came) -> Result<(), Exit> {
+    let ended = &came.ended;
     if ended.is_empty() {
         return Ok(());
     }
     let bad: Vec<_> = ended.iter().filter(|build| build.failure().is_some()).collect();
-    desk.workshop.ui.say(&format!("{} of {} builds made an image", ended.len() - bad.len(), ended.len()));
+    desk.workshop.ui.say(&tally(ended));
     if bad.is_empty() {
         return Ok(());
     }
@@ -264,6 +304,20 @@ pub(crate) fn told(desk: &Desk<'_>, settled: &Settled) -> Result<(), Exit> {
         exit = exit.detail(format!("{}, build {}: {}", build.image, build.number, one_line(why, MAX_LINE)));
     }
     Err(exit.hint("`stave build logs` shows what a build said"))
+}
+
+/// How many builds came to what.
+fn tally(ended: &[Build]) -> String {
+    let count = |is_meant: fn(&Build) -> bool| ended.iter().filter(|build| is_meant(build)).count();
+    let mut text = format!("{} of {} builds made an image", count(|build| build.made().is_some()), ended.len());
+    let others = [
+        (count(|build| build.outcome == Outcome::Cancelled), "stopped"),
+        (count(|build| build.outcome == Outcome::Superseded), "gave way to a newer one"),
+    ];
+    for (number, what) in others.into_iter().filter(|(number, _)| *number > 0) {
+        let _ = write!(text, ", {number} {what}");
+    }
+    text
 }
 
 /// Asks for a yes: at the terminal, or of what is piped in. Nobody is asked twice, and who says nothing has said no to nothing:
@@ -286,7 +340,7 @@ pub(crate) fn is_wanted(workshop: &Workshop, question: &str, otherwise: &str) ->
 pub(crate) fn remove(desk: &Desk<'_>, id: &Id, line: &str, wait: bool) -> Result<(), Exit> {
     desk.records().remove(id).map_err(failed)?;
     desk.workshop.ui.result(line);
-    if wait { follow(desk, true) } else { Ok(()) }
+    if wait { follow(desk, std::slice::from_ref(id), true) } else { Ok(()) }
 }
 
 /// The images that are built by builders that are chosen, told to whoever takes such a builder away.

@@ -1,18 +1,21 @@
 //! `stave serve`: reconciles until it is stopped, and answers over HTTP.
 
 use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
 };
 
+use stave_lifecycle::port::failure::PortError;
 use stave_server::{Secret, Services};
 use stave_store::lease::{Holder, Lease};
 
 use crate::{
     args::Serve,
     exit::{Exit, GENERAL, USAGE},
-    platform::{Desk, SERVE, Wishes, now, tally::Tally},
+    platform::{Desk, SERVE, now, tally::Tally},
     workshop::Workshop,
 };
 
@@ -26,20 +29,26 @@ pub(crate) const HELP: &str = "\
 One process reconciles at a time: a second one says who does. Commands write down what they are asked for, and this does the
 rest; it ends at Ctrl-C, and what was being built is begun again by the next one.
 
-STAVE_SERVE_TOKEN, where it is set, is what every request has to bring (Authorization: Bearer …); without it, only this machine
-can be listened on. STAVE_HOOK_TOKEN is what webhooks have to know, as a GitHub or GitLab secret; without it none is taken.
+Every request has to bring a token (Authorization: Bearer …): what STAVE_SERVE_TOKEN says, or else what is in the file
+platform/token of the data folder, which only this user can read; then only this machine can be listened on. Who has the token may
+do everything in all namespaces. Where STAVE_SERVE_TOKEN says it, wishes are taken to be others': nothing of this user's (local
+repositories, git and registry logins) is used for them, from then on. STAVE_HOOK_TOKEN is what webhooks have to know, as a GitHub or GitLab secret; without it none is taken.
 GET /openapi.json describes the API; /healthz, /readyz and /metrics are for who watches.";
 
 /// Serves.
 pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
     let desk = Desk::open(workshop)?;
-    let token = secret(TOKEN);
-    if token.is_none() && !arguments.listen.ip().is_loopback() {
+    let said = secret(TOKEN);
+    if said.is_none() && !arguments.listen.ip().is_loopback() {
         let exit =
             Exit::new(USAGE, format!("{} can be reached by others, who could change everything", arguments.listen));
         return Err(exit.hint(format!("set {TOKEN} to a secret, or listen on 127.0.0.1")));
     }
     let mut lease = take(workshop)?;
+    if said.is_some() {
+        desk.take_from_others()?;
+    }
+    let token = said.map_or_else(|| own_token(workshop), Ok)?;
     let listener = TcpListener::bind(arguments.listen).map_err(|error| {
         let error = anyhow::Error::new(error).context(format!("could not listen on {}", arguments.listen));
         Exit::new(GENERAL, error).hint("--listen names another address and port; port 0 is any that is free")
@@ -54,7 +63,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
         lifecycle: desk.lifecycle().to_owned(),
         now,
         state: Arc::clone(&tally) as _,
-        token,
+        token: Some(token),
         hook_token: secret(HOOK_TOKEN),
     };
     workshop.ui.say(&format!("serving on http://{address}"));
@@ -71,8 +80,6 @@ fn both(
     address: SocketAddr,
 ) -> Result<(), Exit> {
     let (stop, cancel) = (desk.workshop.cancel.flag(), &desk.workshop.cancel);
-    // Who needs a token to ask is somebody else.
-    let whose = if services.token.is_some() { Wishes::Others } else { Wishes::Own };
     let failed = |error: std::io::Error| {
         Exit::new(GENERAL, anyhow::Error::new(error).context(format!("could not go on serving on {address}")))
     };
@@ -85,7 +92,7 @@ fn both(
             }
             served
         });
-        let reconciled = desk.serve(lease, tally, whose);
+        let reconciled = desk.serve(lease, tally);
         cancel.set();
         (server.join(), reconciled)
     });
@@ -113,6 +120,25 @@ fn take(workshop: &Workshop) -> Result<Lease, Exit> {
         holder.what, holder.pid
     );
     Err(Exit::new(GENERAL, message).hint("end that one first, or wait for it"))
+}
+
+/// The token in the data folder, made if there is none: whoever can read it is the user.
+fn own_token(workshop: &Workshop) -> Result<Secret, Exit> {
+    let folder = workshop.data.within("platform").map_err(PortError::from)?;
+    let failed = |error: io::Error| {
+        Exit::new(GENERAL, anyhow::Error::new(error).context("could not keep the token of the API in the data folder"))
+    };
+    let path = folder.path().join("token");
+    if let Some(token) = fs::read_to_string(&path).ok().and_then(|text| Secret::new(text.trim())) {
+        return Ok(token);
+    }
+    let mut random = [0; 32];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).map_err(failed)?;
+    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let mut file = tempfile::NamedTempFile::new_in(folder.path()).map_err(failed)?;
+    file.write_all(token.as_bytes()).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Secret::new(token).ok_or_else(|| Exit::new(GENERAL, "the token of the API is empty"))
 }
 
 fn secret(variable: &str) -> Option<Secret> {

@@ -1,7 +1,7 @@
 //! `stave config`: what counts for the whole platform of this data folder.
 
 use serde_json::json;
-use stave_platform::resource::reference::Reference;
+use stave_platform::resource::{name::Name, reference::Reference};
 
 use crate::{
     args::{SettingsCommand, platform::Form},
@@ -84,6 +84,16 @@ fn repository(text: &str) -> Result<Reference, Exit> {
 pub(crate) fn default_repository(desk: &Desk<'_>) -> Result<Option<Reference>, Exit> {
     let setting = desk.records().setting(DEFAULT_REPOSITORY).map_err(failed)?;
     setting.as_deref().map(repository).transpose()
+}
+
+/// Whose secrets an image of a namespace uses where nothing else is said, if that is set.
+pub(crate) fn default_account(desk: &Desk<'_>, namespace: &Name) -> Result<Option<String>, Exit> {
+    let of = desk.records().setting(DEFAULT_ACCOUNT_NAMESPACE).map_err(failed)?;
+    // The secrets of an account are those of its namespace, and no image has others'.
+    if of.as_deref() != Some(namespace.as_str()) {
+        return Ok(None);
+    }
+    desk.records().setting(DEFAULT_ACCOUNT).map_err(failed)
 }
 
 #[cfg(test)]

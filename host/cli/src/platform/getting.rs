@@ -23,7 +23,9 @@ use stave_sources::{
 use stave_store::secrets::{DiskSecrets, Purpose, Secret, keys};
 use stave_transport::request::Authorization;
 
-use super::Wishes;
+use url::Url;
+
+use super::{Wishes, making::without_query};
 
 use crate::{
     exit::{ANALYZE, Exit},
@@ -39,15 +41,18 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of an image's service account. What cannot be read is no credential, and asking without one says so.
-    pub(super) fn of(workshop: &Workshop, image: &Image, whose: Wishes) -> Self {
+    /// Those of an image's service account. Nobody asks as somebody else because a secret is damaged.
+    pub(super) fn of(workshop: &Workshop, image: &Image, whose: Wishes) -> Result<Self, PortError> {
         let secrets = DiskSecrets::of(&workshop.data);
         let namespace = image.key().namespace;
         let account = &image.spec.service_account_name;
-        let listed = secrets.list(Some(&namespace)).unwrap_or_default().into_iter();
-        let held = listed.filter(|one| one.service_account.as_ref().is_some_and(|held| held.as_str() == account));
-        let held = held.filter_map(|one| secrets.get(&namespace, &one.name).ok().flatten());
-        Self { held: held.collect(), whose }
+        let mut keys = Self { held: Vec::new(), whose };
+        for one in secrets.list(Some(&namespace))? {
+            if one.service_account.as_ref().is_some_and(|held| held.as_str() == account) {
+                keys.held.extend(secrets.get(&namespace, &one.name)?);
+            }
+        }
+        Ok(keys)
     }
 
     /// Logins by registry.
@@ -118,8 +123,23 @@ fn value(secret: &Secret, key: &str) -> Option<String> {
 /// Whether an address is at the server, or below the path, that a secret is for: `https://git.example.com/team` means
 /// `https://git.example.com/team/web`, and not `https://git.example.com.evil.example`.
 fn is_within(address: &str, secret: &str) -> bool {
-    let rest = address.strip_prefix(secret.trim_end_matches(['/', ':']));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
+    let below = |address: &str, secret: &str, parting: &[char]| {
+        let rest = address.strip_prefix(secret.trim_end_matches(parting));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(parting))
+    };
+    if !address.contains("://") && !secret.contains("://") {
+        return below(address, secret, &['/', ':']);
+    }
+    let (Ok(at), Ok(of)) = (Url::parse(address), Url::parse(secret)) else { return false };
+    // A login before the host makes another host of what looks like it.
+    let authority = address.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    let is_plain = !authority.contains('@') || at.scheme() == "ssh" && at.username() == of.username();
+    is_plain
+        && at.password().is_none()
+        && at.scheme() == of.scheme()
+        && at.host_str().is_some_and(|host| Some(host) == of.host_str())
+        && at.port_or_known_default() == of.port_or_known_default()
+        && below(at.path(), of.path(), &['/'])
 }
 
 /// Where fetched commits are kept.
@@ -192,7 +212,8 @@ pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) ->
             Ok((fetched.map_err(failed)?, None))
         }
         Found::Blob(blob) => {
-            workshop.ui.say(&format!("Fetching {}...", crate::exit::printable(&blob.url)));
+            let shown = crate::exit::printable(without_query(&blob.url));
+            workshop.ui.say(&format!("Fetching {shown}..."));
             let scratch = workshop.cache.within("scratch").map_err(PortError::from)?;
             let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
             Ok((archives.fetch(blob, sub_path, keys.blob(&blob.url).as_ref(), &workshop.cancel).map_err(failed)?, None))
@@ -216,6 +237,14 @@ mod tests {
             ("https://git.example.com.evil.example/x", "https://git.example.com", false),
             ("https://git.example.com/teams", "https://git.example.com/team", false),
             ("http://git.example.com/team", "https://git.example.com", false),
+            ("https://git.example.com:8443/team", "https://git.example.com", false),
+            ("https://git.example.com:8443/team", "https://git.example.com:8443", true),
+            ("https://git.example.com:443/team", "https://git.example.com", true),
+            ("https://git.example.com:@evil.example/x", "https://git.example.com", false),
+            ("https://git.example.com@evil.example/x", "https://git.example.com", false),
+            ("https://git.example.com:8443@evil.example/x", "https://git.example.com:8443", false),
+            ("ssh://git@git.example.com/team", "ssh://git@git.example.com", true),
+            ("ssh://git@git.example.com/team", "git@git.example.com", false),
         ] {
             assert_eq!(is_within(address, secret), fits, "{address} {secret}");
         }

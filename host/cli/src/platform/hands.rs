@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stave_lifecycle::port::cancel::Cancel;
+use stave_lifecycle::port::{cancel::Cancel, failure::PortError};
 use stave_model::{
     builder::{Builder as Definition, BuildpackReference, Place as PartPlace, StackReference},
     digest::Digest,
@@ -11,7 +11,7 @@ use stave_model::{
 };
 use stave_oci::{builder as artefact, component::Place, registry::pull::RegistryImage};
 use stave_platform::{
-    plan::world::StackState,
+    plan::{Rules, world::StackState},
     port::{Artefact, Done, Event, Failed, Outside, Stocked, Stopper, Work},
     resource::{
         build::{Build, Fault, Mode, Outcome},
@@ -51,41 +51,49 @@ pub(super) struct Hands<'a> {
 }
 
 impl<'a> Hands<'a> {
-    pub(super) fn new(desk: &'a Desk<'a>, show: Show) -> Self {
-        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, whose: Wishes::Own }
+    pub(super) fn new(desk: &'a Desk<'a>, show: Show, whose: Wishes) -> Self {
+        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, whose }
     }
 
-    /// The same for a server: what happens is counted, and wishes may be others'.
-    pub(super) fn serving(self, tally: Arc<Tally>, whose: Wishes) -> Self {
-        Self { tally: Some(tally), whose, ..self }
+    /// The same, with what happens counted.
+    pub(super) fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally: Some(tally), ..self }
     }
 
-    /// Whose credentials sources of an image are asked for with.
-    fn keys(&self, image: &Image) -> Keys {
+    /// Whose credentials an image's source and tags are asked for with.
+    fn keys(&self, image: &Image) -> Result<Keys, PortError> {
         Keys::of(self.workshop(), image, self.whose)
+    }
+
+    /// The workshop for what an image's owner wishes: with the logins of the service account, and, where the wish may be
+    /// somebody else's, with no others.
+    fn for_owner(&self, image: &Image) -> Result<Workshop, PortError> {
+        let mut workshop = self.workshop().beside(Arc::clone(&self.workshop().ui), self.workshop().cancel.clone());
+        workshop.logins = self.keys(image)?.logins();
+        workshop.only_handed = self.whose == Wishes::Others;
+        Ok(workshop)
     }
 
     fn workshop(&self) -> &Workshop {
         self.desk.workshop
     }
 
-    fn in_registry(&self, name: &Name) -> Result<RegistryImage, Exit> {
-        let workshop = self.workshop();
+    fn in_registry(workshop: &Workshop, name: &Name) -> Result<RegistryImage, Exit> {
         let (blobs, ui, cancel) = (workshop.blobs.clone(), workshop.ui.clone(), workshop.cancel.clone());
         Ok(RegistryImage::new(workshop.registries(), names::parse(&name.to_string())?, blobs, ui, cancel))
     }
 
     /// What a name leads to now, by digest.
-    fn pinned(&self, name: &Name) -> Result<Pinned, Exit> {
+    fn pinned(workshop: &Workshop, name: &Name) -> Result<Pinned, Exit> {
         let digest = match name.digest {
             Some(digest) => digest,
-            None => self.in_registry(name)?.digest()?,
+            None => Self::in_registry(workshop, name)?.digest()?,
         };
         Ok(Pinned::new(name, digest))
     }
 
     fn stack_state(&self, stack: &Stack) -> Result<StackState, Exit> {
-        let run_image = self.pinned(&stack.spec.run_image.image)?;
+        let run_image = Self::pinned(self.workshop(), &stack.spec.run_image.image)?;
         let reference = names::of_pinned(&run_image)?;
         let base = FoundImageThere::in_registry(self.workshop(), reference).base(&Platform::of_this_machine())?;
         let labelled = stack_label(&base.image.config);
@@ -179,8 +187,7 @@ impl<'a> Hands<'a> {
             echo(line);
         };
         let ui = Arc::new(Ui::to_log(Box::new(lines)));
-        let mut workshop = self.workshop().beside(ui, Cancel::of(stop.flag()));
-        workshop.logins = self.keys(&work.image).logins();
+        let workshop = self.for_owner(&work.image)?.beside(ui, Cancel::of(stop.flag()));
         Ok((workshop, log))
     }
 
@@ -189,7 +196,8 @@ impl<'a> Hands<'a> {
         making::prepare(&workshop, work);
         let made = match work.build.mode {
             Mode::Rebase => rebasing::rebase(&workshop, work),
-            Mode::Build | Mode::Rollback => making::make(self.desk, &workshop, &self.keys(&work.image), work),
+            Mode::Rollback => rebasing::turn_back(&workshop, work),
+            Mode::Build => self.keys(&work.image).map_err(Exit::from).and_then(|keys| making::make(self.desk, &workshop, &keys, work)),
         };
         let outcome = match made {
             Ok(made) => {
@@ -233,10 +241,12 @@ impl Outside for Hands<'_> {
         let source = &image.spec.source;
         let attempt = || format!("could not look up the source of the image {}", image.key());
         let at = if let Some(registry) = &source.registry {
-            let image = self.pinned(&registry.image).map_err(|exit| fault::failed(attempt(), exit))?;
+            let owner = self.for_owner(image).map_err(|error| fault::failed(attempt(), error.into()))?;
+            let image = Self::pinned(&owner, &registry.image).map_err(|exit| fault::failed(attempt(), exit))?;
             Found::Registry(FoundImage { image })
         } else {
-            getting::resolve(self.workshop(), &self.keys(image), image, last)?
+            let keys = self.keys(image).map_err(|error| fault::failed(attempt(), error.into()))?;
+            getting::resolve(self.workshop(), &keys, image, last)?
         };
         Ok(ResolvedSource { at, sub_path: source.sub_path.clone() })
     }
@@ -273,12 +283,17 @@ impl Outside for Hands<'_> {
         self.done(work, stop).unwrap_or_else(|exit| Done { outcome: fault::outcome(&exit), log: None })
     }
 
-    fn turn_back(&self, _image: &Image, build: &Build) -> Result<(), Failed> {
+    fn turn_back(&self, image: &Image, build: &Build) -> Result<(), Failed> {
         let attempt = || format!("could not put the image of build {} at its tags again", build.number);
         let Some(made) = build.made() else {
             return Err(Failed::new(Fault::Refused, format!("build {} made no image", build.number)));
         };
-        rebasing::put_again(self.workshop(), &made.image, &build.tags).map_err(|exit| fault::failed(attempt(), exit))
+        let owner = self.for_owner(image).map_err(|error| fault::failed(attempt(), error.into()))?;
+        rebasing::put_again(&owner, &made.image, &build.tags).map_err(|exit| fault::failed(attempt(), exit))
+    }
+
+    fn rules(&self) -> Option<Rules> {
+        self.desk.rules().ok()
     }
 
     fn now(&self) -> u64 {

@@ -18,7 +18,7 @@ use stave_oci::{component::Place, layout, registry::push::RegistryTag};
 use stave_platform::{
     port::Work,
     resource::{
-        build::{Build, Change, Made, Reason, joined},
+        build::{Build, Change, Made, Mode, Reason, joined},
         builder::{BuilderRevision, BuildpackVersion},
         reference::Pinned,
         source::Found,
@@ -46,8 +46,13 @@ use crate::{
 pub(super) fn prepare(workshop: &Workshop, work: &Work) {
     let Build { changes, mode, number, image, .. } = &work.build;
     let ui = &workshop.ui;
-    ui.step(if matches!(mode, stave_platform::resource::build::Mode::Rebase) { "REBASE" } else { "PREPARE" });
-    if work.resumed > 0 {
+    ui.step(match mode {
+        Mode::Build => "PREPARE",
+        Mode::Rebase => "REBASE",
+        Mode::Rollback => "ROLLBACK",
+    });
+    // A rollback is begun by who asks for it, and done by who holds the lease.
+    if work.resumed > 0 && *mode != Mode::Rollback {
         ui.say("The platform was stopped in the middle of this build, which now begins again");
     }
     ui.say(&format!("Build {number} of {image}"));
@@ -205,7 +210,7 @@ fn label(found: &Found) -> String {
         Found::Blob(blob) => serde_json::json!({
             "type": "blob",
             "version": { "sha256": blob.digest.map(|digest| digest.hex()) },
-            "metadata": { "url": blob.url },
+            "metadata": { "url": without_query(&blob.url) },
         }),
         Found::Registry(found) => serde_json::json!({
             "type": "registry",
@@ -214,4 +219,9 @@ fn label(found: &Found) -> String {
         }),
     };
     serde_json::json!({ "source": source }).to_string()
+}
+
+/// An address without what follows `?`, which may be a signature that lets everybody in.
+pub(super) fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }

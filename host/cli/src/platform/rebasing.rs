@@ -101,6 +101,14 @@ fn publish(workshop: &Workshop, tags: &[Tag], every: &Every, images: &[Image], s
     digest.ok_or_else(|| Exit::new(EXPORT, "the build has no tag"))
 }
 
+/// Gives the tags to the image of an earlier build again.
+pub(super) fn turn_back(workshop: &Workshop, work: &Work) -> Result<Made, Exit> {
+    let nothing = || Exit::new(REBASE, "the build that the image is turned back to is not kept any more");
+    let earlier = work.based_on.as_ref().and_then(Build::made).ok_or_else(nothing)?;
+    put_again(workshop, &earlier.image, &work.build.tags)?;
+    Ok(earlier.clone())
+}
+
 /// Puts an image that is in its registry at tags again.
 pub(super) fn put_again(workshop: &Workshop, image: &Pinned, tags: &[Tag]) -> Result<(), Exit> {
     let every = every(workshop, image)?;

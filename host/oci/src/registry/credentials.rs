@@ -59,7 +59,7 @@ impl fmt::Debug for Login {
 pub struct Credentials {
     /// What [`HEADERS_VARIABLE`] says.
     headers: Option<OsString>,
-    /// Logins by registry that somebody hands over: they win over files.
+    /// Logins by registry that somebody hands over: they win over all else.
     handed: BTreeMap<String, Login>,
     files: Vec<PathBuf>,
     /// `PATH`, for helpers.
@@ -118,7 +118,7 @@ impl Credentials {
         }
     }
 
-    /// The same, with logins by registry (`registry.example.com:5000`) that win over files.
+    /// The same, with logins by registry (`registry.example.com:5000`) that win over all else.
     #[must_use]
     pub fn handed(self, logins: BTreeMap<String, Login>) -> Self {
         Self { handed: logins, ..self }
@@ -126,6 +126,9 @@ impl Credentials {
 
     /// The login for a repository, if one is kept.
     pub fn find(&self, registry: &Registry, repository: &str) -> Result<Option<Login>, PortError> {
+        if let Some(login) = self.handed.get(registry.as_str()) {
+            return Ok(Some(login.clone()));
+        }
         let handed = self.headers.as_ref().map(|text| login_of_header(text, registry)).transpose();
         let handed = handed.map_err(|error| {
             let attempt = format!("could not use the logins in {HEADERS_VARIABLE}");
@@ -133,9 +136,6 @@ impl Credentials {
         })?;
         if let Some(login) = handed.flatten() {
             return Ok(Some(login));
-        }
-        if let Some(login) = self.handed.get(registry.as_str()) {
-            return Ok(Some(login.clone()));
         }
         for path in &self.files {
             let shown = path.display().to_string().escape_debug().to_string();

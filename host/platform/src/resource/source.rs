@@ -115,6 +115,12 @@ impl Source {
         if self.blob.as_ref().is_some_and(|blob| blob.url.is_empty()) {
             problem(format!("{path}.blob.url"), "it is empty".to_owned());
         }
+        let urls = [("git", self.git.as_ref().map(|git| &git.url)), ("blob", self.blob.as_ref().map(|blob| &blob.url))];
+        for (field, url) in urls {
+            if url.is_some_and(|url| has_login(url)) {
+                problem(format!("{path}.{field}.url"), "it holds a login, which belongs into a secret".to_owned());
+            }
+        }
         if let Some(sub_path) = &self.sub_path
             && (sub_path.starts_with('/') || sub_path.split(['/', '\\']).any(|part| part == ".."))
         {
@@ -122,6 +128,13 @@ impl Source {
         }
         problems
     }
+}
+
+/// Whether a web address says who asks: everybody who sees the image's wish or label would know.
+fn has_login(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) && authority.contains('@')
 }
 
 /// A source as it was found: what a build of now would read.

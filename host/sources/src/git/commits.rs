@@ -39,7 +39,10 @@ impl Repositories {
         let attempt = || format!("could not fetch commit {} of {}", short(commit), remote.address.shown());
         let wrong = |error| failed(attempt(), error, Some(remote));
         let open =
-            |purpose| Repository::open(&self.program, &self.cache, &remote.address, purpose, commit.len(), cancel);
+            |purpose| {
+            let what = (commit.len(), remote.session.who());
+            Repository::open(&self.program, &self.cache, &remote.address, purpose, what, cancel)
+        };
         let repository = open(purpose).map_err(wrong)?;
         // One that git does not like is made anew when the fetch fails too.
         if repository.has(commit).unwrap_or(false) && repository.is_commit(commit).unwrap_or(false) {

@@ -36,7 +36,8 @@ pub(crate) enum Meaning {
 }
 
 /// The words by which a failure is known, the most telling first.
-const WORDS: [(&str, Meaning); 44] = [
+const WORDS: [(&str, Meaning); 45] = [
+    ("over limit", Meaning::Objects),
     ("host key verification failed", Meaning::HostKey),
     ("unadvertised object", Meaning::Unadvertised),
     ("not our ref", Meaning::NoCommit),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use stave_lifecycle::port::cancel::Cancel;
-use stave_model::digest::Key;
+use stave_model::digest::{Digest, Key};
 
 use super::{
     address::Address,
@@ -61,16 +61,18 @@ pub(crate) struct Repository<'a> {
 }
 
 impl<'a> Repository<'a> {
-    /// The repository for `address`, made if there is none. `digits` are those of a hash in it.
+    /// The repository for `address`, made if there is none. `digits` are those of a hash in it, and `who` is who
+    /// asks.
     pub(crate) fn open(
         program: &'a Path,
         cache: &Path,
         address: &Address,
         purpose: Purpose,
-        digits: usize,
+        (digits, who): (usize, &Digest),
         cancel: &'a Cancel,
     ) -> Result<Self, GitError> {
-        let key = Key::new("git repository 1").field(address.text()).field(digits.to_le_bytes()).finish();
+        // What one may read is kept apart from what others may.
+        let key = Key::new("git repository 2").field(address.text()).field(digits.to_le_bytes()).field(who.hex()).finish();
         let name = format!("{}-{}", key.hex(), purpose.name());
         fs::create_dir_all(cache).map_err(GitError::Spawn)?;
         let held = hold(&cache.join(format!("{name}.lock")), cancel)?;

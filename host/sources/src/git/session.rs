@@ -19,6 +19,7 @@ use std::{
     process::Command,
 };
 
+use stave_model::digest::{Digest, Key};
 use stave_platform::{port::Failed, resource::build::Fault};
 use tempfile::TempDir;
 
@@ -112,12 +113,28 @@ const CONFIG: [&str; 22] = [
 /// The helper that hands the password over.
 const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$STAVE_GIT_USER\" \"$STAVE_GIT_PASSWORD\"; }; f";
 
+/// The format of what a session is told apart by.
+const WHO: &str = "git user 1";
+
+fn who(credentials: &Credentials) -> Digest {
+    let key = Key::new(WHO);
+    match credentials {
+        Credentials::None => key,
+        Credentials::Machine => key.field("machine"),
+        Credentials::Password { user, password } => key.list([user.reveal(), password.reveal()]),
+        Credentials::SshKey { key: ssh, .. } => key.field(ssh.reveal()),
+    }
+    .finish()
+}
+
 /// The environment of one or several runs of git.
 pub(crate) struct Session {
     folder: TempDir,
     variables: Vec<(&'static str, OsString)>,
     config: Vec<String>,
     secrets: Vec<Secret>,
+    /// Who asks, as a digest: what was fetched for one is not for another.
+    who: Digest,
 }
 
 impl fmt::Debug for Session {
@@ -149,12 +166,14 @@ impl Session {
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ALLOW_PROTOCOL", "none"),
+            // A small pack may say that one of its objects is huge.
+            ("GIT_ALLOC_LIMIT", "2g"),
         ];
         variables.extend(fixed.map(|(name, value)| (name, value.into())));
         variables.push(("HOME", real.clone().into()));
         // Git looks for a repository where it runs; there is none here, and above is none of its business.
         variables.push(("GIT_CEILING_DIRECTORIES", above.into()));
-        Ok(Self { folder, variables, config: CONFIG.map(str::to_owned).to_vec(), secrets: Vec::new() })
+        Ok(Self { folder, variables, config: CONFIG.map(str::to_owned).to_vec(), secrets: Vec::new(), who: Key::new(WHO).finish() })
     }
 
     /// One that reaches `address` as whom `credentials` say.
@@ -194,7 +213,13 @@ impl Session {
                 ));
             }
         }
+        session.who = who(credentials);
         Ok(session)
+    }
+
+    /// Who asks, as a digest.
+    pub(crate) fn who(&self) -> &Digest {
+        &self.who
     }
 
     /// One more setting, which counts before those that came earlier.

@@ -3,9 +3,12 @@
 use stave_platform::{
     decide::{SourceState, Verdict},
     history,
-    port::{Failed, Outside as _},
-    reconcile::{Settled, decision},
-    resource::{build::Fault, name::ImageKey},
+    port::Failed,
+    reconcile::decision,
+    resource::{
+        build::{Build, Fault, Outcome},
+        name::ImageKey,
+    },
 };
 
 use super::{key, only, record};
@@ -13,7 +16,7 @@ use crate::{
     args::image::{ImageLock, ImageRollback, ImageTrigger, ImageUnlock},
     commands::resources,
     exit::{Exit, USAGE},
-    platform::{Desk, Show, failed, now, outcome},
+    platform::{Came, Desk, Show, failed, now, outcome},
 };
 
 /// Somebody wants a build.
@@ -53,7 +56,9 @@ pub(super) fn lock(desk: &Desk<'_>, arguments: &ImageLock) -> Result<(), Exit> {
     })?;
     change(desk, &key, |record| {
         record.image.status.lock = Some(history::lock(&record.image, &record.builds, number)?);
-        record.builds.iter_mut().for_each(|build| build.pinned |= build.number == number);
+        for build in &mut record.builds {
+            build.pinned = build.number == number;
+        }
         Ok(())
     })?;
     if arguments.printed.form.document().is_none() {
@@ -81,29 +86,29 @@ pub(super) fn unlock(desk: &Desk<'_>, arguments: &ImageUnlock) -> Result<(), Exi
     resources::print_image(desk, &key, arguments.printed.form)
 }
 
-/// Makes the image again what an earlier build made: first in the registry, then in the records.
+/// Makes the image again what an earlier build made. The record of it says that it runs, and who holds the lease does it: so
+/// that no build takes the tags meanwhile.
 pub(super) fn rollback(desk: &Desk<'_>, arguments: &ImageRollback) -> Result<(), Exit> {
     let key = key(desk, &arguments.name, &arguments.whose);
     let found = record(desk, &key)?;
     let SourceState::Ready(source) = found.source_state() else {
         return Err(Exit::new(USAGE, format!("where the source of the image {} is now is not known", key.name)));
     };
-    let turned = history::turn_back(&found.image, &found.builds, arguments.to_build, &source, now());
-    let turned = turned.map_err(|refusal| Exit::new(USAGE, refusal))?;
-    let number = turned.build.number;
-    desk.hands(Show::Nothing).turn_back(&found.image, &turned.build).map_err(failed)?;
+    let (to, at, mut number) = (arguments.to_build, now(), 0);
     change(desk, &key, |record| {
-        // Somebody else may have built in between: numbers never come twice.
-        let turned = history::turn_back(&record.image, &record.builds, arguments.to_build, &source, now())?;
-        record.image.status.build_counter = record.image.status.build_counter.max(turned.build.number);
-        record.image.status.latest_image = turned.build.made().map(|made| made.image.clone());
+        let turned = history::turn_back(&record.image, &record.builds, to, &source, at)?;
+        let build = Build { outcome: Outcome::Running, finished: None, ..turned.build };
+        number = build.number;
+        record.image.status.build_counter = record.image.status.build_counter.max(number);
         record.image.status.rollback = Some(turned.rollback);
-        record.builds.push(turned.build);
+        record.builds.push(build);
         Ok(())
     })?;
+    follow(desk, &key, arguments.waiting.wait)?;
     if arguments.printed.form.document().is_none() {
-        let line = format!("Image Resource \"{}\" is what build {} made: build {number}", key.name, arguments.to_build);
-        desk.workshop.ui.result(&line);
+        let is_there = record(desk, &key)?.builds.iter().any(|build| build.number == number && build.made().is_some());
+        let what = if is_there { "is" } else { "is going to be" };
+        desk.workshop.ui.result(&format!("Image Resource \"{}\" {what} what build {to} made: build {number}", key.name));
     }
     resources::print_image(desk, &key, arguments.printed.form)
 }
@@ -139,8 +144,8 @@ fn follow(desk: &Desk<'_>, key: &ImageKey, wait: bool) -> Result<(), Exit> {
 }
 
 /// Says why nothing was built, where nothing was.
-pub(super) fn tell_why_not(desk: &Desk<'_>, key: &ImageKey, settled: &Settled) -> Result<(), Exit> {
-    if settled.ended.iter().any(|build| build.image == *key) {
+pub(super) fn tell_why_not(desk: &Desk<'_>, key: &ImageKey, came: &Came) -> Result<(), Exit> {
+    if came.is_left || came.ended.iter().any(|build| build.image == *key) {
         return Ok(());
     }
     let snapshot = desk.snapshot()?;

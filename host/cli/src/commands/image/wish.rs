@@ -21,7 +21,7 @@ use crate::{
         image::{ImageCreate, ImagePatch, ImageRemovals, ImageSave, ImageWish},
         platform::{Form, Rehearsal, Uploading},
     },
-    commands::resources,
+    commands::{resources, settings},
     exit::{Exit, USAGE},
     platform::{Desk, Show, failed, outcome},
     upload::{Dry, source_repository, upload},
@@ -44,7 +44,7 @@ pub(super) fn create(desk: &Desk<'_>, arguments: &ImageCreate) -> Result<(), Exi
     let source = source(desk, &arguments.wish, &arguments.tag, destination, None, rehearsal)?;
     let source = source.ok_or_else(|| Exit::new(USAGE, "an image needs a source"))?;
     let builder = builder(arguments.builder.as_ref(), arguments.cluster_builder.as_ref()).unwrap_or_default();
-    let mut image = new(&key, arguments.tag.clone(), builder, source);
+    let mut image = new(desk, &key, arguments.tag.clone(), (builder, source))?;
     change(&mut image, &arguments.wish, None)?;
     finish(
         desk,
@@ -81,7 +81,7 @@ pub(super) fn save(desk: &Desk<'_>, arguments: &ImageSave) -> Result<(), Exit> {
         let source = source(desk, &arguments.wish, &tag, destination, None, rehearsal)?.ok_or_else(|| {
             Exit::new(USAGE, "a new image needs a source").hint("name it with --git, --blob or --local-path")
         })?;
-        let mut image = new(&key, tag, builder.unwrap_or_default(), source);
+        let mut image = new(desk, &key, tag, (builder.unwrap_or_default(), source))?;
         change(&mut image, &arguments.wish, Some(&arguments.removals))?;
         return finish(desk, image, &said("created"));
     };
@@ -93,8 +93,14 @@ pub(super) fn save(desk: &Desk<'_>, arguments: &ImageSave) -> Result<(), Exit> {
     finish(desk, image, &said("patched"))
 }
 
-fn new(key: &ImageKey, tag: Tag, builder: BuilderRef, source: Source) -> Image {
-    Image {
+fn new(
+    desk: &Desk<'_>,
+    key: &ImageKey,
+    tag: Tag,
+    (builder, source): (BuilderRef, Source),
+) -> Result<Image, Exit> {
+    let account = settings::default_account(desk, &key.namespace)?;
+    Ok(Image {
         metadata: Metadata {
             name: key.name.clone(),
             namespace: Some(key.namespace.clone()),
@@ -106,7 +112,7 @@ fn new(key: &ImageKey, tag: Tag, builder: BuilderRef, source: Source) -> Image {
             tag,
             additional_tags: Vec::new(),
             builder,
-            service_account_name: "default".to_owned(),
+            service_account_name: account.unwrap_or_else(|| "default".to_owned()),
             source,
             cache: None,
             failed_build_history_limit: 10,
@@ -120,7 +126,7 @@ fn new(key: &ImageKey, tag: Tag, builder: BuilderRef, source: Source) -> Image {
             update_policy: UpdatePolicy::default(),
         },
         status: ImageStatus::default(),
-    }
+    })
 }
 
 fn patched(
@@ -165,7 +171,9 @@ fn source(
         let initialize_submodules = old.and_then(|old| old.git.as_ref()).is_some_and(|git| git.initialize_submodules);
         Source { git: Some(Git { url: url.clone(), revision, initialize_submodules }), ..Source::default() }
     } else if let Some(url) = &given.blob {
-        Source { blob: Some(Blob { url: url.clone(), auth: None, strip_components: 0 }), ..Source::default() }
+        let old = old.and_then(|old| old.blob.as_ref());
+        let (auth, strip_components) = old.map_or((None, 0), |old| (old.auth.clone(), old.strip_components));
+        Source { blob: Some(Blob { url: url.clone(), auth, strip_components }), ..Source::default() }
     } else if let Some(path) = &given.local_path {
         let to = destination.map_or_else(|| source_repository(tag), |tag| Reference { ..tag.reference().clone() });
         let dry = if rehearsal.uploads() { Dry::No } else { Dry::Run };
@@ -291,9 +299,10 @@ fn finish(desk: &Desk<'_>, image: Image, said: &Said) -> Result<(), Exit> {
         let line = format!("Image Resource \"{}\" {}{}{unchanged}", key.name, said.verb, said.rehearsal.suffix());
         desk.workshop.ui.result(&line);
     }
-    if said.rehearsal.is_dry() || applied == Applied::Unchanged {
+    if said.rehearsal.is_dry() {
         return Ok(());
     }
+    // Also where nothing changed: whoever types it again wants to have done what somebody was stopped in.
     let scope = only(&key);
     let settled = desk.settle_showing(&scope, said.uploading.waiting.wait, Show::Logs)?;
     super::keep::tell_why_not(desk, &key, &settled)?;

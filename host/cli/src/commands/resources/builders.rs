@@ -329,5 +329,5 @@ pub(crate) fn roll_back(desk: &Desk<'_>, key: &BuilderKey, to: u64, wait: bool) 
     let unchanged = if is_same { " (no change)" } else { "" };
     let follows = if is_newest { ", and follows its stack and stores" } else { "" };
     desk.workshop.ui.result(&format!("{what} is revision {to}{follows}{unchanged}"));
-    if is_same { Ok(()) } else { follow(desk, wait) }
+    follow(desk, &[Id::Builder(key.clone())], wait)
 }
