@@ -93,12 +93,7 @@ pub(super) fn save(desk: &Desk<'_>, arguments: &ImageSave) -> Result<(), Exit> {
     finish(desk, image, &said("patched"))
 }
 
-fn new(
-    desk: &Desk<'_>,
-    key: &ImageKey,
-    tag: Tag,
-    (builder, source): (BuilderRef, Source),
-) -> Result<Image, Exit> {
+fn new(desk: &Desk<'_>, key: &ImageKey, tag: Tag, (builder, source): (BuilderRef, Source)) -> Result<Image, Exit> {
     let account = settings::default_account(desk, &key.namespace)?;
     Ok(Image {
         metadata: Metadata {
@@ -172,7 +167,7 @@ fn source(
         Source { git: Some(Git { url: url.clone(), revision, initialize_submodules }), ..Source::default() }
     } else if let Some(url) = &given.blob {
         let old = old.and_then(|old| old.blob.as_ref());
-        let (auth, strip_components) = old.map_or((None, 0), |old| (old.auth.clone(), old.strip_components));
+        let (auth, strip_components) = old.map_or((None, 0), |old| (old.auth, old.strip_components));
         Source { blob: Some(Blob { url: url.clone(), auth, strip_components }), ..Source::default() }
     } else if let Some(path) = &given.local_path {
         let to = destination.map_or_else(|| source_repository(tag), |tag| Reference { ..tag.reference().clone() });

@@ -111,7 +111,9 @@ fn another_limit_holds_while_somebody_serves() {
     let is_full = |most: usize| move |state: &State| state.running.len() == most;
     case.serving(|| {
         case.town.until("one is built", is_full(1));
-        ["api", "shop", "web"].iter().for_each(|one| case.until_found(one, "c1"));
+        for one in ["api", "shop", "web"] {
+            case.until_found(one, "c1");
+        }
         let limits = Limits { concurrent: 3, ..case.rules.limits };
         case.town.rule(Rules { limits, ..case.rules });
         case.records.set("concurrency", Some("3")).unwrap();
