@@ -55,6 +55,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MAX_LINE: usize = 500;
 /// The setting that says how many builds run at once.
 pub(crate) const CONCURRENCY: &str = "concurrency";
+/// The one that says how many of one namespace do.
+pub(crate) const NAMESPACE_CONCURRENCY: &str = "namespace-concurrency";
+/// The one that says whether a build stops whose source is no longer the newest.
+pub(crate) const STOP_OUTDATED: &str = "stop-outdated";
 /// The setting that says whose wishes these are, and what it says of others'.
 const WISHES: &str = "wishes";
 const OTHERS: &str = "others";
@@ -179,10 +183,17 @@ impl<'a> Desk<'a> {
 
     /// How many builds at once, and how often what fails by chance is tried.
     pub(crate) fn rules(&self) -> Result<Rules, Exit> {
-        let concurrent = self.records.setting(CONCURRENCY).map_err(failed)?;
+        let number = |name: &str| -> Result<Option<usize>, Exit> {
+            Ok(self.records.setting(name).map_err(failed)?.and_then(|number| number.parse().ok()))
+        };
         let here = || thread::available_parallelism().map_or(2, usize::from);
-        let concurrent = concurrent.and_then(|number| number.parse().ok()).unwrap_or_else(here);
-        Ok(Rules { limits: Limits { concurrent, ..Limits::default() }, retry: Retry::default() })
+        let limits = Limits {
+            concurrent: number(CONCURRENCY)?.unwrap_or_else(here),
+            per_namespace: number(NAMESPACE_CONCURRENCY)?,
+            stop_outdated: self.records.setting(STOP_OUTDATED).map_err(failed)?.as_deref() == Some("on"),
+            ..Limits::default()
+        };
+        Ok(Rules { limits, retry: Retry::default() })
     }
 
     /// Reconciles what is in `scope`, here and now. Where somebody else holds the lease: a server does it, and what `changed`

@@ -266,6 +266,10 @@ pub(crate) enum SettingsCommand {
     DefaultServiceAccount(SettingOfAccount),
     /// How many builds run at once: print or set it
     Concurrency(SettingOfNumber),
+    /// How many builds of one namespace run at once: print or set it
+    NamespaceConcurrency(SettingOfNumber),
+    /// Whether a build that runs is stopped when its source is no longer the newest: print or set it
+    StopOutdated(SettingOfSwitch),
 }
 
 #[derive(Debug, Args)]
@@ -305,6 +309,37 @@ pub(crate) struct SettingOfNumber {
     pub(crate) unset: bool,
     #[command(flatten)]
     pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SettingOfSwitch {
+    /// What to set it to [default: it is printed]
+    #[arg(value_name = "SWITCH")]
+    pub(crate) value: Option<Switch>,
+    /// Set it to nothing: it is off
+    #[arg(long, conflicts_with = "value")]
+    pub(crate) unset: bool,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is done.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Switch {
+    /// As it is typed and kept.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// `stave serve`.

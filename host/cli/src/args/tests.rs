@@ -87,6 +87,8 @@ fn what_cannot_be_meant_is_refused() {
         "stave import -f a --dry-run --dry-run-with-image-upload",
         "stave import -f a --registry-verify-certs=false",
         "stave config concurrency 0",
+        "stave config namespace-concurrency 0",
+        "stave config stop-outdated maybe",
         "stave apply",
     ] {
         assert!(typed(line).is_err(), "{line}");

@@ -4,10 +4,13 @@ use serde_json::json;
 use stave_platform::resource::{name::Name, reference::Reference};
 
 use crate::{
-    args::{SettingsCommand, platform::Form},
+    args::{
+        SettingsCommand,
+        platform::{Form, SettingOfNumber},
+    },
     document,
     exit::{Exit, USAGE, printable},
-    platform::{CONCURRENCY, Desk, failed},
+    platform::{CONCURRENCY, Desk, NAMESPACE_CONCURRENCY, STOP_OUTDATED, failed},
     workshop::Workshop,
 };
 
@@ -37,11 +40,19 @@ pub(crate) fn run(workshop: &Workshop, command: &SettingsCommand) -> Result<(), 
             }
             Change { value, unset: typed.unset }.done(&desk, DEFAULT_ACCOUNT, typed.printed.form)
         }
-        SettingsCommand::Concurrency(typed) => {
-            let value = typed.value.as_ref().map(ToString::to_string);
-            Change { value, unset: typed.unset }.done(&desk, CONCURRENCY, typed.printed.form)
+        SettingsCommand::Concurrency(typed) => number(&desk, CONCURRENCY, typed),
+        SettingsCommand::NamespaceConcurrency(typed) => number(&desk, NAMESPACE_CONCURRENCY, typed),
+        SettingsCommand::StopOutdated(typed) => {
+            let value = typed.value.map(|value| value.as_str().to_owned());
+            Change { value, unset: typed.unset }.done(&desk, STOP_OUTDATED, typed.printed.form)
         }
     }
+}
+
+/// A setting that is a number.
+fn number(desk: &Desk<'_>, name: &str, typed: &SettingOfNumber) -> Result<(), Exit> {
+    let value = typed.value.as_ref().map(ToString::to_string);
+    Change { value, unset: typed.unset }.done(desk, name, typed.printed.form)
 }
 
 /// What was typed about one setting.
