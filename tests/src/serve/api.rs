@@ -40,7 +40,11 @@ fn the_api_is_as_its_description_says() {
     // Without root, one becomes root of a namespace of users of one's own.
     let own = if getuid().is_root() { "-n" } else { "-Urn" };
     let mut unshare = world.env.command(tool("unshare").get_program());
-    unshare.env("LOOPBACK", LOOPBACK).env("STAVE_HOOK_TOKEN", "hook").env("STAVE_SERVE_TOKEN", "api").env("PYTHONDONTWRITEBYTECODE", "1");
+    unshare
+        .env("LOOPBACK", LOOPBACK)
+        .env("STAVE_HOOK_TOKEN", "hook")
+        .env("STAVE_SERVE_TOKEN", "api")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     unshare.args([own, "/bin/sh", "-c", SCRIPT, "sh"]).arg(stave());
     let outcome = run(unshare.arg(root().join("tests/peers/schemathesis/ask.py")).arg(modules)).succeeds();
     for ended in ["\nasked=0\n", "\nended=0\n"] {

@@ -197,7 +197,10 @@ impl<'a> Hands<'a> {
         let made = match work.build.mode {
             Mode::Rebase => rebasing::rebase(&workshop, work),
             Mode::Rollback => rebasing::turn_back(&workshop, work),
-            Mode::Build => self.keys(&work.image).map_err(Exit::from).and_then(|keys| making::make(self.desk, &workshop, &keys, work)),
+            Mode::Build => self
+                .keys(&work.image)
+                .map_err(Exit::from)
+                .and_then(|keys| making::make(self.desk, &workshop, &keys, work)),
         };
         let outcome = match made {
             Ok(made) => {

@@ -38,8 +38,7 @@ impl Repositories {
     ) -> Result<Repository<'a>, Failed> {
         let attempt = || format!("could not fetch commit {} of {}", short(commit), remote.address.shown());
         let wrong = |error| failed(attempt(), error, Some(remote));
-        let open =
-            |purpose| {
+        let open = |purpose| {
             let what = (commit.len(), remote.session.who());
             Repository::open(&self.program, &self.cache, &remote.address, purpose, what, cancel)
         };

@@ -72,7 +72,8 @@ impl<'a> Repository<'a> {
         cancel: &'a Cancel,
     ) -> Result<Self, GitError> {
         // What one may read is kept apart from what others may.
-        let key = Key::new("git repository 2").field(address.text()).field(digits.to_le_bytes()).field(who.hex()).finish();
+        let key =
+            Key::new("git repository 2").field(address.text()).field(digits.to_le_bytes()).field(who.hex()).finish();
         let name = format!("{}-{}", key.hex(), purpose.name());
         fs::create_dir_all(cache).map_err(GitError::Spawn)?;
         let held = hold(&cache.join(format!("{name}.lock")), cancel)?;

@@ -173,7 +173,13 @@ impl Session {
         variables.push(("HOME", real.clone().into()));
         // Git looks for a repository where it runs; there is none here, and above is none of its business.
         variables.push(("GIT_CEILING_DIRECTORIES", above.into()));
-        Ok(Self { folder, variables, config: CONFIG.map(str::to_owned).to_vec(), secrets: Vec::new(), who: Key::new(WHO).finish() })
+        Ok(Self {
+            folder,
+            variables,
+            config: CONFIG.map(str::to_owned).to_vec(),
+            secrets: Vec::new(),
+            who: Key::new(WHO).finish(),
+        })
     }
 
     /// One that reaches `address` as whom `credentials` say.

@@ -108,7 +108,9 @@ pub(super) fn rollback(desk: &Desk<'_>, arguments: &ImageRollback) -> Result<(),
     if arguments.printed.form.document().is_none() {
         let is_there = record(desk, &key)?.builds.iter().any(|build| build.number == number && build.made().is_some());
         let what = if is_there { "is" } else { "is going to be" };
-        desk.workshop.ui.result(&format!("Image Resource \"{}\" {what} what build {to} made: build {number}", key.name));
+        desk.workshop
+            .ui
+            .result(&format!("Image Resource \"{}\" {what} what build {to} made: build {number}", key.name));
     }
     resources::print_image(desk, &key, arguments.printed.form)
 }
