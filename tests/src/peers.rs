@@ -233,6 +233,62 @@ fn the_lifecycle_makes_the_same_layers_of_the_same_folders() {
     }
 }
 
+/// How what a launcher starts ends, and what it prints; `process` is what the launcher is called as.
+fn started(launcher: &Path, root: &Path, process: &str, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut start = Command::new(launcher);
+    start.arg0(process).env_clear().current_dir("/").args(words);
+    start.env("CNB_LAYERS_DIR", root.join("layers")).env("CNB_APP_DIR", root.join("workspace"));
+    start.env("CNB_PLATFORM_API", "0.14").env("PATH", "/usr/bin:/bin");
+    let output = start.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // Nobody promises the order in which variables stand.
+    let mut lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    lines.sort();
+    (output.status.code(), lines.join("\n"), text(&output.stderr))
+}
+
+/// Arguments, environment and folder, of what Stave exported and of what the lifecycle did. A Java app is started otherwise on
+/// purpose: its memory is reckoned by a helper inside our launcher, and the other one has none.
+#[test]
+fn both_launchers_start_what_either_exported() {
+    let Some(peers) = Peers::here("both_launchers_start_what_either_exported") else { return };
+    let env = TestEnv::warm();
+    let registry = Registry::start(&env);
+    let base = registry.reference("stacks/run:1");
+    publish_base(&env, &base, "ID=none\n");
+    env.write("app/Procfile", "web: /usr/bin/env\nshow: /usr/bin/printf '[%s]' \"$GREETING\" 'a b'\n");
+    let mut build = vec!["build", "app", "--run-image", &base, "--tag", "tiny", "--to", "oci:out:tiny"];
+    build.extend(["-e", "BPE_GREETING=good day", "-e", "BPE_PREPEND_PATH=/first", "-e", "BPE_DELIM_PATH=:"]);
+    env.run(&build).succeeds();
+    let by_stave = unpack(&env, &env.work().join("out"), "tiny");
+    let launcher = env.work().join("launcher");
+    fs::copy(by_stave.join("cnb/lifecycle/launcher"), &launcher).unwrap();
+    let name = registry.reference("team/by-lifecycle:1");
+    export_by_lifecycle(peers, &by_stave, &base, &name);
+    // The lifecycle's manifest mixes media types, which the unpacker of layouts does not take.
+    let (flat, by_lifecycle) = (env.work().join("exported.tar"), env.work().join("exported"));
+    succeeds(peers.command(&env, "crane").args(["export", &name]).arg(&flat));
+    fs::create_dir(&by_lifecycle).unwrap();
+    succeeds(Command::new("tar").arg("-xf").arg(&flat).arg("-C").arg(&by_lifecycle));
+    for root in [&by_stave, &by_lifecycle] {
+        for (process, words) in [
+            ("launcher", &["--", "/usr/bin/env"][..]),
+            ("launcher", &["--", "/bin/pwd"]),
+            ("launcher", &["--", "/usr/bin/printf", "[%s]", "a b", "$GREETING", "*"]),
+            ("launcher", &["echo $GREETING; pwd"]),
+            ("/cnb/process/web", &[]),
+            ("/cnb/process/show", &[]),
+            ("/cnb/process/show", &["one", "t w o"]),
+        ] {
+            let ours = started(&launcher, root, process, words);
+            assert_eq!(ours, started(&peers.path("launcher"), root, process, words), "{process} {words:?}");
+            if process.ends_with("web") {
+                assert!(ours.1.contains("GREETING=good day") && ours.1.contains("PATH=/first:"), "{ours:?}");
+            }
+        }
+    }
+}
+
 /// The environment. Where the base has no search path, the lifecycle's ends in a colon, by which the working folder is searched
 /// too; ours does not.
 fn variables(config: &Value) -> Vec<&str> {

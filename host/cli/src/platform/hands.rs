@@ -13,6 +13,7 @@ use stave_oci::{builder as artefact, component::Place, registry::pull::RegistryI
 use stave_platform::{
     plan::{Rules, world::StackState},
     port::{Artefact, Done, Event, Failed, Outside, Stocked, Stopper, Work},
+    queue::Stop,
     resource::{
         build::{Build, Fault, Mode, Outcome},
         builder::{Builder, BuilderRevision, BuildpackVersion, Group},
@@ -217,7 +218,9 @@ impl<'a> Hands<'a> {
         // The workshop's own lines hold the log too.
         drop(workshop);
         let log = Arc::into_inner(log).map(|log| log.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let log = log.and_then(|log| log.finish().ok());
+        // Whoever takes the build up again begins its log anew; until then it is found where it is.
+        let is_left = stop.why() == Some(Stop::Needless);
+        let log = log.filter(|_| !is_left).and_then(|log| log.finish().ok());
         Ok(Done { outcome, log })
     }
 }
