@@ -218,9 +218,6 @@ pub trait Outside: Send + Sync {
     /// Does a build to its end, and keeps its log. When `stop` says so it stops soon; what it answers then does not matter.
     fn build(&self, work: &Work, stop: &Stopper) -> Done;
 
-    /// Puts an earlier image back at the tags of a build that turns its image back.
-    fn turn_back(&self, image: &Image, build: &Build) -> Result<(), Failed>;
-
     /// What rules hold by now: asked after every change of the records, for a setting may be among them. None where nobody has
     /// others than those of the beginning.
     fn rules(&self) -> Option<Rules> {

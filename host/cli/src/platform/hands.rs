@@ -15,7 +15,7 @@ use stave_platform::{
     port::{Artefact, Done, Event, Failed, Outside, Stocked, Stopper, Work},
     queue::Stop,
     resource::{
-        build::{Build, Fault, Mode, Outcome},
+        build::{Mode, Outcome},
         builder::{Builder, BuilderRevision, BuildpackVersion, Group},
         image::Image,
         reference::{Pinned, Reference as Name},
@@ -287,15 +287,6 @@ impl Outside for Hands<'_> {
 
     fn build(&self, work: &Work, stop: &Stopper) -> Done {
         self.done(work, stop).unwrap_or_else(|exit| Done { outcome: fault::outcome(&exit), log: None })
-    }
-
-    fn turn_back(&self, image: &Image, build: &Build) -> Result<(), Failed> {
-        let attempt = || format!("could not put the image of build {} at its tags again", build.number);
-        let Some(made) = build.made() else {
-            return Err(Failed::new(Fault::Refused, format!("build {} made no image", build.number)));
-        };
-        let owner = self.for_owner(image).map_err(|error| fault::failed(attempt(), error.into()))?;
-        rebasing::put_again(&owner, &made.image, &build.tags).map_err(|exit| fault::failed(attempt(), exit))
     }
 
     fn rules(&self) -> Option<Rules> {

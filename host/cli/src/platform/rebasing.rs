@@ -110,7 +110,7 @@ pub(super) fn turn_back(workshop: &Workshop, work: &Work) -> Result<Made, Exit> 
 }
 
 /// Puts an image that is in its registry at tags again.
-pub(super) fn put_again(workshop: &Workshop, image: &Pinned, tags: &[Tag]) -> Result<(), Exit> {
+fn put_again(workshop: &Workshop, image: &Pinned, tags: &[Tag]) -> Result<(), Exit> {
     let every = every(workshop, image)?;
     let digest = publish(workshop, tags, &every, &every.images, &Swaps::default())?;
     if digest == image.digest() {

@@ -379,10 +379,6 @@ impl Outside for Town {
         Done { outcome, log: Some(digest("log")) }
     }
 
-    fn turn_back(&self, _: &Image, _: &Build) -> Result<(), Failed> {
-        unreachable!("nobody who reconciles turns back")
-    }
-
     fn rules(&self) -> Option<Rules> {
         self.state().rules
     }
