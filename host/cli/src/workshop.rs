@@ -128,7 +128,7 @@ impl Workshop {
             ..Options::default()
         });
         Ok(Self {
-            results: DiskResults::open(&cache)?,
+            results: DiskResults::open(&cache)?.telling(waiting.clone()),
             ledger: Arc::new(DiskLedger::of(&data)),
             images: ImageStore::open(&data, Some(blobs.clone()))?.telling(waiting),
             blobs: Arc::new(blobs),
@@ -157,6 +157,7 @@ impl Workshop {
     pub(crate) fn engine(&self) -> Result<Engine, Exit> {
         let folder = self.cache.within("code").map_err(PortError::from)?;
         let code = CodeStore::open(folder.path()).map_err(|error| Exit::new(GENERAL, error))?;
+        let code = code.telling(Arc::clone(&self.ui) as _);
         Engine::new(stave_engine::Limits::default(), Some(code)).map_err(|error| Exit::new(GENERAL, error))
     }
 

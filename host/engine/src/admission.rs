@@ -3,7 +3,7 @@
 //! Decided before the component is compiled, from names alone. The workbench checks every call again.
 
 use stave_model::{
-    capability::{Excess, Interface, excess, lines},
+    capability::{Excess, Interface, excess, imports::WASI, lines},
     dependency,
     digest::Digest,
     manifest::CONTRACTS,
@@ -15,35 +15,6 @@ use crate::component::{Description, PACKAGE, contract, split};
 /// What every buildpack has, whether it asks or not (`wit/`: "always granted"). It all stays within the build.
 pub const ALWAYS: [Interface; 3] = Interface::ALWAYS;
 
-/// The interfaces of WASI 0.2 that are there so that ordinary programs run, and what stands behind them:
-///
-/// * `cli`: no arguments, no environment, standard input at its end, output to the log;
-/// * `clocks`: a wall clock that stands still and a steady one that counts how often it was asked;
-/// * `random`: numbers that follow from the component's digest;
-/// * `io`: the streams of the others;
-/// * `filesystem`: no folder at all. Standard libraries import it for their own start and for `File`; without a folder to
-///   begin from every operation fails with an error that the program can handle.
-const WASI: [(&str, &[&str]); 5] = [
-    (
-        "wasi:cli",
-        &[
-            "environment",
-            "exit",
-            "stdin",
-            "stdout",
-            "stderr",
-            "terminal-input",
-            "terminal-output",
-            "terminal-stdin",
-            "terminal-stdout",
-            "terminal-stderr",
-        ],
-    ),
-    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
-    ("wasi:random", &["random", "insecure", "insecure-seed"]),
-    ("wasi:io", &["error", "poll", "streams"]),
-    ("wasi:filesystem", &["preopens", "types"]),
-];
 /// What every buildpack exports.
 const EXPORTS: [&str; 2] = ["detection", "construction"];
 
@@ -186,14 +157,18 @@ fn withheld(allowance: &Allowance, excess: &[Excess]) -> String {
     policy.map_or_else(|| "it is not granted".to_owned(), |policy| format!("the policy {policy} does not allow it"))
 }
 
+/// Refuses what no grant could help: an import that this host has for nobody.
+pub fn check_imports(component: &Description) -> Result<(), Refusal> {
+    let Description { manifest, imports, .. } = component;
+    imports.iter().try_for_each(|import| check_import(import, &manifest.contract, &|| manifest.title()))
+}
+
 /// Decides. What everybody has need not be granted.
 pub fn admit(component: &Description, allowed: impl Into<Allowance>) -> Result<Allowance, Refusal> {
     let allowance = allowed.into().with_always();
     let contract = component.manifest.contract.as_str();
     let buildpack = || component.manifest.title();
-    for import in &component.imports {
-        check_import(import, contract, &buildpack)?;
-    }
+    check_imports(component)?;
     for export in EXPORTS {
         let found = component.exports.iter().filter_map(|name| self::contract(name).map(|parts| (name, parts)));
         let mut named = found.filter(|(_, (interface, _))| *interface == export);

@@ -10,14 +10,17 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::{self, DirBuilder, File, FileTimes, Permissions},
     hash::{DefaultHasher, Hash, Hasher as _},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
+use stave_lifecycle::port::observer::{Event, Level, Observer, Silent};
 use stave_model::digest::{Digest, Hasher, Key};
 use wasmtime::component::Component;
 
@@ -25,9 +28,20 @@ use wasmtime::component::Component;
 const MAX_CODE: u64 = 1 << 30;
 
 /// A folder of compiled code.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CodeStore {
     folder: PathBuf,
+    observer: Arc<dyn Observer>,
+}
+
+/// What there is of a component's code.
+pub(crate) enum Found {
+    /// What was written.
+    Sound(Component),
+    /// Something else.
+    Damaged,
+    /// Nothing: somebody made room, or is writing it anew.
+    Gone,
 }
 
 /// The code of one component that is kept, whole or not.
@@ -86,7 +100,19 @@ impl CodeStore {
         if found.mode() & 0o077 != 0 {
             fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(failed)?;
         }
-        Ok(Self { folder })
+        Ok(Self { folder, observer: Arc::new(Silent) })
+    }
+
+    /// The same, telling `observer` of code that was changed.
+    #[must_use]
+    pub fn telling(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Says that the kept code of a buildpack, as id@version, is not used. A disk that changes it may change more.
+    pub(crate) fn tell_damage(&self, buildpack: &str) {
+        let text = format!("the cache's code of {buildpack} was changed and is not used: it is compiled again");
+        self.observer.observe(Event::Note(Level::Warning, text));
     }
 
     /// Whether there is code of a component that this very engine made and that fitted the contract. [`CodeStore::get`] says
@@ -112,17 +138,18 @@ impl CodeStore {
         found.into_values().collect()
     }
 
-    /// The code of a component, if it is here, unchanged, and made by this very engine.
-    pub(crate) fn get(&self, engine: &wasmtime::Engine, component: &Digest) -> Option<Component> {
+    /// The code of a component that this very engine made, if it is unchanged.
+    pub(crate) fn get(&self, engine: &wasmtime::Engine, component: &Digest) -> Found {
         let (code, sum) = self.paths(engine, component);
-        let expected = read_sum(&sum)?;
-        if hash(&code).ok()? != expected {
-            return None;
+        match (KeptCode { component: *component, files: vec![code.clone(), sum] }).is_sound() {
+            None => return Found::Gone,
+            Some(false) => return Found::Damaged,
+            Some(true) => {}
         }
         // The time of access is when it was used last, which decides what goes when the cache is too large.
         let used = FileTimes::new().set_accessed(SystemTime::now());
         let _ = File::open(&code).and_then(|file| file.set_times(used));
-        load(engine, &code)
+        load(engine, &code).map_or(Found::Damaged, Found::Sound)
     }
 
     /// Keeps the code of a component. Other versions' code of the same component goes.
@@ -163,6 +190,12 @@ impl CodeStore {
         file.as_file().set_permissions(Permissions::from_mode(0o400))?;
         file.persist(path)?;
         Ok(())
+    }
+}
+
+impl fmt::Debug for CodeStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeStore").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 

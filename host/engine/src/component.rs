@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+pub(crate) use stave_model::capability::imports::PACKAGE;
 use stave_model::{
     capability::Interface,
     component::{self, ComponentError},
@@ -12,8 +13,6 @@ use wasmparser::{Parser, Payload};
 
 use crate::limits::Limits;
 
-/// The package of the contract.
-pub(crate) const PACKAGE: &str = "stave:buildpack";
 /// How often components and modules may stand in each other.
 const MAX_DEPTH: usize = 8;
 /// Most modules and components that a component consists of. Ordinary ones have fewer than ten.

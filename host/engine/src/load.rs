@@ -14,6 +14,7 @@ use wasmtime::component::Component;
 use crate::{
     Engine,
     admission::{self, Refusal},
+    compiled::Found,
     component::{DescribeError, Description, describe},
     host::Linked,
 };
@@ -190,10 +191,17 @@ impl Loaded {
 
     fn ready(&self) -> Result<&Ready, Arc<LoadError>> {
         let ready = self.ready.get_or_init(|| {
-            let kept = self.engine.code().and_then(|store| store.get(self.engine.wasmtime(), &self.description.digest));
+            let Self { engine, description, wasm, .. } = self;
+            let kept = engine.code().map(|store| (store, store.get(engine.wasmtime(), &description.digest)));
             let ready = match kept {
-                Some(kept) => self.engine.link(&kept, &self.description).map(|linked| Ready { linked, how: How::Kept }),
-                None => self.engine.compile(&self.wasm, &self.description),
+                Some((_, Found::Sound(kept))) => {
+                    engine.link(&kept, description).map(|linked| Ready { linked, how: How::Kept })
+                }
+                Some((store, Found::Damaged)) => {
+                    store.tell_damage(&description.manifest.title());
+                    engine.compile(wasm, description)
+                }
+                Some((_, Found::Gone)) | None => engine.compile(wasm, description),
             };
             ready.map_err(Arc::new)
         });

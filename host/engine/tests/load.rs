@@ -4,7 +4,12 @@
 
 mod support;
 
-use std::{error::Error, fs, os::unix::fs::PermissionsExt};
+use std::{
+    error::Error,
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex},
+};
 
 use stave_engine::{
     Engine, Limits,
@@ -12,6 +17,7 @@ use stave_engine::{
     component::describe,
     load::{How, LoadError},
 };
+use stave_lifecycle::port::observer::{Event, Level, Observer};
 use stave_model::{capability::Capabilities, component::embed, digest::Digest};
 
 use support::{goes_on, guest, manifest};
@@ -141,17 +147,41 @@ fn other_files_are_refused_with_what_they_are() {
     "#);
 }
 
-/// W3.
+#[test]
+fn w8_a_call_that_moves_files_is_none_of_the_contract_whatever_a_component_says() {
+    let moving = |call: &str| {
+        let import = format!(r#"(import "stave:buildpack/layers@0.1.0" (instance (export "{call}" (func))))"#);
+        let wasm = wat::parse_str(format!("(component {import} {EXPORTS})")).unwrap();
+        refused(&embed(&wasm, &manifest("hostile")).unwrap(), &Capabilities::usual())
+    };
+    insta::assert_snapshot!(["rename", "hard-link"].map(moving).join("\n\n"), @"
+    stave-tests/hostile@0.1.0 does not fit the contract as this version of stave knows it
+    caused by: component imports instance `stave:buildpack/layers@0.1.0`, but a matching implementation was not found in the linker
+    caused by: instance export `rename` has the wrong type
+    caused by: function implementation is missing
+    hint: take another version of the buildpack, or of stave
+
+    stave-tests/hostile@0.1.0 does not fit the contract as this version of stave knows it
+    caused by: component imports instance `stave:buildpack/layers@0.1.0`, but a matching implementation was not found in the linker
+    caused by: instance export `hard-link` has the wrong type
+    caused by: function implementation is missing
+    hint: take another version of the buildpack, or of stave
+    ");
+}
+
+/// W3: one message for each cap.
 #[test]
 fn what_could_take_for_ever_to_compile_is_refused() {
     let limits = Limits { functions: 3, function_bytes: 100, component_bytes: 5000, ..Limits::default() };
     let engine = Engine::new(limits, None).unwrap();
+    let imports: Vec<String> = (0..201).map(|n| format!(r#"(import "i{n}" (func))"#)).collect();
     let refused = |text: &str| told(&engine.load(&component(text), None, &Capabilities::usual()).unwrap_err());
     let all = [
         refused(&format!("(component (core module {}))", "(func)".repeat(4))),
         refused(&format!("(component (core module (func {})))", "nop ".repeat(100))),
         refused(&format!("{}{}", "(component ".repeat(12), ")".repeat(12))),
         refused(&format!("(component {})", "(core module)".repeat(201))),
+        refused(&format!("(component {})", imports.join(""))),
         refused(&format!("(component (core module (func {})))", "nop ".repeat(5000))),
     ];
     insta::assert_snapshot!(all.join("\n"), @r#"
@@ -159,6 +189,7 @@ fn what_could_take_for_ever_to_compile_is_refused() {
     stave-tests/sockets@0.1.0 has a function of 102 bytes, more than the limit of 100: compiling it could take for ever
     stave-tests/sockets@0.1.0 has parts that stand 9 deep in each other, more than the limit of 8: compiling it could take for ever
     stave-tests/sockets@0.1.0 has at least 201 parts, more than the limit of 200: compiling it could take for ever
+    stave-tests/sockets@0.1.0 has 201 imports and exports, more than the limit of 200: compiling it could take for ever
     the component has 5208 bytes, more than the limit of 5000
     "#);
 }
@@ -258,13 +289,28 @@ fn kept_code_says_whether_it_is_what_was_written() {
     assert_eq!(listed[0].is_sound(), None, "somebody took it away");
 }
 
-/// W5.
+/// Keeps what it is told.
+#[derive(Default)]
+struct Ear(Mutex<Vec<Event>>);
+
+impl Observer for Ear {
+    fn observe(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+/// W5. Where code was changed, and not where there is none, that is said.
 #[test]
 fn code_is_compiled_once_and_never_trusted_when_it_changed() {
     let folder = tempfile::tempdir().unwrap();
     let code = folder.path().join("code");
+    let ear = Arc::new(Ear::default());
+    let heard = || std::mem::take(&mut *ear.0.lock().unwrap());
+    let text = "the cache's code of stave-tests/hostile@0.1.0 was changed and is not used: it is compiled again";
+    let warning = || vec![Event::Note(Level::Warning, text.to_owned())];
     let load = || {
-        let engine = Engine::new(Limits::default(), Some(CodeStore::open(&code).unwrap())).unwrap();
+        let store = CodeStore::open(&code).unwrap().telling(Arc::clone(&ear) as Arc<dyn Observer>);
+        let engine = Engine::new(Limits::default(), Some(store)).unwrap();
         let loaded = engine.load(&guest("hostile"), None, &Capabilities::usual()).unwrap();
         goes_on(&loaded);
         loaded.prepare().unwrap().clone()
@@ -286,11 +332,14 @@ fn code_is_compiled_once_and_never_trusted_when_it_changed() {
     let mut changed = fs::read(&native).unwrap();
     *changed.last_mut().unwrap() ^= 1;
     rewrite(&native, &changed);
-    assert_eq!((load(), load()), (How::Compiled, How::Kept), "changed code");
+    assert_eq!((load(), load(), heard()), (How::Compiled, How::Kept, warning()), "changed code");
 
     rewrite(&native, b"not code");
     rewrite(&sum, Digest::of(b"not code").hex().as_bytes());
-    assert_eq!((load(), load()), (How::Compiled, How::Kept), "not code, with its sum");
+    assert_eq!((load(), load(), heard()), (How::Compiled, How::Kept, warning()), "not code, with its sum");
+
+    rewrite(&sum, b"no sum at all");
+    assert_eq!((load(), load(), heard()), (How::Compiled, How::Kept, warning()), "a changed sum");
 
     fs::remove_file(&sum).unwrap();
     assert_eq!((load(), load()), (How::Compiled, How::Kept), "no sum");
@@ -300,4 +349,5 @@ fn code_is_compiled_once_and_never_trusted_when_it_changed() {
 
     fs::set_permissions(&code, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!((load(), mode(&code)), (How::Kept, 0o700), "others could look in");
+    assert_eq!(heard(), [], "what is missing was taken away by somebody who needed the room");
 }

@@ -3,6 +3,7 @@
 //! The comparison is made before a component is compiled, and its answer names what is missing, so that a refusal can be
 //! read and acted upon. Arguments are checked again at each call, against the same [`Capabilities`].
 
+pub mod imports;
 #[cfg(test)]
 mod tests;
 

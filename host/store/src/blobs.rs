@@ -62,7 +62,7 @@ impl DiskBlobs {
     /// The same, telling of damage that is found.
     #[must_use]
     pub fn telling(self, told: Waiting) -> Self {
-        Self { told, ..self }
+        Self { marks: self.marks.telling(told.clone()), told, ..self }
     }
 
     /// Where the blob is, or would be.

@@ -1,7 +1,7 @@
 //! Small results by their key: `results/<2 hex>/<hex>`, each with a check inside.
 //!
 //! A file that was torn, flipped, swapped with another or written by somebody who does not know its key is a miss, and
-//! a miss only costs time.
+//! a miss only costs time. Whoever waits is told of it once, because what changed this file may change others.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use std::{
 };
 
 use stave_archive::content::{Content, Span};
-use stave_lifecycle::port::{blobs::Results, failure::PortError};
+use stave_lifecycle::port::{blobs::Results, failure::PortError, observer::Level};
 use stave_model::digest::{Digest, Key};
 
-use crate::{blobs::Condition, files, folders::Folder, staged::Staging};
+use crate::{blobs::Condition, files, folders::Folder, locks::Waiting, staged::Staging};
 
 /// The largest result that is kept, in bytes.
 pub const MAX_RESULT: usize = 4 << 20;
@@ -26,6 +26,7 @@ const CHECK: usize = 72;
 pub struct DiskResults {
     folder: Folder,
     staging: Staging,
+    told: Waiting,
 }
 
 impl DiskResults {
@@ -33,7 +34,13 @@ impl DiskResults {
     pub fn open(cache: &Folder) -> Result<Self, PortError> {
         let folder = cache.within("results")?;
         let staging = Staging::open(&folder)?;
-        Ok(Self { folder, staging })
+        Ok(Self { folder, staging, told: Waiting::default() })
+    }
+
+    /// The same, telling of damage that is found.
+    #[must_use]
+    pub fn telling(self, told: Waiting) -> Self {
+        Self { told, ..self }
     }
 
     /// Reads a result and compares. A damaged one is removed; it is a miss anyhow.
@@ -77,7 +84,17 @@ impl DiskResults {
 
 impl Results for DiskResults {
     fn get(&self, key: &Digest) -> Option<Vec<u8>> {
-        value(key, &files::open_used(&self.path(key)).ok()??)
+        let kept = match files::open_used(&self.path(key)) {
+            Ok(None) => return None,
+            Ok(Some(span)) => value(key, &span),
+            Err(error) if files::is_no_file(&error) => None,
+            Err(_) => return None,
+        };
+        if kept.is_none() && fs::remove_file(self.path(key)).is_ok() {
+            let text = format!("what the cache kept as {key} was damaged and is gone: it is found out again");
+            self.told.tell(Level::Warning, text);
+        }
+        kept
     }
 
     fn put(&self, key: &Digest, value: &[u8]) {
@@ -102,6 +119,13 @@ fn check(key: &Digest, value: &[u8]) -> Digest {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use stave_lifecycle::port::{
+        cancel::Cancel,
+        observer::{Event, Observer},
+    };
+
     use super::*;
     use crate::folders::CACHE_VARIABLE;
 
@@ -153,8 +177,37 @@ mod tests {
         results.put(&other, b"another value");
         fs::rename(results.path(&other), results.path(&key)).unwrap();
         assert_eq!(results.get(&key), None, "swapped with another");
+        assert_eq!(results.verify(&key), Condition::Missing, "what is damaged does not stay");
+        set(&good[1..]);
         assert_eq!((results.verify(&key), results.verify(&key)), (Condition::Damaged, Condition::Missing));
         set(&good);
         assert_eq!(results.verify(&key), Condition::Sound);
+    }
+
+    /// T7.
+    #[test]
+    fn t7_whoever_waits_is_told_once_of_what_was_changed() {
+        struct Ear(std::sync::mpsc::Sender<Event>);
+        impl Observer for Ear {
+            fn observe(&self, event: Event) {
+                let _ = self.0.send(event);
+            }
+        }
+        let (sender, heard) = std::sync::mpsc::channel();
+        let (temp, key) = (tempfile::tempdir().unwrap(), Digest::of(b"key"));
+        let results = results(&temp).telling(Waiting::new(Arc::new(Ear(sender)), Cancel::new()));
+        for change in ["another value", ""] {
+            results.put(&key, b"value");
+            fs::remove_file(results.path(&key)).unwrap();
+            fs::write(results.path(&key), change).unwrap();
+            assert_eq!((results.get(&key), results.get(&key)), (None, None));
+        }
+        // A link is as bad, wherever it leads.
+        std::os::unix::fs::symlink("/dev/null", results.path(&key)).unwrap();
+        assert_eq!((results.get(&key), results.get(&key)), (None, None));
+        results.put(&key, b"value");
+        assert!(results.get(&key).is_some());
+        let text = format!("what the cache kept as {key} was damaged and is gone: it is found out again");
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), vec![Event::Note(Level::Warning, text); 3]);
     }
 }
