@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use stave_engine::{
+    admission::{Refusal, check_imports},
     component::{Description, describe},
     load::LoadError,
 };
@@ -51,7 +52,8 @@ pub(crate) fn read(file: &Path) -> Result<Lock, Exit> {
     }
 }
 
-/// Makes a lock of what a builder comes to now. Nothing of it is compiled, and nothing has to be granted yet.
+/// Makes a lock of what a builder comes to now. Nothing of it is compiled, and nothing has to be granted yet; but what no buildpack
+/// has here is refused.
 pub(crate) fn make(
     workshop: &Workshop,
     mut builder: Builder,
@@ -61,7 +63,11 @@ pub(crate) fn make(
     if let Fresh::Only(ids, old) = fresh {
         builder.pin(|reference| old.pin(reference).filter(|locked| !ids.contains(&locked.id)));
     }
-    let inputs = inputs(workshop, &builder, true)?;
+    let mut inputs = inputs(workshop, &builder, true)?;
+    // Nobody could agree to it: no grant makes it run here.
+    if let Some((name, refusal)) = inputs.foreign.take() {
+        return Err(refused(&name, refusal.into()));
+    }
     let images = match fresh {
         Fresh::Only(_, old) => old.stack.images.clone(),
         Fresh::All => {
@@ -92,6 +98,8 @@ pub(crate) struct Inputs {
     pub(crate) buildpacks: Vec<LockedBuildpack>,
     /// Their bytes, in the builder's sequence.
     pub(crate) components: Vec<Component>,
+    /// The first of them that imports what this host has for nobody, and what it is called.
+    foreign: Option<(String, Refusal)>,
 }
 
 impl Inputs {
@@ -116,8 +124,11 @@ pub(crate) fn inputs(workshop: &Workshop, builder: &Builder, with_manifests: boo
         Ok((component, description))
     })?;
     workshop.cancel.check()?;
-    let mut inputs = Inputs { abouts: Vec::new(), buildpacks: Vec::new(), components: Vec::new() };
+    let mut inputs = Inputs { abouts: Vec::new(), buildpacks: Vec::new(), components: Vec::new(), foreign: None };
     for (part, (component, description)) in builder.parts.iter().zip(described) {
+        if let (None, Err(refusal)) = (&inputs.foreign, check_imports(&description)) {
+            inputs.foreign = Some((printable(&part.shown), refusal));
+        }
         inputs.abouts.push(description.manifest.buildpack.clone());
         inputs.buildpacks.push(entry(part, &component, description));
         inputs.components.push(component);

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Lock, LockedBuildpack};
 use crate::{
-    capability::{Capabilities, Excess, Interface, excess},
+    capability::{Capabilities, Excess, Interface, excess, imports::is_offered},
     dependency::Dependency,
     digest::Digest,
     id::BuildpackId,
@@ -24,6 +24,9 @@ use crate::{
     policy::trust,
     target::Platform,
 };
+
+/// The most characters that are shown of an import that nobody knows.
+const MAX_IMPORT: usize = 100;
 
 /// One thing that is different.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,6 +115,8 @@ pub enum Stop {
     New,
     /// It wants what it did not want.
     Wants(Excess),
+    /// It imports what no buildpack is offered here: an interface of a later contract, or of something else.
+    Imports(String),
     /// It is granted what it was not granted.
     Granted(Excess),
     /// It is older than what was locked: somebody turned a name back (N10).
@@ -135,6 +140,10 @@ impl fmt::Display for Stop {
         match self {
             Self::New => f.write_str("it is new"),
             Self::Wants(excess) => write!(f, "it wants {excess}"),
+            Self::Imports(import) => {
+                let import: String = import.chars().take(MAX_IMPORT).collect();
+                write!(f, "it imports {}, which this version of stave offers to no buildpack", import.escape_debug())
+            }
             Self::Granted(excess) => write!(f, "it is granted {excess}"),
             Self::Older { old, new } => write!(f, "its version {new} is older than {old}, which is locked"),
             Self::Signer { old, new: Some(new) } => {
@@ -285,7 +294,8 @@ fn stops(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Vec<St
     let Some(new) = new else { return Vec::new() };
     let Some(old) = old else {
         let wants = excess(&wants(new), &Capabilities::default().with_always());
-        return [Stop::New].into_iter().chain(wants.into_iter().map(Stop::Wants)).collect();
+        let strange = new.imports.iter().filter(|import| !is_offered(import)).cloned().map(Stop::Imports);
+        return [Stop::New].into_iter().chain(wants.into_iter().map(Stop::Wants)).chain(strange).collect();
     };
     let mut stops = Vec::new();
     if new.version < old.version {
@@ -307,6 +317,8 @@ fn stops(old: Option<&LockedBuildpack>, new: Option<&LockedBuildpack>) -> Vec<St
         .collect();
     stops.extend(asked.iter().cloned().map(Stop::Wants));
     stops.extend(imported.into_iter().filter(|import| !asked.contains(import)).map(Stop::Wants));
+    let strange = new.imports.difference(&old.imports).filter(|import| !is_offered(import));
+    stops.extend(strange.cloned().map(Stop::Imports));
     let granted = excess(&new.grants.clone().with_always(), &old.grants.clone().with_always());
     stops.extend(granted.into_iter().map(Stop::Granted));
     stops

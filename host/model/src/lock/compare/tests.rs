@@ -69,6 +69,28 @@ fn every_interface_that_is_newly_asked_for_or_imported_stops() {
 }
 
 #[test]
+fn an_import_that_nobody_is_offered_stops() {
+    let importing = |import: &str| {
+        after(|one| {
+            one.imports.insert(import.to_owned());
+        })
+    };
+    let offered = "which this version of stave offers to no buildpack";
+    for import in ["stave:buildpack/tools@0.2.0", "wasi:sockets/tcp@0.2.6", "acme:run/run"] {
+        let (old, new) = importing(import);
+        assert_eq!(stops_of(&(old.clone(), new.clone())), [format!("it imports {import}, {offered}")]);
+        assert_eq!(stops_of(&(new.clone(), new.clone())), Vec::<String>::new(), "it did so before");
+        assert_eq!(stops_of(&(new, old)), Vec::<String>::new());
+    }
+    let long = stops_of(&importing(&format!("a\u{1b}{}", "x".repeat(1000))));
+    assert_eq!(long, [format!("it imports a\\u{{1b}}{}, {offered}", "x".repeat(98))]);
+    let mut new = lock();
+    new.buildpacks[0].imports.insert("stave:buildpack/tools@0.2.0".to_owned());
+    let old = Lock { buildpacks: Vec::new(), ..new.clone() };
+    assert!(stops_of(&(old, new)).contains(&format!("it imports stave:buildpack/tools@0.2.0, {offered}")));
+}
+
+#[test]
 fn a_pattern_that_is_covered_is_not_more() {
     for (asks, stops) in [("BP_TOOL_X", false), ("BP_TOOL_X_*", false), ("BP_*", true), ("BP_TOOL", true)] {
         assert_eq!(!stops_of(&after(|one| one.asks.settings = word(asks))).is_empty(), stops, "{asks}");
