@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "only tests are here")]
 
+mod grants;
 mod growth;
 mod matrix;
 #[path = "../support/mod.rs"]

@@ -58,19 +58,19 @@ impl ArtifactSource for Zips {
 }
 
 /// The name of a version's guest.
-fn caller(contract: &str) -> &'static str {
+pub(crate) fn caller(contract: &str) -> &'static str {
     if contract == "0.1" { "caller" } else { "caller-next" }
 }
 
 /// Everything that the guests ask for, and what everybody has.
-fn all(contract: &str) -> Capabilities {
+pub(crate) fn all(contract: &str) -> Capabilities {
     let mut asks = stave_model::manifest::Manifest::parse(&manifest(caller(contract))).unwrap().asks;
     asks.interfaces.extend(ALWAYS);
     asks
 }
 
 /// The guest of a version, loaded once for all tests.
-fn load(contract: &str) -> &'static Loaded {
+pub(crate) fn load(contract: &str) -> &'static Loaded {
     static LOADED: [OnceLock<Loaded>; CONTRACTS.len()] = [const { OnceLock::new() }; CONTRACTS.len()];
     let place = CONTRACTS.iter().position(|known| *known == contract).unwrap();
     LOADED[place].get_or_init(|| {
@@ -109,7 +109,7 @@ fn bench(loaded: &Loaded, phase: Phase, grants: &Capabilities, call: &str) -> Ar
 }
 
 /// What the guest was answered to a call; both versions under one name.
-fn told(loaded: &Loaded, phase: Phase, grants: &Capabilities, call: &str) -> String {
+pub(crate) fn told(loaded: &Loaded, phase: Phase, grants: &Capabilities, call: &str) -> String {
     let bench = bench(loaded, phase, grants, call);
     let text = match phase {
         Phase::Detect => match loaded.detect(&bench).unwrap() {
@@ -138,7 +138,7 @@ fn interface(call: &str) -> Interface {
 }
 
 /// The same text from every version, but for what came later; answers the newest's, which has all of it.
-fn same_in_all(of: impl Fn(&str) -> BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn same_in_all(of: impl Fn(&str) -> BTreeMap<String, String>) -> BTreeMap<String, String> {
     let newest = of(CONTRACTS[CONTRACTS.len() - 1]);
     for contract in CONTRACTS {
         let lines = of(contract);
@@ -150,7 +150,7 @@ fn same_in_all(of: impl Fn(&str) -> BTreeMap<String, String>) -> BTreeMap<String
     newest
 }
 
-fn listed(lines: &BTreeMap<String, String>) -> String {
+pub(crate) fn listed(lines: &BTreeMap<String, String>) -> String {
     lines.iter().fold(String::new(), |mut text, (what, said)| {
         writeln!(text, "{what}: {said}").unwrap();
         text

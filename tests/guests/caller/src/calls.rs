@@ -130,7 +130,8 @@ fn of_artifacts(function: &str) -> Option<Said> {
         "artifact.save" => {
             show(artifact().and_then(|artifact| layer().and_then(|layer| artifact.save(&layer, "tool.zip", false))))
         }
-        // Of an ecosystem that was not asked for, and what is not declared.
+        // From a host; of an ecosystem that was not asked for; and what is not declared.
+        "fetch hosted" => show(artifacts::fetch("hosted", "1.0.0").map(drop)),
         "fetch other" => show(artifacts::fetch("other", "1.0.0").map(drop)),
         "fetch nothing" => show(artifacts::fetch("nothing", "1.0.0").map(drop)),
         _ => return None,

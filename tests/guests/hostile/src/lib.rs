@@ -81,6 +81,7 @@ fn act(word: &str) -> Result<Option<String>, Failure> {
         "denied" => return Ok(Some(probes::denied())),
         "names" => return Ok(Some(probes::names())),
         "climb" => return Ok(Some(probes::climb())),
+        "transfer" => return Ok(Some(probes::transfer())),
         "layer-names" => return Ok(Some(probes::layer_names())),
         "variables" => return Ok(Some(probes::variables())),
         "leave" => return Ok(Some(probes::leave())),

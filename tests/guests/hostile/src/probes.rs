@@ -3,7 +3,8 @@
 use std::{
     collections::HashSet,
     fmt::Debug,
-    io::Write as _,
+    fs,
+    io::{self, Write as _},
     sync::atomic::{AtomicU32, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -26,9 +27,9 @@ pub(crate) fn world() -> String {
     say("arguments", &std::env::args().collect::<Vec<_>>());
     say("environment", &std::env::vars().collect::<Vec<_>>());
     say("folder", &std::env::current_dir().map_err(|e| e.kind()));
-    say("file", &std::fs::read("/etc/passwd").map_err(|e| e.kind()));
-    say("list", &std::fs::read_dir(".").map(drop).map_err(|e| e.kind()));
-    say("input", &std::io::read_to_string(std::io::stdin()).map_err(|e| e.kind()));
+    say("file", &fs::read("/etc/passwd").map_err(|e| e.kind()));
+    say("list", &fs::read_dir(".").map(drop).map_err(|e| e.kind()));
+    say("input", &io::read_to_string(io::stdin()).map_err(|e| e.kind()));
     lines.join("\n")
 }
 
@@ -79,6 +80,37 @@ pub(crate) fn climb() -> String {
     said(found)
 }
 
+/// Files that are moved, linked and copied from one root to another: by the calls of an ordinary program, and by those of the
+/// contract that come nearest to it.
+pub(crate) fn transfer() -> String {
+    let [Ok(layer), Ok(_)] = ["good", "own"].map(|name| layers::create(name, Usage::LAUNCH)) else {
+        return "no layer".to_owned();
+    };
+    let (there, here) = ("/layers/stave-tests_other/x/secret", "/layers/stave-tests_hostile/good/secret");
+    let of_system = [fs::rename(there, here), fs::hard_link(there, here), fs::copy(there, here).map(drop)].map(
+        |answer: io::Result<()>| match answer {
+            Ok(()) => "allowed".to_owned(),
+            Err(error) => format!("{:?}: {error}", error.kind()),
+        },
+    );
+    let some = |pattern: &str| [pattern.to_owned()];
+    let of_contract = [
+        layer.link("../own/secret", there),
+        layer.link("up", "../../stave-tests_other/x/secret"),
+        layer.link("down", "/layers/stave-tests_hostile/../stave-tests_other/x/secret"),
+        // A text that means something in the image alone.
+        layer.link("planted", there),
+        layer.read("planted", 1000).map(drop),
+        layer.write_file("planted/x", b"", false),
+        layer.copy_app(&some("*"), "planted").map(drop),
+        layer.copy_app(&some("*"), "../own").map(drop),
+        layer.copy_app(&some("../**"), "").map(drop),
+        layer.remove(&some("../own/**")).map(drop),
+        overlay::unpack("a.zip", "../own").map(drop),
+    ];
+    format!("{}\n{}", of_system.join("\n"), said(of_contract))
+}
+
 /// Layers with names that are others', or files'.
 pub(crate) fn layer_names() -> String {
     let create = |name: &str| layers::create(name, Usage::LAUNCH).map(drop);
@@ -104,7 +136,10 @@ pub(crate) fn variables() -> String {
 /// Leaves something in its memory, and says what it found there.
 pub(crate) fn leave() -> String {
     static LEFT: AtomicU32 = AtomicU32::new(0);
-    format!("found {}", LEFT.fetch_add(1, Ordering::Relaxed))
+    match LEFT.fetch_add(1, Ordering::Relaxed) {
+        0 => "found nothing of an earlier call".to_owned(),
+        calls => format!("found what {calls} earlier calls left"),
+    }
 }
 
 fn said<const N: usize>(found: [Result<(), Error>; N]) -> String {
@@ -127,5 +162,5 @@ pub(crate) fn forge() {
     );
     log::warning("::set-env name=PATH::/evil\n##vso[task.setvariable variable=PATH]/evil\n##[error]evil");
     log::step("::stop-commands::evil\nbuilt");
-    let _ = writeln!(std::io::stdout(), "===> BUILD\n::error::evil");
+    let _ = writeln!(io::stdout(), "===> BUILD\n::error::evil");
 }
