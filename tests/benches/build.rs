@@ -51,6 +51,7 @@ use support::{
     env::TestEnv,
     platform::World,
     process::{cargo, root, run, succeeds, target_folder},
+    registry::Registry,
 };
 
 /// How many buildpacks are in a large group.
@@ -266,11 +267,23 @@ fn builds(env: &TestEnv, stave: &Path) {
 }
 
 /// Many images on one stack: the stack gets another run image, and all of them are rebased, by the command that says so itself.
-/// They are built before, from one source by a buildpack that reads a Procfile; the registry is on the same cores.
+/// They are built before, from one source by a buildpack that reads a Procfile. The registry is on the same cores: one in this
+/// process, whose work is little, and Debian's.
 fn fleet(stave: &Path) {
     let size = std::env::var("STAVE_BENCH_IMAGES").map_or(FLEET, |number| number.parse().unwrap());
-    let world = World::quick_of(stave);
-    row(&format!("{size} images of one small source wished for, built"), &mut timed(1, || world.fleet(size)));
+    fleet_of(
+        size,
+        "a registry in one process with the benchmark",
+        World::quick_of(stave, TestEnv::empty(), Registry::in_process()),
+    );
+    let env = TestEnv::empty();
+    let registry = Registry::start(&env);
+    fleet_of(size, "Debian's registry", World::quick_of(stave, env, registry));
+}
+
+fn fleet_of(size: usize, registry: &str, world: World) {
+    let made = || world.fleet(size);
+    row(&format!("{size} images of one small source wished for, built; {registry}"), &mut timed(1, made));
     let mut times = Vec::new();
     // There, back, and there again.
     for (at, run_image) in [&world.new, &world.old, &world.new].into_iter().enumerate() {
@@ -284,5 +297,5 @@ fn fleet(stave: &Path) {
         };
         assert_eq!(builds.as_array().unwrap().iter().filter(is_on_it).count(), size, "not all were rebased");
     }
-    row(&format!("{size} images on one stack, its run image patched: all rebased"), &mut times);
+    row(&format!("{size} images on one stack, its run image patched: all rebased; {registry}"), &mut times);
 }

@@ -1,8 +1,14 @@
-//! Many images on one stack, which an operator updates while `stave serve` looks after them: how often each is rebased when the
-//! server is killed again and again, and who overtakes them.
+//! A thousand images on one stack, which an operator updates while `stave serve` looks after them: how often each is rebased when
+//! the server is killed again and again, and who overtakes them.
+//!
+//! How long it takes is measured elsewhere: `cargo bench-build -- fleet`.
 
 use std::{
     collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +16,10 @@ use std::{
 use rustix::process::Signal;
 use stave_platform::{
     port::Records as _,
-    resource::build::{Build, Mode, joined},
+    resource::{
+        build::{Build, joined},
+        source::ResolvedSource,
+    },
 };
 use stave_store::{
     folders::{DATA_VARIABLE, Folder},
@@ -18,52 +27,60 @@ use stave_store::{
 };
 
 use crate::support::{
-    platform::{World, small_run_image},
-    process::{Running, stave},
+    container::free_port,
+    env::TestEnv,
+    platform::World,
+    process::{Running, stave, succeeds},
+    registry::Registry,
+    tools::tool,
 };
 
 /// How many images there are.
-const SIZE: usize = 24;
+const SIZE: usize = 1000;
 /// How many are built at once.
 const MOST: usize = 3;
 /// How often the server is killed.
 const KILLS: usize = 20;
 /// How many builds end before it is.
-const FEW: usize = 2;
+const FEW: usize = SIZE / (KILLS + 3);
 /// How long something may take that is looked for again and again.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// What a webhook has to know.
+const HOOK: &str = "hook";
 
 /// The images, each built once on the outdated stack, and their records.
 struct Fleet {
     world: World,
     names: Vec<String>,
     records: DiskRecords,
+    port: u16,
 }
 
 impl Fleet {
     fn new() -> Self {
-        let world = World::quick();
+        let world = World::quick_of(stave(), TestEnv::empty(), Registry::in_process());
         world.typed(&format!("config concurrency {MOST}"));
         let names = world.fleet(SIZE);
         let data = Folder::open(world.env.data(), DATA_VARIABLE).unwrap();
-        let fleet = Self { records: DiskRecords::open(&data).unwrap(), world, names };
+        let fleet = Self { records: DiskRecords::open(&data).unwrap(), world, names, port: free_port() };
         assert!(fleet.builds().iter().all(|builds| told(builds) == ["1 build CONFIG"]));
         fleet
     }
 
     /// A server that holds the lease.
     fn serve(&self) -> Running {
-        let mut server = Running::start(self.world.env.command(stave()).args(["serve", "--listen", "127.0.0.1:0"]));
+        let mut command = self.world.env.command(stave());
+        let listen = format!("127.0.0.1:{}", self.port);
+        let mut server = Running::start(command.env("STAVE_HOOK_TOKEN", HOOK).args(["serve", "--listen", &listen]));
         server.wait_for("serving on ");
         server
     }
 
-    /// Gives the stack this run image, and calls `meanwhile` before the command is over. A server does the rest.
-    fn update(&self, run_image: &str, meanwhile: impl FnOnce()) {
-        let line = format!("clusterstack patch demo-stack --run-image REG/stack/run@{run_image}");
-        let patch = Running::start(self.world.env.command(stave()).args(self.world.words(&line)));
-        meanwhile();
-        let said = patch.end().succeeds();
+    /// Gives the stack its patched run image. A server does the rest.
+    fn update(&self) {
+        let said =
+            self.world.run(&format!("clusterstack patch demo-stack --run-image REG/stack/run@{}", self.world.new));
+        let said = said.succeeds();
         assert_eq!(said.stdout, "ClusterStack \"demo-stack\" updated\n");
         assert!(said.stderr.contains("`stave serve` (process "), "{}", said.stderr);
     }
@@ -83,18 +100,71 @@ impl Fleet {
         builds
     }
 
-    /// How many builds are over, but each image's first.
-    fn ended(&self) -> usize {
-        self.builds().iter().flatten().filter(|build| build.number > 1 && !build.is_running()).count()
+    /// How many rebases were begun, and how many are over.
+    fn rebases(&self) -> (usize, usize) {
+        let builds = self.builds();
+        let rebases: Vec<&Build> = builds.iter().flatten().filter(|build| joined(&build.changes) == "STACK").collect();
+        (rebases.len(), rebases.iter().filter(|build| !build.is_running()).count())
     }
 
-    /// Waits until so many are.
-    fn until(&self, wanted: usize) {
+    /// Waits until something is so.
+    fn until(&self, is_so: impl Fn(&Self) -> bool) {
         let began = Instant::now();
-        while self.ended() < wanted {
-            assert!(began.elapsed() < PATIENCE, "{} of {wanted} are over: {:#?}", self.ended(), self.builds());
-            thread::sleep(Duration::from_millis(2));
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "after so long: {:?} of {SIZE} are rebased", self.rebases());
+            thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Where the source of an image was when somebody looked.
+    fn found(&self, image: &str) -> Option<ResolvedSource> {
+        let images = self.records.snapshot().unwrap().images;
+        images.into_iter().find(|(key, _)| key.name.to_string() == image).unwrap().1.source.found
+    }
+
+    /// Says to the server that something happened where the source of this image is, as git hosts do.
+    fn tell(&self, image: &str) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let path = format!("/v1/namespaces/default/images/{image}/hook");
+        let head =
+            format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nX-Stave-Token: {HOOK}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 202 "), "{answer}");
+    }
+}
+
+/// A repository with the app of an image.
+struct Repository<'w> {
+    world: &'w World,
+    folder: PathBuf,
+}
+
+impl<'w> Repository<'w> {
+    fn new(world: &'w World) -> Self {
+        let folder = world.env.work().join("repository");
+        fs::create_dir(&folder).unwrap();
+        let repository = Self { world, folder };
+        repository.git(&["init", "--quiet", "--initial-branch", "main"]);
+        repository.commit("web: /bin/app\n");
+        repository
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let mut git = self.world.env.command(tool("git").get_program());
+        git.arg("-C").arg(&self.folder).args(["-c", "user.name=A", "-c", "user.email=a@example.com"]);
+        succeeds(git.args(arguments));
+    }
+
+    fn commit(&self, procfile: &str) {
+        fs::write(self.folder.join("Procfile"), procfile).unwrap();
+        self.git(&["add", "Procfile"]);
+        self.git(&["commit", "--quiet", "--message", "Say what to start"]);
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.folder.display())
     }
 }
 
@@ -107,82 +177,80 @@ fn told(builds: &[Build]) -> Vec<String> {
     told.collect()
 }
 
-/// Where all are rebased before the server was killed often enough, the stack is updated once more.
+/// The last image in the line is one with a commit. While the registry answers nobody, so that no slot gets free, the server is told
+/// of it; then the server is killed, twenty times, while it goes through the others.
 #[test]
-fn killed_twenty_times_each_image_is_rebased_once() {
+fn a_commit_overtakes_a_thousand_rebases_and_killed_twenty_times_each_is_done_once() {
     let fleet = Fleet::new();
     let world = &fleet.world;
-    let (mut kills, mut in_the_middle, mut updates, mut run_image) = (0, 0, 0, String::new());
+    let (hasty, others) = fleet.names.split_last().unwrap();
+    let repository = Repository::new(world);
+    world.typed(&format!("image patch {hasty} --git {} --git-revision main", repository.url()));
+    let old = fleet.found(hasty);
+
     let mut server = fleet.serve();
+    fleet.update();
+    fleet.until(|fleet| fleet.rebases().1 > 0);
+    world.registry.hold();
+    repository.commit("web: /bin/app --hello\n");
+    fleet.tell(hasty);
+    fleet.until(|fleet| fleet.found(hasty) != old);
+    let (begun, _) = fleet.rebases();
+    assert!(begun < SIZE / 2, "{begun} were rebased before anybody could overtake them");
+    world.registry.go_on();
+    fleet.until(|fleet| fleet.builds().last().unwrap().len() == 3);
+
+    let (mut kills, mut in_the_middle) = (0, 0);
+    let mut said = None;
     while kills < KILLS {
-        updates += 1;
-        run_image = small_run_image(&world.env, &world.registry, "stave.small", &format!("update-{updates}"));
-        fleet.update(&run_image, || {});
-        let all = updates * SIZE;
-        let mut ended = fleet.ended();
-        while ended < all {
-            let wanted = if kills < KILLS { (ended + FEW).min(all) } else { all };
-            fleet.until(wanted);
-            if wanted < all {
-                server.signal(Signal::KILL);
-                server.end();
-                kills += 1;
-                in_the_middle += usize::from(fleet.builds().iter().flatten().any(Build::is_running));
-                // Nobody writes now, so that nothing that ended is counted for the next server.
-                ended = fleet.ended();
-                server = fleet.serve();
-            } else {
-                ended = all;
-            }
-        }
+        let (_, ended) = fleet.rebases();
+        fleet.until(|fleet| fleet.rebases().1 >= ended + FEW);
+        server.signal(Signal::KILL);
+        let first = server.end().stderr;
+        said.get_or_insert(first);
+        kills += 1;
+        in_the_middle += usize::from(fleet.builds().iter().flatten().any(Build::is_running));
+        server = fleet.serve();
     }
+    assert!(fleet.rebases().1 < others.len(), "all were rebased before the server was killed often enough");
+    fleet.until(|fleet| fleet.rebases().1 == others.len() && !fleet.builds().iter().flatten().any(Build::is_running));
     server.signal(Signal::INT);
-    server.end();
+    server.end().succeeds();
     assert!(in_the_middle > KILLS / 2, "the server was killed while nothing was built, {in_the_middle} times excepted");
 
-    let expected: Vec<String> = (1..=updates + 1)
-        .map(|number| format!("{number} {}", if number == 1 { "build CONFIG" } else { "rebase STACK" }))
-        .collect();
-    for (name, builds) in fleet.names.iter().zip(fleet.builds()) {
-        assert_eq!(told(&builds), expected, "{name}");
-        let made = builds.last().and_then(Build::made).unwrap();
-        assert_eq!(made.run_image.digest().to_string(), run_image, "{name}");
-        let digest = world.digest(&world.named(&format!("REG/fleet/{name}")));
-        assert_eq!(digest, made.image.digest().to_string(), "{name}");
-        // One tag for each build, and the one that was wished for.
-        let tags = world.registry.tags(&format!("fleet/{name}"));
-        assert_eq!(tags.len(), expected.len() + 1, "{name}: {tags:?}");
-    }
-    world.env.assert_nothing_half_written();
+    assert_overtakes(&said.unwrap(), hasty, begun);
+    fleet.assert_done_once();
 }
 
-/// Its image is the last one in the line. No rebase comes to an end before what its owner wishes is written down: the registry
-/// answers nobody.
-#[test]
-fn a_change_by_an_owner_overtakes_the_rebases() {
-    let fleet = Fleet::new();
-    let world = &fleet.world;
-    let hasty = fleet.names.last().unwrap();
-    let server = fleet.serve();
-    fleet.update(&world.new, || {
-        fleet.until(1);
-        world.registry.hold();
-    });
-    world.typed(&format!("image patch {hasty} -e GREETING=hello"));
-    let before = fleet.ended();
-    assert!(before + 2 * MOST < SIZE, "{before} were rebased before anybody could overtake them");
-    world.registry.go_on();
-    fleet.until(SIZE);
-    server.signal(Signal::INT);
-    let said = server.end().stderr;
+/// What began, in the order of the server's lines: the build of the commit took the first slot that got free, if not one before.
+fn assert_overtakes(said: &str, hasty: &str, begun: usize) {
+    let begins: Vec<&str> = said.lines().filter(|line| line.contains(" begins: ")).collect();
+    let at = begins.iter().position(|line| line.contains(&format!("{hasty}: build 3 begins: COMMIT")));
+    let at = at.unwrap_or_else(|| panic!("the commit is not built:\n{said}"));
+    assert!(at <= begun, "{at} began before the commit, of which {begun} had when it was known");
+    assert!(begins.len() > at + 1, "all were rebased before:\n{said}");
+}
 
-    let builds = fleet.builds();
-    let (last, others) = builds.split_last().unwrap();
-    assert_eq!(told(last), ["1 build CONFIG", "2 build CONFIG,STACK"]);
-    assert!(others.iter().all(|builds| told(builds) == ["1 build CONFIG", "2 rebase STACK"]));
-    assert_eq!(last[1].mode, Mode::Build);
-    let lines = || said.lines().enumerate();
-    let over = lines().find(|(_, line)| line.contains(&format!("{hasty}: build 2 is "))).map(|(at, _)| at).unwrap();
-    let later = lines().filter(|(at, line)| *at > over && line.contains(" begins: STACK")).count();
-    assert!(later > 0, "all were rebased before:\n{said}");
+impl Fleet {
+    /// Every image has its builds, no more, and the registry what they made.
+    fn assert_done_once(&self) {
+        let world = &self.world;
+        for (name, builds) in self.names.iter().zip(self.builds()) {
+            let is_hasty = Some(name) == self.names.last();
+            let expected: &[&str] = if is_hasty {
+                &["1 build CONFIG", "2 build CONFIG", "3 build COMMIT,STACK"]
+            } else {
+                &["1 build CONFIG", "2 rebase STACK"]
+            };
+            assert_eq!(told(&builds), expected, "{name}");
+            let made = builds.last().and_then(Build::made).unwrap();
+            assert_eq!(made.run_image.digest().to_string(), world.new, "{name}");
+            let repository = format!("fleet/{name}");
+            assert_eq!(world.registry.tagged(&repository, "latest"), made.image.digest().to_string(), "{name}");
+            // One tag for each build, and the one that was wished for.
+            let tags = world.registry.tags(&repository);
+            assert_eq!(tags.len(), expected.len() + 1, "{name}: {tags:?}");
+        }
+        world.env.assert_nothing_half_written();
+    }
 }

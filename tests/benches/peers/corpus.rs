@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Read as _,
     path::Path,
 };
 
@@ -144,8 +145,7 @@ pub(crate) fn sample(folder: &Path, most: usize) -> Vec<u8> {
     let share = (most / files.len().div_ceil(step).max(1)).max(4096);
     let mut sample = Vec::with_capacity(most);
     for file in files.iter().step_by(step) {
-        let bytes = fs::read(file).unwrap();
-        sample.extend_from_slice(&bytes[..bytes.len().min(share)]);
+        File::open(file).unwrap().take(share as u64).read_to_end(&mut sample).unwrap();
         if sample.len() >= most {
             break;
         }

@@ -1,5 +1,5 @@
 //! B6 and B9: one large layer. An app of a gigabyte (mixed files; files that do not compress; 200,000 tiny ones) becomes the one
-//! layer of its image, published, and as a layout. B9 looks at the memory that this takes, up to as much as an app may have.
+//! layer of its image, published, and as a layout. B9 looks at the memory that this takes, up to ten of them.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(world: &World, wanted: &dyn Fn(&str) -> bool) {
         Scene::new(world, "200,000 tiny files", |app| corpus::tiny(app, tiny)).rows();
     }
     if wanted("B9") {
-        for (bytes, files) in [(LARGE as u64, 1), (7_500_000_000, 2)] {
+        for (bytes, files) in [(LARGE as u64, 1), (10_000_000_000, 1)] {
             let bytes = world.size(bytes, bytes / 50);
             let what = format!("{}.{} GB of zeros", bytes / 1_000_000_000, bytes / 100_000_000 % 10);
             Scene::new(world, &what, |app| corpus::sparse(app, bytes, files)).memory();
@@ -105,7 +105,8 @@ impl<'a> Scene<'a> {
     fn memory(&self) {
         let what = format!("B9 {}, published", self.what);
         let runs = if self.bytes() > LARGE as u64 { LONG_RUNS } else { RUNS };
-        Row { what, ours: Ok(self.published("gzip:1")), peers: vec![self.exporter(runs)], limit: None }.print();
+        let limit = Some(machine::packing(self.bytes(), &[&self.env.work().join("app")]));
+        Row { what, ours: Ok(self.published("gzip:1")), peers: vec![self.exporter(runs)], limit }.print();
     }
 
     /// As the phase that comes after the build.

@@ -11,6 +11,7 @@ mod decide;
 mod export;
 mod gauge;
 mod machine;
+mod memory;
 mod moves;
 #[expect(dead_code, reason = "what the tests share is more than a benchmark needs")]
 #[path = "../../src/support/mod.rs"]
@@ -24,11 +25,12 @@ use std::process::ExitCode;
 /// Names of rows, and what measures them.
 type Scenario = (&'static [&'static str], fn(&world::World, &dyn Fn(&str) -> bool));
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
     (&["B1", "B2", "B3"], builds::run),
     (&["B4", "B8"], moves::run),
     (&["B5", "B12"], decide::run),
     (&["B6", "B9"], export::run),
+    (&["B9"], memory::run),
 ];
 
 fn main() -> ExitCode {

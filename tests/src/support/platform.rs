@@ -53,23 +53,26 @@ pub(crate) struct World {
 impl World {
     /// With run images of a few bytes and all that operators do: images are built, and cannot be started.
     pub(crate) fn small() -> Self {
-        Self::with_small_run_images(stave(), TestEnv::warm(), "java")
+        let env = TestEnv::warm();
+        let registry = Registry::start(&env);
+        Self::with_small_run_images(stave(), env, registry, "java")
     }
 
     /// The same with a buildpack that only reads a Procfile, and a folder `app` for it: a build takes a moment.
     pub(crate) fn quick() -> Self {
-        Self::quick_of(stave())
+        let env = TestEnv::empty();
+        let registry = Registry::start(&env);
+        Self::quick_of(stave(), env, registry)
     }
 
-    /// The same of another program than the one under test.
-    pub(crate) fn quick_of(program: &Path) -> Self {
-        let world = Self::with_small_run_images(program, TestEnv::empty(), "procfile");
+    /// The same of this program, which may be another one than that under test, with this registry.
+    pub(crate) fn quick_of(program: &Path, env: TestEnv, registry: Registry) -> Self {
+        let world = Self::with_small_run_images(program, env, registry, "procfile");
         world.env.write("app/Procfile", "web: /bin/app\n");
         world
     }
 
-    fn with_small_run_images(program: &Path, env: TestEnv, buildpack: &'static str) -> Self {
-        let registry = Registry::start(&env);
+    fn with_small_run_images(program: &Path, env: TestEnv, registry: Registry, buildpack: &'static str) -> Self {
         let [old, new] = ["old", "new"].map(|version| small_run_image(&env, &registry, "stave.small", version));
         let world = Self { env, registry, old, new, program: program.to_owned(), buildpack, is_told: false };
         world.operators_work();

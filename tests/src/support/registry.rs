@@ -1,16 +1,22 @@
-//! A real registry: Debian's `docker-registry` on a port of the loopback address, with its data in the test's folder.
+//! A real registry: Debian's `docker-registry` on a port of the loopback address, with its data in the test's folder. And a
+//! small one in the test's own process, where thousands of requests are to cost little beside what is looked at.
 
 use std::{
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use stave_model::digest::Digest;
+use stave_oci::testing::registry::{Guard, TestRegistry};
 
 use super::{
     container::{ask, free_port},
@@ -34,11 +40,36 @@ pub(crate) struct Setting {
     pub(crate) clients: Option<PathBuf>,
 }
 
-/// A running registry, killed when dropped.
+/// A running registry, ended when dropped.
 pub(crate) struct Registry {
-    child: Child,
+    kind: Kind,
     port: u16,
-    folder: PathBuf,
+}
+
+enum Kind {
+    /// Debian's, and the folder with all that is its own.
+    Debian { child: Child, folder: PathBuf },
+    /// The one in this process, and what lets it answer or not.
+    Here { registry: TestRegistry, gate: Arc<Gate> },
+}
+
+/// Whether requests are answered, and who waits for it.
+#[derive(Default)]
+struct Gate {
+    is_held: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, is_held: bool) {
+        *self.is_held.lock().unwrap_or_else(PoisonError::into_inner) = is_held;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let held = self.is_held.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_while(held, |is_held| *is_held));
+    }
 }
 
 impl Registry {
@@ -67,38 +98,63 @@ impl Registry {
         let auth = format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", passwords.display());
         let config = if setting.guarded { config + &auth } else { config };
         fs::write(folder.join("config.yml"), config).unwrap();
-        Self { child: serve(&folder, port), port, folder }
+        Self { kind: Kind::Debian { child: serve(&folder, port), folder }, port }
+    }
+
+    /// Starts one in this process, for everybody.
+    pub(crate) fn in_process() -> Self {
+        let gate = Arc::new(Gate::default());
+        let asked = Arc::clone(&gate);
+        let hook = move |_: &_| {
+            asked.wait();
+            None
+        };
+        let registry = TestRegistry::start(Guard::Open, Some(Box::new(hook))).unwrap();
+        let port = registry.host().rsplit(':').next().unwrap().parse().unwrap();
+        Self { kind: Kind::Here { registry, gate }, port }
     }
 
     /// Takes it off the network. What is in it stays.
     pub(crate) fn go_down(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        let Kind::Debian { child, .. } = &mut self.kind else { panic!("Debian's alone comes and goes") };
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Starts it again where it was.
     pub(crate) fn come_back(&mut self) {
-        self.child = serve(&self.folder, self.port);
+        let Kind::Debian { child, folder } = &mut self.kind else { panic!("Debian's alone comes and goes") };
+        *child = serve(folder, self.port);
     }
 
     /// Lets it answer nobody, and whoever asks waits.
     pub(crate) fn hold(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+        match &self.kind {
+            Kind::Debian { child, .. } => kill_process(Pid::from_child(child), Signal::STOP).unwrap(),
+            Kind::Here { gate, .. } => gate.set(true),
+        }
     }
 
     /// Lets it answer everybody again.
     pub(crate) fn go_on(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+        match &self.kind {
+            Kind::Debian { child, .. } => kill_process(Pid::from_child(child), Signal::CONT).unwrap(),
+            Kind::Here { gate, .. } => gate.set(false),
+        }
     }
 
     /// What it was asked so far, as `GET /v2/team/app/manifests/latest`. Its log says so a moment after its answer, so it is
     /// asked something that nobody else asks, and read up to there.
     pub(crate) fn asked(&self) -> Vec<String> {
+        let folder = match &self.kind {
+            Kind::Debian { folder, .. } => folder,
+            Kind::Here { registry, .. } => return registry.lines(),
+        };
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mark = format!("/v2/nobody/asks-{}/tags/list", COUNT.fetch_add(1, Ordering::Relaxed));
         let _ = ask(self.port, &mark);
         for _ in 0..600 {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap();
+            let log = fs::read_to_string(folder.join("log")).unwrap();
             // `127.0.0.1 - - [30/Nov/2026:09:45:00 +0000] "GET /v2/ HTTP/1.1" 200 2 "" "stave"`
             let lines = log.lines().filter_map(|line| line.split_once("] \"")?.1.split_once(" HTTP/"));
             let asked: Vec<String> = lines.map(|(asked, _)| asked.to_owned()).collect();
@@ -118,6 +174,13 @@ impl Registry {
             answer["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
         tags.sort();
         tags
+    }
+
+    /// The digest of what a tag leads to, from the bytes that the registry in this process has.
+    #[track_caller]
+    pub(crate) fn tagged(&self, repository: &str, tag: &str) -> String {
+        let Kind::Here { registry, .. } = &self.kind else { panic!("skopeo says it of Debian's") };
+        Digest::of(&registry.manifest(repository, tag).unwrap()).to_string()
     }
 
     /// Its port.
@@ -158,7 +221,13 @@ fn serve(folder: &Path, port: u16) -> Child {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.kind {
+            Kind::Debian { child, .. } => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            // Whoever still waits goes home.
+            Kind::Here { gate, .. } => gate.set(false),
+        }
     }
 }

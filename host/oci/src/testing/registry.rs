@@ -237,6 +237,10 @@ fn query(path: &str, name: &str) -> Option<String> {
 
 impl Shelves {
     fn answer(&mut self, asked: &Asked, rest: &str) -> Reply {
+        // What other clients ask first: whether this is a registry at all.
+        if rest.is_empty() {
+            return Reply::ok("{}");
+        }
         if let Some((name, session)) = rest.split_once("/blobs/uploads/") {
             return self.uploads.answer(asked, name, session, &mut self.blobs);
         }
@@ -248,10 +252,22 @@ impl Shelves {
                 (None, _) => refusal(404, "BLOB_UNKNOWN"),
             };
         }
+        if let Some(name) = rest.strip_suffix("/tags/list") {
+            return self.tags(name);
+        }
         match rest.split_once("/manifests/") {
             Some((name, target)) => self.manifest(asked, name, target),
             None => Reply::not_found(),
         }
+    }
+
+    fn tags(&self, name: &str) -> Reply {
+        let of_it = self.manifests.keys().filter(|(repository, _)| repository == name).map(|(_, target)| target);
+        let tags: Vec<&String> = of_it.filter(|target| !target.contains(':')).collect();
+        if tags.is_empty() {
+            return refusal(404, "NAME_UNKNOWN");
+        }
+        Reply::ok(serde_json::json!({ "name": name, "tags": tags }).to_string())
     }
 
     fn manifest(&mut self, asked: &Asked, name: &str, target: &str) -> Reply {
