@@ -22,7 +22,7 @@ use stave_archive::{
     folder,
     limits::Limits,
     seen::{self, Seen, Sighting, Stat},
-    tree::{Node, Tree, TreeError, TreePath},
+    tree::{MAX_ENTRIES, Node, Tree, TreeError, TreePath},
     zip,
 };
 use stave_model::digest::{Digest, Key};
@@ -36,6 +36,9 @@ const MUCH: u64 = 4 << 20;
 const OPENING: u64 = 16 << 10;
 /// How many files are looked at together, so that an app of many takes no more memory than its tree.
 const AT_ONCE: usize = 8192;
+/// What a folder may hold. It is on the user's disk already and unpacks to nothing more, so it may be what an image's layer can
+/// be (`oci` takes compressed ones of 32 GiB), less what an archive and a stored block add.
+const FOLDER: Limits = Limits { entries: MAX_ENTRIES, total_bytes: 30 << 30, entry_bytes: 30 << 30, ratio: u64::MAX };
 
 /// An app, ready to be looked at.
 #[derive(Debug, Clone)]
@@ -124,7 +127,7 @@ pub enum AppError {
 /// Opens a folder, or a jar, war or zip as if it were unpacked (as `pack build --path app.jar` does). A symbolic link is
 /// followed, and it is the name as given that says what kind of file it is.
 ///
-/// Only what `selection` takes of it is the app.
+/// Only what `selection` takes of it is the app. `limits` are those of an archive; a folder may be larger, up to 30 GiB.
 ///
 /// Files that are what they were when they were read last are known by what `kept` holds of them, and not read for their
 /// digests; without it all are. [`App::keep`] keeps what this run reads.
@@ -140,7 +143,7 @@ pub fn open(path: &Path, selection: &Selection, limits: &Limits, kept: Option<&d
     let unselected = |error| AppError::Selection(shown.clone(), error);
     if metadata.is_dir() {
         let mut passes = |path: &TreePath, is_folder| selection.passes_over(path, is_folder, &mut left_out);
-        let index = folder::read_knowing(path, limits, &seen, &mut passes).map_err(|error| match error {
+        let index = folder::read_knowing(path, &FOLDER, &seen, &mut passes).map_err(|error| match error {
             // The folder itself, which the index calls by no name or by the one that it was given.
             folder::FolderError::Read { path: at, source } if at.is_empty() || Path::new(&at) == path => {
                 AppError::Unreadable(shown.clone(), source)

@@ -138,6 +138,26 @@ fn says_what_must_not_be_read() {
     assert_eq!(said, expected);
 }
 
+/// Files of which nothing is on the disk: an app of ten gigabytes is one, and what no layer could hold is refused before anything
+/// of it is read.
+#[test]
+fn a_folder_is_as_large_as_a_layer_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: u64| std::fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
+    std::fs::create_dir(folder.path().join("app")).unwrap();
+    file("app/model", 10 << 30);
+    file("app/weights", 19 << 30);
+    let app = open(&folder.path().join("app"), &Selection::default(), &Limits::default(), None).unwrap();
+    assert_eq!(app.tree.iter().count(), 2);
+    file("app/more", 2 << 30);
+    // Which file is the one too many depends on the order in which the system names them.
+    let said = refusal(folder.path(), "app");
+    assert!(said.ends_with(" goes beyond the limit: more than 32212254720 bytes in all files"), "{said}");
+    file("app/weights", 0);
+    file("app/more", 31 << 30);
+    insta::assert_snapshot!(refusal(folder.path(), "app"), @"could not index the app's folder `/apps/app`: `more` goes beyond the limit: 33285996544 bytes in one file, more than 32212254720");
+}
+
 /// A zip without entries but one stored file.
 const ZIP: &[u8] = b"PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0a\
 PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\
