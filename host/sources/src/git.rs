@@ -3,7 +3,7 @@
 //! Submodules are fetched at the commits that the tree names, from the addresses that `.gitmodules` says: over `https`, `http` or
 //! ssh, never from this machine, so many and so deep and no more. The wish's credentials go with them to the same host and nowhere else.
 
-mod address;
+pub(crate) mod address;
 mod commits;
 mod failure;
 mod files;
@@ -34,7 +34,7 @@ use self::{
     run::{Call, output},
 };
 pub use self::{refs::Kind, session::Credentials};
-use crate::folder;
+use crate::{fence::Fence, folder};
 
 /// The oldest git that does all that is asked of it.
 pub const OLDEST: &str = "2.32";
@@ -95,6 +95,7 @@ pub struct Repositories {
     program: PathBuf,
     cache: PathBuf,
     limits: Limits,
+    fence: Option<Fence>,
     /// Another version of git's protocol, for tests of servers that speak no newer one.
     protocol: Option<&'static str>,
 }
@@ -102,13 +103,19 @@ pub struct Repositories {
 impl Repositories {
     /// Repositories whose fetched commits are kept in `cache`, a folder that may be thrown away when nobody uses it.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { program: "git".into(), cache: cache.into(), limits: Limits::default(), protocol: None }
+        Self { program: "git".into(), cache: cache.into(), limits: Limits::default(), fence: None, protocol: None }
     }
 
     /// The same with other limits.
     #[must_use]
     pub fn limited(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same for wishes that may be others': servers behind the fence are not asked, and no redirect is followed.
+    #[must_use]
+    pub fn within(self, fence: Fence) -> Self {
+        Self { fence: Some(fence), ..self }
     }
 
     /// Where a revision is now, and what `sub_path` is there.

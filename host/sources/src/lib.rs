@@ -25,12 +25,15 @@
 //! |---|---|
 //! | [`mod@git`] | repositories: [`git::Repositories`], who asks ([`git::Credentials`]) |
 //! | [`blob`] | archives: [`blob::Archives`] |
+//! | `fence` | which servers are asked for wishes of others: [`Fence`] |
 
 pub mod blob;
+mod fence;
 mod folder;
 pub mod git;
 mod secret;
 #[cfg(test)]
 mod testing;
 
+pub use fence::Fence;
 pub use secret::Secret;

@@ -46,8 +46,11 @@ pub struct Options {
     pub identity: Option<Identity>,
     /// Which proxies to use; [`Proxies::default`] for none.
     pub proxies: Proxies,
-    /// Hosts that may have private addresses even where a public host led there, in lower case.
+    /// Hosts that may have private addresses even where only public ones are asked, in lower case.
     pub trusted_hosts: BTreeSet<String>,
+    /// Ask public addresses alone, also where no other host led there: for addresses that somebody else chose. A name that a proxy
+    /// looks up is the proxy's to judge.
+    pub public_only: bool,
     /// Refuse every request, naming what was wanted.
     pub offline: bool,
     /// How long it may take to find a host, and again to connect to it.
@@ -68,6 +71,7 @@ impl Default for Options {
             identity: None,
             proxies: Proxies::default(),
             trusted_hosts: BTreeSet::new(),
+            public_only: false,
             offline: false,
             connect: Duration::from_secs(10),
             headers: Duration::from_mins(1),
@@ -148,6 +152,13 @@ impl Client {
         Self::of_family(options, Arc::clone(&self.0.family))
     }
 
+    /// A client with the same options that asks public addresses alone, and these hosts, in lower case, wherever they are.
+    #[must_use]
+    pub fn public_but(&self, hosts: BTreeSet<String>) -> Self {
+        let options = Options { public_only: true, trusted_hosts: hosts, ..self.0.options.clone() };
+        Self::of_family(options, Arc::clone(&self.0.family))
+    }
+
     /// What is waited by before another attempt.
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.options.clock
@@ -174,10 +185,14 @@ impl Client {
         if self.is_offline() {
             return Err(Error::Offline { url: request.shown() });
         }
-        let mut public_only = request.led_by.as_ref().is_some_and(|index| self.is_public(index));
+        let is_trusted = self.is_trusted(&request.url);
+        let mut public_only =
+            self.0.options.public_only || request.led_by.as_ref().is_some_and(|index| self.is_public(index));
         if let Some(index) = &request.led_by {
             let refused = |why| Error::Redirect { url: shown(index), to: request.shown(), why };
-            redirect::may_lead(index, &request.url, public_only && !self.is_trusted(&request.url)).map_err(refused)?;
+            redirect::may_lead(index, &request.url, public_only && !is_trusted).map_err(refused)?;
+        } else if public_only && !is_trusted && reach_of_text(&request.url) == Some(Reach::Private) {
+            return Err(Error::Private { url: request.shown() });
         }
         let mut hops = 0;
         loop {

@@ -39,6 +39,12 @@ pub enum Error {
         #[source]
         cause: Option<Cause>,
     },
+    /// The host is in a private network, where only public ones may be asked.
+    #[error("{url} is not asked: its host has a private address")]
+    Private {
+        /// What was wanted.
+        url: String,
+    },
     /// The host, or the proxy before it, could not be reached.
     #[error("could not connect to {url}")]
     Connect {
@@ -260,9 +266,7 @@ pub(crate) fn translate(error: ureq::Error, url: String, limits: Limits) -> Erro
         ureq::Error::HostNotFound => Error::Resolve { url, cause: None },
         ureq::Error::Timeout(step) => timed_out(step, url, limits),
         ureq::Error::Io(cause) => translate_io(cause, url, limits),
-        ureq::Error::Other(cause) if cause.is::<LedAstray>() => {
-            Error::Redirect { to: url.clone(), url, why: Refusal::Private }
-        }
+        ureq::Error::Other(cause) if cause.is::<LedAstray>() => Error::Private { url },
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) | ureq::Error::TlsRequired => {
             Error::Tls { url, cause: error.into() }
         }

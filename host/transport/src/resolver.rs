@@ -4,6 +4,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
+    net::{IpAddr, ToSocketAddrs as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -39,7 +41,20 @@ impl Seen {
     }
 }
 
-/// A host led only to private addresses, though a public server named it.
+/// The addresses of a host and of which reach they are, for who connects by other means than this client.
+pub fn look_up(host: &str, port: u16) -> io::Result<Vec<(IpAddr, Reach)>> {
+    let bare = host.trim_matches(['[', ']']);
+    let mut found = Vec::new();
+    for address in (bare, port).to_socket_addrs()? {
+        let address = (address.ip(), reach(address.ip()));
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    Ok(found)
+}
+
+/// A host led only to private addresses, where only public ones may be asked.
 #[derive(Debug, thiserror::Error)]
 #[error("its address belongs to a private network")]
 pub(crate) struct LedAstray;
@@ -73,6 +88,15 @@ impl Resolver for Watchful {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_of_a_host_are_found_once() {
+        assert_eq!(look_up("127.0.0.1", 80).unwrap(), [("127.0.0.1".parse().unwrap(), Reach::Private)]);
+        assert_eq!(look_up("[::ffff:10.0.0.1]", 80).unwrap(), [("::ffff:10.0.0.1".parse().unwrap(), Reach::Private)]);
+        assert_eq!(look_up("1.1.1.1", 80).unwrap(), [("1.1.1.1".parse().unwrap(), Reach::Public)]);
+        let local = look_up("localhost", 80).unwrap();
+        assert!(!local.is_empty() && local.iter().all(|(_, reach)| *reach == Reach::Private), "{local:?}");
+    }
 
     #[test]
     fn a_private_answer_is_noted_and_refused_where_only_public_ones_may_follow() {

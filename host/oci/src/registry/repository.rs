@@ -260,7 +260,7 @@ impl Repository {
         let fault = match &error {
             Error::Cancelled { .. } => Fault::Cancelled,
             Error::TooLarge { .. } => Fault::TooLarge,
-            Error::Redirect { .. } => Fault::Denied,
+            Error::Redirect { .. } | Error::Private { .. } => Fault::Denied,
             other => other.status().map_or(Fault::Network, fault_of),
         };
         let hint = match &error {

@@ -229,6 +229,25 @@ fn credentials_stay_with_their_host() {
     ");
 }
 
+/// For others' wishes the client is a narrower one; what it refuses is refused for good.
+#[test]
+fn what_only_this_machine_reaches_is_refused_for_good() {
+    let server = Server::start(|_| Reply::ok(tar(&[("app.txt", "1")]))).unwrap();
+    let case = Case::new();
+    let resolve = |client: &Client| {
+        let archives = Archives::new(client, &case.shelf, case.scratch.path());
+        archives.resolve(&blob(server.url("/app.tar").as_str()), None, None, &Cancel::new())
+    };
+    let failed = resolve(&case.client.public_but([].into())).unwrap_err();
+    assert_eq!(failed.fault, Fault::Refused);
+    insta::assert_snapshot!(told(&failed, &server), @r"
+    Refused: could not fetch http://HOST/app.tar: http://HOST/app.tar is not asked: its host has a private address
+      -
+    ");
+    assert_eq!(server.lines(), [""; 0]);
+    assert!(resolve(&case.client.public_but(["127.0.0.1".to_owned()].into())).is_ok());
+}
+
 #[test]
 fn an_archive_that_changed_since_it_was_found_is_not_taken_for_it() {
     let case = Case::new();

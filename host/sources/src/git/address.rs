@@ -147,6 +147,31 @@ impl Address {
         format!("{}://{}{port}", self.url.scheme(), self.url.host_str().unwrap_or_default())
     }
 
+    /// Where its server is, as a URL.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Host and port, if they are written so that everybody reads them alike: what is judged must be what git then asks.
+    pub(crate) fn server(&self) -> Result<(String, u16), &'static str> {
+        const ODD: &str = "its host is written in a way that is not read alike by all";
+        let authority = match self.text.split_once("://") {
+            Some((_, rest)) => rest.split('/').next(),
+            None => self.text.split(':').next(),
+        };
+        let written = authority.and_then(|text| text.rsplit('@').next()).unwrap_or_default().to_ascii_lowercase();
+        let web = self.as_web().ok_or("it names no host")?;
+        let host = web.host_str().unwrap_or_default();
+        let is_port = |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+        let is_read_alike = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+            && written.strip_prefix(host).is_some_and(|rest| rest.is_empty() || is_port(rest));
+        if !is_read_alike {
+            return Err(ODD);
+        }
+        let port = self.url.port_or_known_default().unwrap_or(22);
+        Ok((host.to_owned(), port))
+    }
+
     /// Whether the other's credentials are meant for this one too.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         let port = |address: &Self| address.url.port_or_known_default().or(Some(22));

@@ -10,7 +10,7 @@ use super::{
     failure::{Meaning, told},
     repository::{Purpose, Repository, kept_as},
     run::GitError,
-    session::{Credentials, Session},
+    session::{Credentials, Session, is_proxied},
 };
 
 /// A repository, and as whom it is asked.
@@ -21,7 +21,11 @@ pub(super) struct Remote {
 
 impl Repositories {
     pub(super) fn remote(&self, address: Address, credentials: &Credentials) -> Result<Remote, Failed> {
+        let judged = self.fence.as_ref().map(|fence| fence.judge(&address, is_proxied(&address))).transpose()?;
         let mut session = Session::to(&address, credentials)?;
+        if let Some(judged) = &judged {
+            session.keep_to(judged);
+        }
         if let Some(version) = self.protocol {
             session.configure(version);
         }

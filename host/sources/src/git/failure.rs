@@ -15,6 +15,8 @@ pub(crate) enum Meaning {
     Login,
     /// There is no such repository, for who asks.
     NoRepository,
+    /// The server leads elsewhere, which is not followed.
+    Elsewhere,
     /// The host's key is not known.
     HostKey,
     /// The host's certificate is not trusted.
@@ -36,7 +38,7 @@ pub(crate) enum Meaning {
 }
 
 /// The words by which a failure is known, the most telling first.
-const WORDS: [(&str, Meaning); 45] = [
+const WORDS: [(&str, Meaning); 46] = [
     ("over limit", Meaning::Objects),
     ("host key verification failed", Meaning::HostKey),
     ("unadvertised object", Meaning::Unadvertised),
@@ -63,6 +65,7 @@ const WORDS: [(&str, Meaning); 45] = [
     ("returned error: 401", Meaning::Login),
     ("returned error: 403", Meaning::Login),
     ("access denied", Meaning::Login),
+    ("returned error: 30", Meaning::Elsewhere),
     ("returned error: 404", Meaning::NoRepository),
     ("repository not found", Meaning::NoRepository),
     ("' not found", Meaning::NoRepository),
@@ -104,6 +107,9 @@ impl Meaning {
             }
             Self::NoRepository => {
                 "check the address; hosts say the same of a repository that who asks may not see, so check the secret too"
+            }
+            Self::Elsewhere => {
+                "the server leads elsewhere, and for others nobody follows: write the address that it leads to, often with `.git` at its end"
             }
             Self::HostKey => {
                 "put the host's line into known_hosts, or into the ssh secret's: `ssh-keyscan HOST` prints one, to compare with what the host says of itself"
@@ -166,6 +172,7 @@ mod tests {
             ("git@x: Permission denied (publickey).", Meaning::Login, Fault::Refused),
             ("Host key verification failed.\nfatal: Could not read from remote", Meaning::HostKey, Fault::Refused),
             ("remote: x\nfatal: repository 'https://x/' not found", Meaning::NoRepository, Fault::Refused),
+            ("fatal: unable to access 'x': The requested URL returned error: 301", Meaning::Elsewhere, Fault::Refused),
             ("fatal: transport 'ext' not allowed", Meaning::Transport, Fault::Refused),
             ("fatal: remote error: upload-pack: not our ref 1234", Meaning::NoCommit, Fault::Refused),
             (

@@ -21,10 +21,11 @@ use std::{
 
 use stave_model::digest::{Digest, Key};
 use stave_platform::{port::Failed, resource::build::Fault};
+use stave_transport::proxy::Proxies;
 use tempfile::TempDir;
 
 use super::address::{Address, Transport};
-use crate::secret::Secret;
+use crate::{fence::Judged, secret::Secret};
 
 /// Who asks for a repository.
 #[derive(Debug, Clone)]
@@ -233,6 +234,17 @@ impl Session {
         self.config.push(setting.to_owned());
     }
 
+    /// Asks the server where it was judged to be, and follows it nowhere else.
+    pub(crate) fn keep_to(&mut self, judged: &Judged) {
+        self.configure("http.followRedirects=false");
+        if let Some(setting) = judged.setting() {
+            self.configure(&setting);
+        }
+        if let Some((_, command)) = self.variables.iter_mut().find(|(name, _)| *name == "GIT_SSH_COMMAND") {
+            judged.options().iter().for_each(|option| command.push(format!(" -o '{option}'")));
+        }
+    }
+
     fn allow(&mut self, transports: &str) {
         self.set("GIT_ALLOW_PROTOCOL", transports);
         // Forgets every helper that was named before.
@@ -304,6 +316,12 @@ impl Session {
     pub(crate) fn secrets(&self) -> Vec<&str> {
         self.secrets.iter().map(Secret::reveal).collect()
     }
+}
+
+/// Whether git reaches an address through a proxy.
+pub(crate) fn is_proxied(address: &Address) -> bool {
+    let proxies = Proxies::read(|name| env::var(name).ok().filter(|_| PASSED.contains(&name)));
+    proxies.choose(address.url()).is_some()
 }
 
 fn passed(names: &[&'static str]) -> Vec<(&'static str, OsString)> {

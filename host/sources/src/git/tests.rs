@@ -1,5 +1,6 @@
 //! Repositories on this machine, through the git that is installed.
 
+mod fenced;
 mod hostile;
 mod served;
 

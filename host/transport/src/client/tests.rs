@@ -130,6 +130,46 @@ fn a_public_index_cannot_name_a_private_address() {
 }
 
 #[test]
+fn where_only_public_addresses_may_be_asked_no_other_is() {
+    let server = server(|asked| match asked.path.as_str() {
+        "/elsewhere" => Reply::redirect(302, "http://127.0.0.2/"),
+        "/metadata" => Reply::redirect(302, "http://169.254.169.254/latest"),
+        _ => Reply::ok("internal"),
+    });
+    let port = server.url("/").port().unwrap();
+    let fenced = client().public_but(BTreeSet::new());
+    let fails = |client: &Client, url: &str| {
+        let url: Url = url.replace("PORT", &port.to_string()).parse().unwrap();
+        let error = client.send(Request::get(url)).unwrap_err();
+        assert_eq!(error.kind(), fault::Kind::Lasting);
+        error.to_string().replace(&port.to_string(), "PORT")
+    };
+    // A name as well as every way to write an address.
+    let urls =
+        ["127.0.0.1:PORT", "localhost:PORT", "2130706433:PORT", "[::ffff:127.0.0.1]:PORT", "0.0.0.0:PORT", "10.0.0.1"];
+    let said: Vec<String> = urls.iter().map(|host| fails(&fenced, &format!("http://{host}/"))).collect();
+    assert_snapshot!(said.join("\n"), @r"
+    http://127.0.0.1:PORT/ is not asked: its host has a private address
+    http://localhost:PORT/ is not asked: its host has a private address
+    http://127.0.0.1:PORT/ is not asked: its host has a private address
+    http://[::ffff:7f00:1]:PORT/ is not asked: its host has a private address
+    http://0.0.0.0:PORT/ is not asked: its host has a private address
+    http://10.0.0.1/ is not asked: its host has a private address
+    ");
+    assert_eq!(server.lines(), [""; 0]);
+    // A host that is allowed leads to no other.
+    let but = client().public_but(["127.0.0.1".to_owned()].into());
+    assert_eq!(but.send(Request::get(server.url("/"))).unwrap().bytes().unwrap(), b"internal");
+    assert_snapshot!(fails(&but, "http://127.0.0.1:PORT/elsewhere"), @"http://127.0.0.1:PORT/elsewhere sent us to http://127.0.0.2/, which is refused: a public server may not send us to a private address");
+    assert_snapshot!(fails(&but, "http://127.0.0.1:PORT/metadata"), @"http://127.0.0.1:PORT/metadata sent us to http://169.254.169.254/latest, which is refused: a public server may not send us to a private address");
+    assert_eq!(
+        client().send(Request::get(server.url("/"))).unwrap().status(),
+        200,
+        "the one it was made of is as before"
+    );
+}
+
+#[test]
 fn a_body_ends_at_its_cap() {
     let server = server(|asked| match asked.path.as_str() {
         "/endless" => Reply::ok("").fault(Fault::Endless),

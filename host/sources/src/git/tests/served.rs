@@ -58,13 +58,13 @@ fn answer(backend: &PathBuf, folder: &PathBuf, asked: &Asked) -> Reply {
 }
 
 /// A folder of bare copies.
-struct Host {
+pub(super) struct Host {
     folder: TempDir,
-    server: Server,
+    pub(super) server: Server,
 }
 
 impl Host {
-    fn of(repos: &[(&str, &Repo)]) -> Option<Self> {
+    pub(super) fn of(repos: &[(&str, &Repo)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         for (name, repo) in repos {
             repo.git(&["clone", "--quiet", "--bare", ".", folder.path().join(name).to_str().unwrap()]);
@@ -73,7 +73,7 @@ impl Host {
         Some(Self { folder, server })
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(super) fn url(&self, name: &str) -> String {
         self.server.url(&format!("/{name}")).to_string()
     }
 }
@@ -157,7 +157,7 @@ fn a_server_that_is_gone_is_a_bad_moment() {
 }
 
 /// Adds a submodule without asking anybody.
-fn include(repo: &Repo, path: &str, url: &str, commit: &str) {
+pub(super) fn include(repo: &Repo, path: &str, url: &str, commit: &str) {
     let file = repo.path().join(".gitmodules");
     let old = std::fs::read_to_string(&file).unwrap_or_default();
     repo.commit(&[(".gitmodules", &format!("{old}[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"))]);
