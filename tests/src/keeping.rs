@@ -123,24 +123,57 @@ fn layers_stay_as_they_are_while_their_buildpack_keeps_them() {
 #[test]
 fn nothing_comes_back_of_another_tenants_image() {
     let env = keeper();
-    let list = |outcome: &Outcome| {
-        let had = outcome.stderr.lines().filter_map(|line| line.strip_prefix("[stave-tests/keeper] list: had "));
-        (had.collect::<Vec<_>>().join("\n"), outcome.result().to_owned())
-    };
+    let _filters = filters::bind(&env);
     let as_tenant = |tenant: &str, word: &str| {
         let word = format!("BP_WORD={word}");
         let mut command = env.stave(&["-v", "build", "app", "--builder", "builder.toml", "-e", &word]);
-        list(&run(command.env("STAVE_DATA_DIR", env.root().join(tenant))).succeeds())
+        let outcome = run(command.env("STAVE_DATA_DIR", env.root().join(tenant))).succeeds();
+        (said(&outcome), outcome.result().to_owned())
     };
-    assert_eq!(as_tenant("one", "private").0, "[]");
-    assert_eq!(as_tenant("one", "private").0, r#"["private"]"#);
-    let (had, digest) = as_tenant("two", "other");
-    assert_eq!(had, "[]");
-    assert_eq!(as_tenant("two", "other").0, r#"["other"]"#);
-    assert_eq!(as_tenant("one", "private").0, r#"["private"]"#);
+    as_tenant("one", "private");
+    insta::assert_snapshot!(as_tenant("one", "private").0, @r#"
+    stave-tests/keeper@0.1.0 build: ran: the layer `tool` of the previous build was added
+    [stave-tests/keeper] tool: kept
+    [stave-tests/keeper] modules: kept
+    [stave-tests/keeper] list: had ["private"]
+    layer stave-tests/keeper:list written ([SIZE])
+    layer stave-tests/keeper:modules reused as it was ([SIZE])
+    layer stave-tests/keeper:tool reused as it was ([SIZE])
+    "#);
+    let (other, digest) = as_tenant("two", "other");
+    insta::assert_snapshot!(other, @"
+    stave-tests/keeper@0.1.0 build: ran: setting BP_WORD changed
+    stave-tests/keeper:tool of the previous build is not used: the previous image does not have it
+    [stave-tests/keeper] tool: made of other
+    stave-tests/keeper:modules of the previous build is not used: the previous image does not have it
+    [stave-tests/keeper] modules: made of other
+    [stave-tests/keeper] list: could not begin the layer `list` of the previous build with its contents: the previous build had no such layer
+    [stave-tests/keeper] list: had []
+    layer stave-tests/keeper:list written ([SIZE])
+    layer stave-tests/keeper:modules written ([SIZE])
+    layer stave-tests/keeper:tool written ([SIZE])
+    ");
+    insta::assert_snapshot!(as_tenant("two", "other").0, @r#"
+    stave-tests/keeper@0.1.0 build: ran: the layer `tool` of the previous build was added
+    [stave-tests/keeper] tool: kept
+    [stave-tests/keeper] modules: kept
+    [stave-tests/keeper] list: had ["other"]
+    layer stave-tests/keeper:list written ([SIZE])
+    layer stave-tests/keeper:modules reused as it was ([SIZE])
+    layer stave-tests/keeper:tool reused as it was ([SIZE])
+    "#);
+    insta::assert_snapshot!(as_tenant("one", "private").0, @r#"
+    stave-tests/keeper@0.1.0 build: remembered
+    [stave-tests/keeper] tool: kept
+    [stave-tests/keeper] modules: kept
+    [stave-tests/keeper] list: had ["private"]
+    layer stave-tests/keeper:list kept from before ([SIZE])
+    layer stave-tests/keeper:modules reused as it was ([SIZE])
+    layer stave-tests/keeper:tool reused as it was ([SIZE])
+    "#);
     let alone = keeper();
-    let own = list(&alone.run(&["-v", "build", "app", "--builder", "builder.toml", "-e", "BP_WORD=other"]).succeeds());
-    assert_eq!(own, (had, digest));
+    let own = alone.run(&["-v", "build", "app", "--builder", "builder.toml", "-e", "BP_WORD=other"]).succeeds();
+    assert_eq!(own.result(), digest);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod builder;
 mod bundle;
 mod cache_folder;
 mod cli;
+mod damaged;
 mod dependencies;
 mod detect;
 mod fleet;
@@ -56,9 +57,11 @@ fn every_file_is_listed() {
     for (folder, modules) in [
         ("", include_str!("runner.rs")),
         ("support", include_str!("support/mod.rs")),
+        ("killed", include_str!("killed.rs")),
         ("platform", include_str!("platform.rs")),
         ("serve", include_str!("serve.rs")),
         ("story", include_str!("story.rs")),
+        ("trust", include_str!("trust.rs")),
     ] {
         for entry in std::fs::read_dir(source.join(folder)).unwrap() {
             let path = entry.unwrap().path();

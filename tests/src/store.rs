@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
 };
 
@@ -45,7 +44,7 @@ impl Numbers {
 }
 
 /// A world with an app and a builder.
-fn world() -> (TestEnv, [&'static str; 4]) {
+pub(crate) fn world() -> (TestEnv, [&'static str; 4]) {
     let env = TestEnv::empty();
     let arguments = guests::builder(&env, &guest("hostile"));
     (env, arguments)
@@ -53,13 +52,13 @@ fn world() -> (TestEnv, [&'static str; 4]) {
 
 /// What the program says of the store for programs.
 #[track_caller]
-fn verified(env: &TestEnv) -> Value {
+pub(crate) fn verified(env: &TestEnv) -> Value {
     serde_json::from_str(&env.run(&["cache", "verify", "--output", "json"]).succeeds().stdout).unwrap()
 }
 
 /// The image of a name, everything that it promises being checked.
 #[track_caller]
-fn exported(env: &TestEnv, name: &str) -> String {
+pub(crate) fn exported(env: &TestEnv, name: &str) -> String {
     let folder = env.work().join("out");
     let _ = fs::remove_dir_all(&folder);
     env.run(&["export", name, "--to", "oci:out"]).succeeds();
@@ -116,102 +115,8 @@ fn a_crowd_that_is_killed_leaves_the_store_sound() {
     env.assert_nothing_half_written();
 }
 
-/// The files of the store that hold something, for which a flipped bit matters.
-fn stored(env: &TestEnv) -> Vec<PathBuf> {
-    let files = listing(env.root()).into_keys();
-    let holds = |path: &String| {
-        let places = ["cache/blobs/sha256/", "cache/results/", "cache/code/", "data/images/blobs/"];
-        places.iter().any(|place| path.starts_with(place))
-    };
-    files.filter(holds).map(|path| env.root().join(path)).collect()
-}
-
-/// Flips one bit of a file, as a program that runs amok would.
-fn flip(path: &Path, at: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    let at = at % bytes.len();
-    bytes[at] ^= 0x10;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
-/// T7: whatever is flipped in the store, the next build finds it where it uses it, and makes the same image.
-#[test]
-fn t7_a_flipped_bit_in_anything_stored_is_found_on_use_and_healed() {
-    let (env, build) = world();
-    let digest = env.run(&build).succeeds().result().to_owned();
-    let files = stored(&env);
-    assert!(files.len() > 15, "{files:?}");
-    for (number, path) in files.iter().enumerate().filter(|(_, path)| path.exists()) {
-        flip(path, number * 131);
-        let outcome = env.run(&build);
-        assert_eq!(outcome.code, Some(0), "{}: {}", path.display(), outcome.stderr);
-        assert_eq!(outcome.result(), digest, "{}", path.display());
-        assert_eq!(exported(&env, "app"), digest, "{}", path.display());
-    }
-    // What no build used is found by who reads everything, and all is well after that.
-    env.run(&["cache", "verify"]);
-    assert_eq!(verified(&env)["damaged"], Value::Array(Vec::new()));
-    env.assert_nothing_half_written();
-}
-
-#[test]
-fn verify_says_what_was_damaged_and_what_became_of_it() {
-    let (env, build) = world();
-    let _filters = filters::bind(&env);
-    env.run(&build).succeeds();
-    insta::assert_snapshot!(counts_hidden(&env.run(&["cache", "verify"]).succeeds().stdout), @"
-    blobs [N] sound [SIZE]
-    results [N] sound [SIZE]
-    code [N] sound [SIZE]
-    images [N] sound [SIZE]
-    ");
-    let files = stored(&env);
-    let first = |place: &str, ending: &str| {
-        let is_it = |path: &&PathBuf| {
-            let path = path.to_str().unwrap();
-            path.contains(place) && path.ends_with(ending)
-        };
-        files.iter().find(is_it).unwrap()
-    };
-    // The image's copy and the cache's are one file, and that is flipped; a document is the image store's alone.
-    let index = fs::read_to_string(env.data().join("images/index.json")).unwrap();
-    let manifest =
-        serde_json::from_str::<Value>(&index).unwrap()["manifests"][0]["digest"].as_str().unwrap()[7..].to_owned();
-    // A remembered answer: what is known of a blob is written anew when the blob is read, before anybody looks at it.
-    let is_answer = |path: &&PathBuf| {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        path.to_str().unwrap().contains("cache/results/")
-            && text.lines().nth(1).is_some_and(|line| line.starts_with('{'))
-    };
-    let answer = files.iter().find(is_answer).unwrap();
-    for path in [answer, first("cache/code/", ".cwasm"), first("images/blobs/", &manifest)] {
-        flip(path, 40);
-    }
-    let outcome = env.run(&["cache", "verify"]).ends_with(1);
-    insta::assert_snapshot!(format!("{}{}", counts_hidden(&outcome.stdout), outcome.stderr), @"
-    blobs [N] sound [SIZE]
-    results [N] sound [SIZE]
-    code [N] sound [SIZE]
-    images [N] sound [SIZE]
-    damaged result sha256:[HEX]: removed: it is made or fetched again
-    damaged code sha256:[HEX]: removed: it is made or fetched again
-    damaged image blob sha256:[HEX]: needed by app:latest
-    error: 3 damaged things were found
-    hint: build these images again, or take their names away: `stave images remove NAME`
-    ");
-    let outcome = env.run(&["inspect", "app"]).ends_with(32);
-    insta::assert_snapshot!(outcome.failure(), @"
-    error: could not read sha256:[HEX] of the image `app:latest`
-    hint: `stave images` lists what there is
-    hint: the image store is damaged there: build the image again
-    ");
-    env.run(&build).succeeds();
-    env.run(&["cache", "verify"]).succeeds();
-}
-
 /// Lines without the numbers that differ from build to build, and without the columns.
-fn counts_hidden(text: &str) -> String {
+pub(crate) fn counts_hidden(text: &str) -> String {
     let word = |word: &str| if word.parse::<u64>().is_ok() { "[N]".to_owned() } else { word.to_owned() };
     let line = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
