@@ -150,6 +150,7 @@ fn an_update_that_wants_more_of_any_kind_waits_until_it_is_accepted_by_name() {
         "ecosystems = [\"pypi\"]",
         "settings = [\"HOME\"]",
         "bindings = [\"maven\"]",
+        "hosts = [\"b.example.com\"]",
     ];
     for kind in kinds {
         let env = locked();
@@ -166,6 +167,11 @@ fn an_update_that_wants_more_of_any_kind_waits_until_it_is_accepted_by_name() {
             assert!(told.failure().contains("hint: whoever agrees runs it again with --accept acme/tool"));
         }
         stops(&env, &["lock", "update", "--accept", "acme/other"], 15);
+        // A pipeline that is held to the lock does not even look at whether it is granted.
+        for arguments in [&["build", "app", "--locked"][..], &["detect", "app", "--locked"]] {
+            let told = stops(&env, arguments, 14);
+            assert!(told.failure().contains(&format!("! it wants {kind}\n")), "{kind}: {}", told.failure());
+        }
         let told = env.run(&["lock", "update", "--accept", "acme/tool"]).succeeds();
         assert!(told.stderr.contains("accepted: acme/tool\n"), "{}", told.stderr);
         assert!(lock_of(&env).contains("version = \"1.1.0\""));
@@ -217,6 +223,106 @@ fn what_stops_an_update_is_told() {
     assert_eq!((&json["written"], &json["changes"][0]["new"]["version"]), (&false.into(), &"1.1.0".into()));
 }
 
+/// What a component would have to import to run tools: an interface that no contract here has.
+fn put_with_tools(env: &TestEnv, contract: &str, asks: &str) {
+    let import = format!("(component (import \"stave:buildpack/tools@{contract}.0\" (instance)))");
+    let manifest =
+        format!("contract = \"{contract}\"\n[buildpack]\nid = \"acme/tool\"\nversion = \"1.1.0\"\n[asks]\n{asks}\n");
+    env.write("tool.wasm", embed(&wat::parse_str(import).unwrap(), &manifest).unwrap());
+}
+
+#[test]
+fn an_update_that_gains_an_interface_nobody_knows_is_stopped_by_its_name_whoever_agrees() {
+    let env = locked();
+    let _filters = filters::bind(&env);
+    let mut said = String::new();
+    for contract in stave_model::manifest::CONTRACTS {
+        put_with_tools(&env, contract, MODEST);
+        for arguments in [&["lock", "update"][..], &["lock", "update", "acme/tool", "--accept", "acme/tool"]] {
+            let told = stops(&env, arguments, 13);
+            writeln!(said, "{contract}: {}\n{}", arguments.join(" "), told.failure()).unwrap();
+        }
+        for arguments in [&["build", "app", "--locked"][..], &["detect", "app", "--locked"]] {
+            let told = stops(&env, arguments, 14);
+            writeln!(said, "{contract}: {}\n{}", arguments.join(" "), told.failure()).unwrap();
+        }
+    }
+    insta::assert_snapshot!(said, @"
+    0.1: lock update
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.1.0 imports stave:buildpack/tools@0.1.0, which this version of stave does not know; a later one may
+    hint: take another version of the buildpack, or of stave
+
+    0.1: lock update acme/tool --accept acme/tool
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.1.0 imports stave:buildpack/tools@0.1.0, which this version of stave does not know; a later one may
+    hint: take another version of the buildpack, or of stave
+
+    0.1: build app --locked
+    error: the builder builder.toml is not the one in stave.lock
+      acme/tool 1.0.0 -> 1.1.0
+        component sha256:[HEX] -> sha256:[HEX]
+        size [SIZE] -> [SIZE]
+        ! it imports stave:buildpack/tools@0.1.0, which this version of stave offers to no buildpack
+    hint: `stave lock update` takes what is there now, and stops where it wants more than before
+
+    0.1: detect app --locked
+    error: the builder builder.toml is not the one in stave.lock
+      acme/tool 1.0.0 -> 1.1.0
+        component sha256:[HEX] -> sha256:[HEX]
+        size [SIZE] -> [SIZE]
+        ! it imports stave:buildpack/tools@0.1.0, which this version of stave offers to no buildpack
+    hint: `stave lock update` takes what is there now, and stops where it wants more than before
+
+    0.2: lock update
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.1.0 imports stave:buildpack/tools@0.2.0, which this version of stave does not know; a later one may
+    hint: take another version of the buildpack, or of stave
+
+    0.2: lock update acme/tool --accept acme/tool
+    error: could not load the buildpack tool.wasm
+    caused by: acme/tool@1.1.0 imports stave:buildpack/tools@0.2.0, which this version of stave does not know; a later one may
+    hint: take another version of the buildpack, or of stave
+
+    0.2: build app --locked
+    error: the builder builder.toml is not the one in stave.lock
+      acme/tool 1.0.0 -> 1.1.0
+        component sha256:[HEX] -> sha256:[HEX]
+        size [SIZE] -> [SIZE]
+        contract 0.1 -> 0.2
+        ! it imports stave:buildpack/tools@0.2.0, which this version of stave offers to no buildpack
+    hint: `stave lock update` takes what is there now, and stops where it wants more than before
+
+    0.2: detect app --locked
+    error: the builder builder.toml is not the one in stave.lock
+      acme/tool 1.0.0 -> 1.1.0
+        component sha256:[HEX] -> sha256:[HEX]
+        size [SIZE] -> [SIZE]
+        contract 0.1 -> 0.2
+        ! it imports stave:buildpack/tools@0.2.0, which this version of stave offers to no buildpack
+    hint: `stave lock update` takes what is there now, and stops where it wants more than before
+    ");
+    // Where nothing is locked yet, or the manifest says so itself.
+    put_with_tools(&env, "0.2", "interfaces = [\"tools\"]");
+    let asked = stops(&env, &["lock", "update"], 13);
+    assert_eq!(stops(&env, &["build", "app", "--locked"], 13).failure(), asked.failure());
+    insta::assert_snapshot!(asked.failure(), @r#"
+    error: could not look at the buildpack tool.wasm
+    caused by: could not read the manifest that the component carries
+    caused by: the manifest does not follow the format of buildpack.toml
+    caused by: TOML parse error at line 6, column 15
+        |
+      6 | interfaces = ["tools"]
+        |               ^^^^^^^
+      unknown variant `tools`, expected one of `app`, `context`, `log`, `layers`, `artifacts`, `overlay`, `bindings`, `sbom`
+    "#);
+    put_with_tools(&env, "0.2", "");
+    fs::remove_file(env.work().join("stave.lock")).unwrap();
+    let told = env.run(&["lock", "--builder", "builder.toml"]).ends_with(13);
+    assert!(told.failure().contains("imports stave:buildpack/tools@0.2.0"), "{}", told.failure());
+    assert!(!env.work().join("stave.lock").exists());
+}
+
 #[test]
 fn an_update_that_wants_no_more_is_written() {
     let env = locked();
@@ -266,6 +372,8 @@ fn a_dependency_from_another_host_waits_until_it_is_accepted() {
     env.run(&["lock", "update", "--accept", "acme/tool"]).succeeds();
     assert!(lock_of(&env).contains("hosts = [\"a.example.com\"]"), "{}", lock_of(&env));
     put("1.2.0", &["a.example.com", "b.example.com"]);
+    let told = stops(&env, &["build", "app", "--locked"], 14);
+    assert!(told.failure().contains("! it wants hosts = [\"b.example.com\"]\n"), "{}", told.failure());
     let told = stops(&env, &["lock", "update"], 15);
     let rest = "acme/tool:\n    it wants hosts = [\"b.example.com\"]\nhint:";
     assert!(told.failure().contains(rest), "{}", told.failure());
