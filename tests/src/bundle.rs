@@ -16,7 +16,7 @@ use stave_transport::{Client, Options};
 use crate::support::{
     env::{TestEnv, listing},
     filters, guests,
-    images::{checked_here, small_base_for},
+    images::{checked, checked_here, small_base_for},
     jar,
     process::{Outcome, run, stave, succeeds},
     registry::Registry,
@@ -121,9 +121,20 @@ fn what_was_carried_builds_the_same_without_a_network() {
     let image = cut_off(&there, &[&build[..], &["--offline", "--to", "oci:out"]].concat());
     assert_eq!(built(image), here);
     assert_eq!(checked_here(&there.work().join("out")).digest().to_string(), here);
-    // For the other architecture as well.
-    let other = if Platform::of_this_machine().arch == "amd64" { "linux/arm64" } else { "linux/amd64" };
-    cut_off(&there, &[&build[..], &["--offline", "--platform", other]].concat()).succeeds();
+    // For both architectures in one index, and for each alone.
+    for platforms in ["linux/amd64,linux/arm64", "linux/amd64", "linux/arm64"] {
+        let each = [&build[..], &["--platform", platforms, "--to", "oci:each"]].concat();
+        let here = built(env.run(&[&each[..], &["--config", "config.toml"]].concat()));
+        assert_eq!(built(cut_off(&there, &[&each[..], &["--offline"]].concat())), here, "{platforms}");
+        let [index, carried] = [&env, &there].map(|env| env.work().join("each"));
+        assert_eq!(fs::read(carried.join("index.json")).unwrap(), fs::read(index.join("index.json")).unwrap());
+        for platform in platforms.split(',') {
+            checked(&carried, &platform.parse().unwrap());
+        }
+        for layout in [index, carried] {
+            fs::remove_dir_all(layout).unwrap();
+        }
+    }
 }
 
 #[test]
