@@ -9,17 +9,26 @@ use stave_model::component::embed;
 
 use crate::support::{
     author::Workplace,
+    container::free_port,
     env::{TestEnv, listing},
     guests::{bare, guest, manifest},
     process::{Running, root, run},
+    registry::Registry,
 };
 
-/// The fenced blocks of shell commands of a page, as one script.
-fn script(page: &str) -> String {
+/// The part of the page that is followed.
+fn page() -> String {
+    let page = fs::read_to_string(root().join("buildpacks/README.md")).unwrap();
+    let part = page.split("## Write one in fifteen minutes").nth(1).expect("the page has the section");
+    part.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The fenced blocks of a language of a page, as one script.
+fn script(page: &str, language: &str) -> String {
     let mut script = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        if line == "```sh" {
+        if line.strip_prefix("```") == Some(language) {
             lines.by_ref().take_while(|line| *line != "```").for_each(|line| script.extend([line, "\n"]));
         }
     }
@@ -29,10 +38,9 @@ fn script(page: &str) -> String {
 #[test]
 fn the_page_for_authors_can_be_followed_literally() {
     let (env, place) = (TestEnv::warm(), Workplace::enter());
-    let page = fs::read_to_string(root().join("buildpacks/README.md")).unwrap();
-    let page = page.split("## Write one in fifteen minutes").nth(1).expect("the page has the section");
-    let page = page.split("\n## ").next().unwrap();
-    let outcome = run(&mut place.bash(&env, &script(page))).succeeds();
+    // What a reader types who has a registry: its name, and a place in it.
+    let registry = Registry::start(&env);
+    let outcome = run(place.bash(&env, &script(&page(), "sh")).env("REGISTRY", registry.reference("you"))).succeeds();
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     for promise in [
         "2 fixtures: 2 as expected",
@@ -46,10 +54,31 @@ fn the_page_for_authors_can_be_followed_literally() {
     ] {
         assert!(said.contains(promise), "it does not say `{promise}`:\n{said}");
     }
+    assert_eq!(said.matches("3 fixtures: 3 as expected").count(), 2, "one of them is what was pulled:\n{said}");
+    assert_eq!(registry.tags("you/motd"), ["0.1.0"]);
     let images = env.run(&["images", "-o", "json"]).succeeds();
     assert!(images.stdout.contains("motd-app") && images.stdout.contains("motd-locked"), "{}", images.stdout);
     let lock = fs::read_to_string(place.table().join("stave.lock")).unwrap();
-    assert!(lock.contains("id = \"acme/motd\"") && lock.contains("reference = \"oci:published\""), "{lock}");
+    let reference = registry.reference("you/motd:0.1.0");
+    assert!(lock.contains("id = \"acme/motd\"") && lock.contains(&format!("reference = \"{reference}\"")), "{lock}");
+}
+
+/// What a reader types who has no registry, in another terminal; the port alone is one that is free here.
+#[test]
+fn the_line_of_the_page_that_runs_a_registry_runs_one() {
+    let env = TestEnv::empty();
+    let line = script(&page(), "bash");
+    assert_eq!(line.matches("localhost:5000").count(), 1, "{line}");
+    let host = format!("localhost:{}", free_port());
+    let mut bash = env.command("bash");
+    bash.args(["-c", &format!("exec {}", line.replace("localhost:5000", &host))]);
+    let mut registry = Running::start(&mut bash);
+    registry.wait_for("listening on");
+    let reference = format!("{host}/you/motd:0.1.0");
+    env.write("motd.wasm", guest("bound"));
+    env.run(&["buildpack", "publish", "motd.wasm", &reference]).succeeds();
+    env.run(&["buildpack", "pull", &reference, "--into", "pulled.wasm"]).succeeds();
+    assert!(fs::read(env.work().join("pulled.wasm")).unwrap() == guest("bound"));
 }
 
 #[test]
