@@ -143,7 +143,8 @@ fn says_what_must_not_be_read() {
 #[test]
 fn a_folder_is_as_large_as_a_layer_may_be() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, bytes: u64| std::fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
+    let file =
+        |name: &str, bytes: u64| std::fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
     std::fs::create_dir(folder.path().join("app")).unwrap();
     file("app/model", 10 << 30);
     file("app/weights", 19 << 30);
