@@ -6,6 +6,13 @@ use std::{
 };
 
 use rustix::process::Signal;
+use serde_json::Value;
+use stave_store::lease::Lease;
+use stave_transport::{
+    Client, Method, Request,
+    client::Options,
+    request::{Authorization, Body},
+};
 
 use crate::support::{platform::World, process::Running};
 
@@ -13,6 +20,8 @@ mod api;
 mod clock;
 mod faults;
 mod lease;
+mod private;
+mod roles;
 mod waiting;
 
 /// How long something may take that a server does by itself.
@@ -29,6 +38,25 @@ fn serve(world: &World) -> Running {
     let mut server = Running::start(&mut world.env.stave(&SERVE));
     server.wait_for("serving on http://127.0.0.1:");
     server
+}
+
+/// Asks the server of this world: `METHOD path`; the answer's status and text.
+#[track_caller]
+fn ask(world: &World, token: &str, what: &str, body: Option<&Value>) -> (u16, String) {
+    let address = Lease::holder(&world.data()).unwrap().address.unwrap();
+    let (method, path) = what.split_once(' ').unwrap();
+    let method = match method {
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        _ => Method::Get,
+    };
+    let mut request = Request::new(method, format!("{address}{path}").parse().unwrap());
+    request = request.authorization(Authorization::Bearer(token.to_owned()));
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(Body::Bytes(body.to_string().into_bytes()));
+    }
+    let response = Client::new(Options::default()).send(request).unwrap();
+    (response.status(), String::from_utf8(response.bytes().unwrap()).unwrap())
 }
 
 /// Ends a server as a service manager does.

@@ -59,6 +59,8 @@ pub(crate) const CONCURRENCY: &str = "concurrency";
 pub(crate) const NAMESPACE_CONCURRENCY: &str = "namespace-concurrency";
 /// The one that says whether a build stops whose source is no longer the newest.
 pub(crate) const STOP_OUTDATED: &str = "stop-outdated";
+/// The one that says from which hosts of private networks sources are taken for others.
+pub(crate) const PRIVATE_SOURCES: &str = "private-sources";
 /// The setting that says whose wishes these are, and what it says of others'.
 const WISHES: &str = "wishes";
 const OTHERS: &str = "others";
@@ -124,18 +126,30 @@ impl<'a> Desk<'a> {
     }
 
     /// What the platform does in the world, by this program.
-    pub(crate) fn hands(&self, show: Show) -> Result<impl Outside + '_, Exit> {
-        Ok(Hands::new(self, show, self.whose()?))
+    pub(crate) fn hands(&self, show: Show) -> impl Outside + '_ {
+        Hands::new(self, show)
     }
 
     /// From now on, wishes may be others': whoever reconciles them later, they are not to read what this user may.
     pub(crate) fn take_from_others(&self) -> Result<(), Exit> {
-        self.records.set(WISHES, Some(OTHERS)).map_err(failed)
+        self.taking_from_others()().map_err(failed)
     }
 
-    /// Whose wishes these are.
-    fn whose(&self) -> Result<Wishes, Exit> {
-        let said = self.records.setting(WISHES).map_err(failed)?;
+    /// The same, for who does it when there is one.
+    pub(crate) fn taking_from_others(&self) -> Arc<dyn Fn() -> Result<(), Failed> + Send + Sync> {
+        let records = Arc::clone(&self.records);
+        Arc::new(move || records.set(WISHES, Some(OTHERS)))
+    }
+
+    /// From which hosts of private networks sources are taken for others.
+    fn private_sources(&self) -> Result<BTreeSet<String>, Failed> {
+        let said = self.records.setting(PRIVATE_SOURCES)?.unwrap_or_default();
+        Ok(said.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Whose wishes these are by now.
+    fn whose(&self) -> Result<Wishes, Failed> {
+        let said = self.records.setting(WISHES)?;
         Ok(if said.as_deref() == Some(OTHERS) { Wishes::Others } else { Wishes::Own })
     }
 
@@ -232,7 +246,7 @@ impl<'a> Desk<'a> {
 
     /// Reconciles with the lease in hand.
     fn reconcile(&self, scope: &Scope, show: Show) -> Result<Settled, Exit> {
-        let hands = Hands::new(self, show, self.whose()?);
+        let hands = Hands::new(self, show);
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
             records: self.records.as_ref(),
@@ -252,7 +266,7 @@ impl<'a> Desk<'a> {
 
     /// Reconciles until somebody wants it to end, with the lease in hand.
     pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>) -> Result<(), Exit> {
-        let hands = Hands::new(self, Show::Lines, self.whose()?).counting(Arc::clone(tally));
+        let hands = Hands::new(self, Show::Lines).counting(Arc::clone(tally));
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
             records: self.records.as_ref(),

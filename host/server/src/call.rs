@@ -26,11 +26,13 @@ pub(crate) struct Call {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether developers change something with it.
+    pub(crate) is_of_others: bool,
 }
 
 impl Call {
     fn text(&self, key: &str) -> &str {
-        self.names.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
+        named(&self.names, key)
     }
 
     /// A part of the address that names something.
@@ -97,6 +99,11 @@ impl Call {
         }
         serde_json::from_slice(&self.body).map_err(|error| Trouble::bad(format!("read the body as JSON: {error}")))
     }
+}
+
+/// What stands in an address where its pattern has this name.
+pub(crate) fn named<'a>(names: &'a [(String, String)], key: &str) -> &'a str {
+    names.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
 }
 
 /// A number as JSON writes whole ones, within limits.

@@ -8,14 +8,14 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 
-use crate::{App, Secret, hmac, trouble::Trouble};
+use crate::{App, hmac, rights::Role, trouble::Trouble};
 
 /// Who may ask for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// Everybody who gets here.
     Open,
-    /// Who knows the token, where there is one.
+    /// Who knows a token, where there is one; which one is looked at once it is known what is asked for.
     Known,
     /// A git host that knows the webhooks' token: looked at by the handler, for the body is part of the proof.
     Hook,
@@ -48,16 +48,18 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Refuses who does not say what has to be said, and what changes something on behalf of another site's page.
-pub(crate) fn gate(app: &App, gate: Gate, parts: &Parts) -> Result<(), Trouble> {
-    if gate == Gate::Known
-        && let Some(token) = &app.services.token
-        && !is_known(token, &parts.headers)
-    {
-        return Err(Trouble::stranger("this needs a header `Authorization: Bearer` with the token of this server"));
-    }
+/// Refuses who does not say what has to be said, and what changes something on behalf of another site's page. Says whose token
+/// it was, where one is needed.
+pub(crate) fn gate<'a>(app: &'a App, gate: Gate, parts: &Parts) -> Result<Option<Role<'a>>, Trouble> {
+    let whose = match gate {
+        Gate::Open | Gate::Hook => None,
+        Gate::Known => {
+            let stranger = "this needs a header `Authorization: Bearer` with the token of this server";
+            Some(whose(app, &parts.headers).ok_or_else(|| Trouble::stranger(stranger))?)
+        }
+    };
     if is_reading(&parts.method) || gate == Gate::Hook {
-        return Ok(());
+        return Ok(whose);
     }
     if is_of_another_site(&parts.headers) {
         return Err(Trouble::new(StatusCode::FORBIDDEN, "pages of other sites change nothing here"));
@@ -65,7 +67,7 @@ pub(crate) fn gate(app: &App, gate: Gate, parts: &Parts) -> Result<(), Trouble> 
     if has_body(&parts.headers) && !is_json(&parts.headers) {
         return Err(Trouble::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "write the body as application/json"));
     }
-    Ok(())
+    Ok(whose)
 }
 
 /// Whether a request only looks.
@@ -73,12 +75,25 @@ pub(crate) fn is_reading(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn is_known(token: &Secret, headers: &HeaderMap) -> bool {
+/// Whose token is brought, if it is one.
+fn whose<'a>(app: &'a App, headers: &HeaderMap) -> Option<Role<'a>> {
+    let Some(operators) = &app.services.token else { return Some(Role::Operator) };
+    let developers = app.services.developers.as_ref();
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(given), None) = (all.next(), all.next()) else { return false };
+    let (Some(given), None) = (all.next(), all.next()) else { return None };
     let given = given.as_bytes();
-    let (scheme, rest) = given.split_at(given.len().min(7));
-    scheme.eq_ignore_ascii_case(b"bearer ") && hmac::is_same(rest, token.bytes())
+    let (scheme, given) = given.split_at(given.len().min(7));
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return None;
+    }
+    // Each is compared, so that the time does not tell which one it is.
+    let is_operators = hmac::is_same(given, operators.bytes());
+    let is_developers = developers.is_some_and(|developers| hmac::is_same(given, developers.token.bytes()));
+    match developers {
+        _ if is_operators => Some(Role::Operator),
+        Some(developers) if is_developers => Some(Role::Developer(&developers.namespaces)),
+        _ => None,
+    }
 }
 
 /// Whether a browser says that a page of another site asks. What is no browser says nothing of the kind.

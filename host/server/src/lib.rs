@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  socket ─► serve    connections: how many, how slow, until when
-//!              └─► guard    host, origin, credentials, the body's kind and size
+//!              └─► guard    host, origin, credentials, the body's kind and size; rights
 //!                    └─► routes    the table of all that can be asked
 //!                          └─► api    plain functions over the records, each on a thread that may wait
 //! ```
@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`mod@serve`] | the sockets: deadlines, caps, the end |
 //! | `guard` | whose requests are taken: other sites' pages and strangers' are not |
+//! | `rights` | who may do what: operators all, developers what is of a namespace |
 //! | `routes` | method, path, queries and handler of everything, from which the router is made |
 //! | `call` | one request as a handler sees it: names, queries, JSON |
 //! | `answer`, `trouble` | what is answered, and what is wrong as a problem document |
@@ -28,6 +29,7 @@ mod call;
 mod guard;
 mod hmac;
 pub mod openapi;
+mod rights;
 mod routes;
 pub mod serve;
 #[cfg(test)]
@@ -46,7 +48,10 @@ use stave_model::digest::Digest;
 use stave_platform::{
     plan::Rules,
     port::{Failed, Records, records::Snapshot},
-    resource::{build::Mode, name::ImageKey},
+    resource::{
+        build::Mode,
+        name::{ImageKey, Name},
+    },
 };
 
 pub use serve::serve;
@@ -66,10 +71,23 @@ pub struct Services {
     pub now: fn() -> u64,
     /// What the one who reconciles counts.
     pub state: Arc<dyn State>,
-    /// What `Authorization: Bearer` has to say, where it has to say something.
+    /// What `Authorization: Bearer` has to say, where it has to say something: the operators' token, with which all may be done.
     pub token: Option<Secret>,
+    /// Who else may ask, and for what.
+    pub developers: Option<Developers>,
     /// What webhooks have to know. Without it none is taken.
     pub hook_token: Option<Secret>,
+}
+
+/// Those who wish for images, and leave what the cluster has to operators.
+#[derive(Clone)]
+pub struct Developers {
+    /// What their `Authorization: Bearer` has to say.
+    pub token: Secret,
+    /// In which namespaces they may change something; in all, where none is named.
+    pub namespaces: Vec<Name>,
+    /// Done before the first change that they make: from then on wishes are others'.
+    pub first: Arc<dyn Fn() -> Result<(), Failed> + Send + Sync>,
 }
 
 /// Who keeps what builds said.
@@ -175,11 +193,13 @@ struct App {
     stop: Arc<AtomicBool>,
     /// What was remembered when somebody asked last: as long as nothing changed, it is not read again.
     last: Mutex<Option<Arc<Snapshot>>>,
+    /// Whether it is written down that wishes are others' too.
+    has_others: AtomicBool,
 }
 
 impl App {
     fn new(services: Services, is_local: bool, stop: Arc<AtomicBool>) -> Self {
-        Self { services, is_local, stop, last: Mutex::new(None) }
+        Self { services, is_local, stop, last: Mutex::new(None), has_others: AtomicBool::new(false) }
     }
 
     /// All that is remembered.
@@ -192,6 +212,16 @@ impl App {
         let read = Arc::new(self.services.records.snapshot()?);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
+    }
+
+    /// Before a change that developers make. If it cannot be written down that there are others, they change nothing.
+    fn take_from_others(&self) -> Result<(), Failed> {
+        if let Some(developers) = self.services.developers.as_ref().filter(|_| !self.has_others.load(Ordering::Relaxed))
+        {
+            (developers.first)()?;
+            self.has_others.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn now(&self) -> u64 {

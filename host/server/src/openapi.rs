@@ -3,7 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::{App, Services, answer::Answer, call::Call, trouble::Trouble};
+use crate::{
+    App, Services,
+    answer::Answer,
+    call::Call,
+    rights::{Role, may},
+    trouble::Trouble,
+};
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
@@ -13,11 +19,16 @@ pub fn document(services: &Services) -> Value {
     document["info"]["version"] = json!(services.lifecycle);
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, methods) in paths {
-        for operation in methods.as_object_mut().into_iter().flat_map(|methods| methods.values_mut()) {
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
             if path.ends_with("/hook") {
                 operation["security"] = json!([{ "hookToken": [] }, { "gitlabToken": [] }, { "hookSignature": [] }]);
             } else if path.starts_with("/v1/") && services.token.is_some() {
-                operation["security"] = json!([{ "token": [] }]);
+                let is_theirs = may(Role::Developer(&[]), &method.to_uppercase(), path, "").is_ok();
+                operation["security"] = if is_theirs && services.developers.is_some() {
+                    json!([{ "operators": [] }, { "developers": [] }])
+                } else {
+                    json!([{ "operators": [] }])
+                };
             }
         }
     }

@@ -17,9 +17,10 @@ use crate::{
     App,
     answer::{self, Answer, Contents, Pieces},
     api::{builds, health, hook, images, logs, metrics, operators, plan},
-    call::Call,
+    call::{Call, named},
     guard::{self, Gate},
     openapi,
+    rights::{self, Role},
     trouble::Trouble,
 };
 
@@ -136,7 +137,13 @@ async fn answer(app: Arc<App>, route: Route, request: Request, patience: Duratio
     let answered = match call(&app, route, request, patience).await {
         Ok(call) => {
             let app = Arc::clone(&app);
-            let handled = spawn_blocking(move || (route.handler)(&app, &call)).await;
+            let handle = move || {
+                if call.is_of_others {
+                    app.take_from_others()?;
+                }
+                (route.handler)(&app, &call)
+            };
+            let handled = spawn_blocking(handle).await;
             // A handler that panics is a fault of ours, and of this request alone.
             handled.unwrap_or_else(|_| Err(Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "answer this request")))
         }
@@ -160,17 +167,22 @@ async fn answer(app: Arc<App>, route: Route, request: Request, patience: Duratio
 /// A request, whole and allowed.
 async fn call(app: &App, route: Route, request: Request, patience: Duration) -> Result<Call, Trouble> {
     let (mut parts, body) = request.into_parts();
-    guard::gate(app, route.gate, &parts)?;
+    let whose = guard::gate(app, route.gate, &parts)?;
     let names = names(&mut parts).await?;
     let query = match route.query {
         None => Vec::new(),
         Some(_) => match Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
             Ok(Query(query)) => query,
+    if let Some(whose) = whose {
+        rights::may(whose, route.method, route.path, named(&names, "namespace"))
+            .map_err(|why| Trouble::new(StatusCode::FORBIDDEN, why.to_string()))?;
+    }
+    let is_of_others = matches!(whose, Some(Role::Developer(_))) && rights::changes(route.method, route.path);
             Err(_) => return Err(Trouble::bad("the query cannot be read")),
         },
     };
     let body = if guard::is_reading(&parts.method) { Bytes::new() } else { whole(&parts, body, patience).await? };
-    let call = Call { names, query, headers: parts.headers, body };
+    let call = Call { names, query, headers: parts.headers, body, is_of_others };
     if let Some(known) = route.query {
         call.check_query(known)?;
     }
@@ -227,4 +239,10 @@ async fn read(mut body: Body) -> Option<Result<Bytes, ()>> {
 #[cfg(test)]
 pub(crate) fn table() -> std::collections::BTreeSet<(String, String)> {
     ROUTES.into_iter().map(|route| (route.path.to_owned(), route.method.to_owned())).collect()
+}
+
+/// Method, path and gate of everything, in the table's order.
+#[cfg(test)]
+pub(crate) fn gated() -> Vec<(&'static str, &'static str, Gate)> {
+    ROUTES.into_iter().map(|route| (route.method, route.path, route.gate)).collect()
 }

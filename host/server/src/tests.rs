@@ -4,5 +4,6 @@ mod asked;
 mod client;
 mod described;
 mod hostile;
+mod roles;
 mod town;
 mod watched;

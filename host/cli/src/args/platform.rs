@@ -284,6 +284,8 @@ pub(crate) struct Setting {
     pub(crate) printed: Printed,
 }
 
+    /// The hosts in private networks from which sources are taken for others than this user: print or set them
+    PrivateSources(SettingOfHosts),
 #[derive(Debug, Args)]
 pub(crate) struct SettingOfAccount {
     /// What to set it to [default: it is printed]
@@ -337,6 +339,30 @@ impl Switch {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::On => "on",
+#[derive(Debug, Args)]
+pub(crate) struct SettingOfHosts {
+    /// What to set it to: hosts without a port, as git.example.com or 10.0.0.7 [default: it is printed]
+    #[arg(value_name = "HOST", value_parser = host)]
+    pub(crate) value: Vec<String>,
+    /// Set it to nothing: there are none
+    #[arg(long, conflicts_with = "value")]
+    pub(crate) unset: bool,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+/// A host's name or address, as URLs have it.
+fn host(text: &str) -> Result<String, String> {
+    let bracketed = if text.contains(':') && !text.starts_with('[') { format!("[{text}]") } else { text.to_owned() };
+    match url::Host::parse(bracketed.trim_end_matches('.')) {
+        Ok(host) => Ok(host.to_string()),
+        Err(_) => {
+            Err("it is not a host alone: write git.example.com or 10.0.0.7, without a scheme, a port or a path"
+                .to_owned())
+        }
+    }
+}
+
             Self::Off => "off",
         }
     }
@@ -350,3 +376,6 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8377")]
     pub(crate) listen: SocketAddr,
 }
+    /// A namespace in which the developers' token may change images; can be given several times [default: all]
+    #[arg(long = "developers-namespace", value_name = "NAME")]
+    pub(crate) developers_namespaces: Vec<Name>,

@@ -86,7 +86,7 @@ fn of_stack(desk: &Desk<'_>, snapshot: &Snapshot, typed: &PlanStack) -> Result<C
 
 /// What a stack's names lead to now.
 fn looked_up(desk: &Desk<'_>, stack: &Stack) -> Result<Change, Exit> {
-    let state = desk.hands(Show::Nothing)?.stack(stack).map_err(failed)?;
+    let state = desk.hands(Show::Nothing).stack(stack).map_err(failed)?;
     Ok(Change::Stack(stack.metadata.name.clone(), state))
 }
 
@@ -119,7 +119,7 @@ fn held(record: &StoreRecord) -> Vec<BuildpackVersion> {
 
 /// What is in a store's sources now.
 fn in_sources(desk: &Desk<'_>, store: &Store) -> Result<Vec<BuildpackVersion>, Exit> {
-    let stock = desk.hands(Show::Nothing)?.store(store).map_err(failed)?;
+    let stock = desk.hands(Show::Nothing).store(store).map_err(failed)?;
     Ok(stock.into_iter().map(|one| one.buildpack).collect())
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use stave_lifecycle::port::failure::PortError;
-use stave_server::{Secret, Services};
+use stave_server::{Developers, Secret, Services};
 use stave_store::lease::{Holder, Lease};
 
 use crate::{
@@ -19,8 +19,12 @@ use crate::{
     workshop::Workshop,
 };
 
-/// The variable with what `Authorization: Bearer` has to say.
+/// The variable with what `Authorization: Bearer` has to say for everything, and the file with it where nobody sets that.
 const TOKEN: &str = "STAVE_SERVE_TOKEN";
+const TOKEN_FILE: &str = "token";
+/// The same for what developers may.
+const DEVELOPERS: &str = "STAVE_SERVE_DEVELOPER_TOKEN";
+const DEVELOPERS_FILE: &str = "token-developers";
 /// The variable with what webhooks have to know.
 const HOOK_TOKEN: &str = "STAVE_HOOK_TOKEN";
 
@@ -29,10 +33,16 @@ pub(crate) const HELP: &str = "\
 One process reconciles at a time: a second one says who does. Commands write down what they are asked for, and this does the
 rest; it ends at Ctrl-C, and what was being built is begun again by the next one.
 
-Every request has to bring a token (Authorization: Bearer …): what STAVE_SERVE_TOKEN says, or else what is in the file
-platform/token of the data folder, which only this user can read; then only this machine can be listened on. Who has the token may
-do everything in all namespaces. Where STAVE_SERVE_TOKEN says it, wishes are taken to be others': nothing of this user's (local
-repositories, git and registry logins) is used for them, from then on. STAVE_HOOK_TOKEN is what webhooks have to know, as a GitHub or GitLab secret; without it none is taken.
+Every request has to bring a token (Authorization: Bearer …). There are two, each what its variable says, or else what is in its
+file in the data folder, which only this user can read:
+  operators   STAVE_SERVE_TOKEN            platform/token             may do everything in all namespaces
+  developers  STAVE_SERVE_DEVELOPER_TOKEN  platform/token-developers  may read everything, and change images and builders of namespaces,
+                                                                      with --developers-namespace of these alone
+Without STAVE_SERVE_TOKEN only this machine can be listened on. Once one of the variables is set, or something was changed with the
+developers' token, wishes are taken to be others', from then on: nothing of this user's (local repositories, git and registry logins)
+is used for them, and sources come from public addresses and from the hosts that `stave config private-sources` names.
+
+STAVE_HOOK_TOKEN is what webhooks have to know, as a secret of a git host; without it none is taken.
 GET /openapi.json describes the API; /healthz, /readyz and /metrics are for who watches.";
 
 /// Serves.
@@ -45,10 +55,11 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
         return Err(exit.hint(format!("set {TOKEN} to a secret, or listen on 127.0.0.1")));
     }
     let mut lease = take(workshop)?;
-    if said.is_some() {
+    let token = said.clone().map_or_else(|| own_token(workshop, TOKEN_FILE), Ok)?;
+    let developers = developers(&desk, arguments, &token)?;
+    if said.is_some() || secret(DEVELOPERS).is_some() {
         desk.take_from_others()?;
     }
-    let token = said.map_or_else(|| own_token(workshop), Ok)?;
     let listener = TcpListener::bind(arguments.listen).map_err(|error| {
         let error = anyhow::Error::new(error).context(format!("could not listen on {}", arguments.listen));
         Exit::new(GENERAL, error).hint("--listen names another address and port; port 0 is any that is free")
@@ -64,6 +75,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Serve) -> Result<(), Exit> {
         now,
         state: Arc::clone(&tally) as _,
         token: Some(token),
+        developers: Some(developers),
         hook_token: secret(HOOK_TOKEN),
     };
     workshop.ui.say(&format!("serving on http://{address}"));
@@ -122,13 +134,24 @@ fn take(workshop: &Workshop) -> Result<Lease, Exit> {
     Err(Exit::new(GENERAL, message).hint("end that one first, or wait for it"))
 }
 
-/// The token in the data folder, made if there is none: whoever can read it is the user.
-fn own_token(workshop: &Workshop) -> Result<Secret, Exit> {
+/// What developers have to say, and may.
+fn developers(desk: &Desk<'_>, arguments: &Serve, operators: &Secret) -> Result<Developers, Exit> {
+    let token = secret(DEVELOPERS).map_or_else(|| own_token(desk.workshop, DEVELOPERS_FILE), Ok)?;
+    if token == *operators {
+        let exit =
+            Exit::new(USAGE, "the developers' token is the operators' too, with which everything may be changed");
+        return Err(exit.hint(format!("set {DEVELOPERS} and {TOKEN} to different secrets")));
+    }
+    Ok(Developers { token, namespaces: arguments.developers_namespaces.clone(), first: desk.taking_from_others() })
+}
+
+/// A token in the data folder, made if there is none: whoever can read it is the user, or got it from them.
+fn own_token(workshop: &Workshop, name: &str) -> Result<Secret, Exit> {
     let folder = workshop.data.within("platform").map_err(PortError::from)?;
     let failed = |error: io::Error| {
         Exit::new(GENERAL, anyhow::Error::new(error).context("could not keep the token of the API in the data folder"))
     };
-    let path = folder.path().join("token");
+    let path = folder.path().join(name);
     if let Some(token) = fs::read_to_string(&path).ok().and_then(|text| Secret::new(text.trim())) {
         return Ok(token);
     }

@@ -10,7 +10,7 @@ use crate::{
     },
     document,
     exit::{Exit, USAGE, printable},
-    platform::{CONCURRENCY, Desk, NAMESPACE_CONCURRENCY, STOP_OUTDATED, failed},
+    platform::{CONCURRENCY, Desk, NAMESPACE_CONCURRENCY, PRIVATE_SOURCES, STOP_OUTDATED, failed},
     workshop::Workshop,
 };
 
@@ -45,6 +45,10 @@ pub(crate) fn run(workshop: &Workshop, command: &SettingsCommand) -> Result<(), 
         SettingsCommand::StopOutdated(typed) => {
             let value = typed.value.map(|value| value.as_str().to_owned());
             Change { value, unset: typed.unset }.done(&desk, STOP_OUTDATED, typed.printed.form)
+        }
+        SettingsCommand::PrivateSources(typed) => {
+            let value = Some(typed.value.join(" ")).filter(|value| !value.is_empty());
+            Change { value, unset: typed.unset }.done(&desk, PRIVATE_SOURCES, typed.printed.form)
         }
     }
 }

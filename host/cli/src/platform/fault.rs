@@ -10,6 +10,7 @@ use stave_platform::{
     port::Failed,
     resource::build::{Build, Failure, Fault, Outcome},
 };
+use stave_transport::{Error as TransportError, redirect::Refusal};
 
 use super::OTHERWISE;
 use crate::exit::{BUILDPACK, EXPORT, Exit, NO_GROUP};
@@ -40,6 +41,13 @@ fn of(exit: &Exit) -> Fault {
         _ if exit.code == NO_GROUP => Fault::App,
         _ => Fault::Refused,
     }
+}
+
+/// Whether it is that a host of a private network was not asked.
+pub(super) fn is_private(error: &(dyn Error + 'static)) -> bool {
+    let is_led_there = |error: &TransportError| matches!(error, TransportError::Redirect { why: Refusal::Private, .. });
+    cause::<TransportError>(error)
+        .is_some_and(|error| matches!(error, TransportError::Private { .. }) || is_led_there(error))
 }
 
 /// The first of this kind among the causes.

@@ -1,6 +1,9 @@
 //! Where sources are, and their files: images, git repositories, archives.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use serde::{Deserialize, Serialize};
 use stave_archive::tree::Tree;
@@ -16,16 +19,16 @@ use stave_platform::{
     },
 };
 use stave_sources::{
-    Secret as Hidden,
+    Fence, Secret as Hidden,
     blob::{Archives, Seen},
     git::{Credentials, Repositories},
 };
 use stave_store::secrets::{DiskSecrets, Purpose, Secret, keys};
-use stave_transport::request::Authorization;
+use stave_transport::{Client, request::Authorization};
 
 use url::Url;
 
-use super::{Wishes, making::without_query};
+use super::{PRIVATE_SOURCES, fault, making::without_query};
 
 use crate::{
     exit::{ANALYZE, Exit},
@@ -37,22 +40,55 @@ use crate::{
 pub(super) struct Keys {
     /// The secrets of the image's service account.
     held: Vec<Secret>,
-    whose: Wishes,
+    /// How it is asked for where the wish may be somebody else's.
+    outer: Option<Outer>,
+}
+
+/// What others' wishes reach of the networks that this machine is in.
+#[derive(Clone)]
+pub(super) struct Outer {
+    /// The hosts that operators named.
+    pub(super) hosts: BTreeSet<String>,
+    /// The client that asks no others there.
+    pub(super) client: Client,
 }
 
 impl Keys {
     /// Those of an image's service account. Nobody asks as somebody else because a secret is damaged.
-    pub(super) fn of(workshop: &Workshop, image: &Image, whose: Wishes) -> Result<Self, PortError> {
+    pub(super) fn of(workshop: &Workshop, image: &Image, outer: Option<Outer>) -> Result<Self, PortError> {
         let secrets = DiskSecrets::of(&workshop.data);
         let namespace = image.key().namespace;
         let account = &image.spec.service_account_name;
-        let mut keys = Self { held: Vec::new(), whose };
+        let mut keys = Self { held: Vec::new(), outer };
         for one in secrets.list(Some(&namespace))? {
             if one.service_account.as_ref().is_some_and(|held| held.as_str() == account) {
                 keys.held.extend(secrets.get(&namespace, &one.name)?);
             }
         }
         Ok(keys)
+    }
+
+    /// Whether the wish may be somebody else's.
+    pub(super) fn are_others(&self) -> bool {
+        self.outer.is_some()
+    }
+
+    /// The workshop for asking where the wish leads.
+    pub(super) fn at(&self, workshop: &Workshop) -> Workshop {
+        let mut workshop = workshop.beside(workshop.ui.clone(), workshop.cancel.clone());
+        if let Some(outer) = &self.outer {
+            workshop.client = outer.client.clone();
+        }
+        workshop
+    }
+
+    /// A failure with the rule that it is by, where it is that the wish leads into a private network.
+    pub(super) fn ruled(&self, failed: Failed) -> Failed {
+        if self.are_stopped(&failed) { Failed::new(failed.fault, rule()).caused_by(failed) } else { failed }
+    }
+
+    fn are_stopped(&self, error: &(dyn Error + 'static)) -> bool {
+        self.are_others() && fault::is_private(error)
     }
 
     /// Logins by registry.
@@ -70,7 +106,7 @@ impl Keys {
     /// Refuses a repository of this machine where the wish may be somebody else's.
     fn check(&self, address: &str) -> Result<(), Failed> {
         let is_local = address.starts_with(['/', '.', '~']) || address.to_ascii_lowercase().starts_with("file:");
-        if self.whose == Wishes::Own || !is_local {
+        if !self.are_others() || !is_local {
             return Ok(());
         }
         let attempt = "a repository of the server's own machine is not read for others".to_owned();
@@ -90,10 +126,7 @@ impl Keys {
             let password = Hidden::new(value(secret, keys::PASSWORD)?);
             Some(Credentials::Password { user: Hidden::new(user.clone().unwrap_or_default()), password })
         };
-        let otherwise = match self.whose {
-            Wishes::Own => Credentials::Machine,
-            Wishes::Others => Credentials::None,
-        };
+        let otherwise = if self.are_others() { Credentials::None } else { Credentials::Machine };
         self.held.iter().find_map(of).unwrap_or(otherwise)
     }
 
@@ -142,10 +175,20 @@ fn is_within(address: &str, secret: &str) -> bool {
         && below(at.path(), of.path(), &['/'])
 }
 
+fn rule() -> String {
+    format!(
+        "sources of others come from public addresses and from the hosts that `stave config {PRIVATE_SOURCES}` names"
+    )
+}
+
 /// Where fetched commits are kept.
-fn repositories(workshop: &Workshop) -> Result<Repositories, PortError> {
+fn repositories(workshop: &Workshop, keys: &Keys) -> Result<Repositories, PortError> {
     let folder = workshop.cache.within("git").map_err(PortError::from)?;
-    Ok(Repositories::new(folder.path()))
+    let repositories = Repositories::new(folder.path());
+    Ok(match &keys.outer {
+        Some(outer) => repositories.within(Fence::new(outer.hosts.clone())),
+        None => repositories,
+    })
 }
 
 /// What was seen behind a URL, kept from one look to the next.
@@ -166,7 +209,7 @@ pub(super) fn resolve(
     };
     if let Some(git) = &source.git {
         keys.check(&git.url)?;
-        let repositories = repositories(workshop).map_err(failed)?;
+        let repositories = repositories(workshop, keys).map_err(failed)?;
         let sub_path = source.sub_path.as_deref();
         let found = repositories.resolve(git, sub_path, &keys.git(&git.url), last, &workshop.cancel)?;
         return Ok(Found::Git(found.found));
@@ -175,6 +218,7 @@ pub(super) fn resolve(
         return Err(Failed::new(Fault::Refused, format!("the image {} has no source", image.key())));
     };
     let scratch = workshop.cache.within("scratch").map_err(|error| failed(error.into()))?;
+    let workshop = &keys.at(workshop);
     let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
     let key = Key::new("archive seen 1").field(&blob.url).finish();
     let kept: Option<Kept> = workshop.results.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok());
@@ -190,6 +234,7 @@ pub(super) fn resolve(
 /// The files of a source that was found, and the folder among them that is the app, where they are more than that.
 pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) -> Result<(Tree, Option<String>), Exit> {
     let failed = |error: Failed| {
+        let error = keys.ruled(error);
         let hint = error.hint.clone();
         let exit = Exit::new(ANALYZE, error);
         match hint {
@@ -198,17 +243,25 @@ pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) ->
         }
     };
     let sub_path = source.sub_path.as_deref();
+    let workshop = &keys.at(workshop);
     match &source.at {
         Found::Registry(found) => {
             workshop.ui.say(&format!("Pulling {}...", found.image));
-            let tree = fetched::tree_of_image(workshop, &found.image)?;
+            let tree = fetched::tree_of_image(workshop, &found.image).map_err(|exit| {
+                let failed = || Failed::new(Fault::Refused, rule());
+                if keys.are_stopped(exit.error()) {
+                    Exit::new(ANALYZE, failed().caused_by(exit.into_error()))
+                } else {
+                    exit
+                }
+            })?;
             workshop.ui.say(&format!("Successfully pulled {}", found.image));
             Ok((tree, source.sub_path.clone()))
         }
         Found::Git(git) => {
             keys.check(&git.url).map_err(failed)?;
             workshop.ui.say(&format!("Fetching {} at {}...", crate::exit::printable(&git.url), git.revision));
-            let fetched = repositories(workshop)?.fetch(git, sub_path, &keys.git(&git.url), &workshop.cancel);
+            let fetched = repositories(workshop, keys)?.fetch(git, sub_path, &keys.git(&git.url), &workshop.cancel);
             Ok((fetched.map_err(failed)?, None))
         }
         Found::Blob(blob) => {
@@ -216,7 +269,8 @@ pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) ->
             workshop.ui.say(&format!("Fetching {shown}..."));
             let scratch = workshop.cache.within("scratch").map_err(PortError::from)?;
             let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
-            Ok((archives.fetch(blob, sub_path, keys.blob(&blob.url).as_ref(), &workshop.cancel).map_err(failed)?, None))
+            let fetched = archives.fetch(blob, sub_path, keys.blob(&blob.url).as_ref(), &workshop.cancel);
+            Ok((fetched.map_err(failed)?, None))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stave_lifecycle::port::{cancel::Cancel, failure::PortError};
+use stave_lifecycle::port::cancel::Cancel;
 use stave_model::{
     builder::{Builder as Definition, BuildpackReference, Place as PartPlace, StackReference},
     digest::Digest,
@@ -27,7 +27,7 @@ use stave_store::logs::LogWriter;
 
 use super::{
     Desk, Show, Wishes, fault,
-    getting::{self, Keys},
+    getting::{self, Keys, Outer},
     making, names, rebasing,
     tally::Tally,
     telling::Teller,
@@ -48,12 +48,13 @@ pub(super) struct Hands<'a> {
     desk: &'a Desk<'a>,
     teller: Teller,
     tally: Option<Arc<Tally>>,
-    whose: Wishes,
+    /// What others' wishes were asked with last.
+    outer: Mutex<Option<Outer>>,
 }
 
 impl<'a> Hands<'a> {
-    pub(super) fn new(desk: &'a Desk<'a>, show: Show, whose: Wishes) -> Self {
-        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, whose }
+    pub(super) fn new(desk: &'a Desk<'a>, show: Show) -> Self {
+        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, outer: Mutex::new(None) }
     }
 
     /// The same, with what happens counted.
@@ -61,17 +62,34 @@ impl<'a> Hands<'a> {
         Self { tally: Some(tally), ..self }
     }
 
-    /// Whose credentials an image's source and tags are asked for with.
-    fn keys(&self, image: &Image) -> Result<Keys, PortError> {
-        Keys::of(self.workshop(), image, self.whose)
+    /// Whose credentials an image's source and tags are asked for with. Whose wishes these are may be another by now than at the start.
+    fn keys(&self, image: &Image) -> Result<Keys, Exit> {
+        let whose = self.desk.whose().map_err(super::failed)?;
+        let outer = match whose {
+            Wishes::Own => None,
+            Wishes::Others => Some(self.outer().map_err(super::failed)?),
+        };
+        Ok(Keys::of(self.workshop(), image, outer)?)
+    }
+
+    /// How others' wishes are asked for. As long as the same hosts are named, connections are kept.
+    fn outer(&self) -> Result<Outer, Failed> {
+        let hosts = self.desk.private_sources()?;
+        let mut last = self.outer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outer) = last.as_ref().filter(|outer| outer.hosts == hosts) {
+            return Ok(outer.clone());
+        }
+        let client = self.workshop().client.public_but(hosts.clone());
+        Ok(last.insert(Outer { hosts, client }).clone())
     }
 
     /// The workshop for what an image's owner wishes: with the logins of the service account, and, where the wish may be
     /// somebody else's, with no others.
-    fn for_owner(&self, image: &Image) -> Result<Workshop, PortError> {
+    fn for_owner(&self, image: &Image) -> Result<Workshop, Exit> {
+        let keys = self.keys(image)?;
         let mut workshop = self.workshop().beside(Arc::clone(&self.workshop().ui), self.workshop().cancel.clone());
-        workshop.logins = self.keys(image)?.logins();
-        workshop.only_handed = self.whose == Wishes::Others;
+        workshop.logins = keys.logins();
+        workshop.only_handed = keys.are_others();
         Ok(workshop)
     }
 
@@ -198,10 +216,7 @@ impl<'a> Hands<'a> {
         let made = match work.build.mode {
             Mode::Rebase => rebasing::rebase(&workshop, work),
             Mode::Rollback => rebasing::turn_back(&workshop, work),
-            Mode::Build => self
-                .keys(&work.image)
-                .map_err(Exit::from)
-                .and_then(|keys| making::make(self.desk, &workshop, &keys, work)),
+            Mode::Build => self.keys(&work.image).and_then(|keys| making::make(self.desk, &workshop, &keys, work)),
         };
         let outcome = match made {
             Ok(made) => {
@@ -246,13 +261,13 @@ impl Outside for Hands<'_> {
     fn source(&self, image: &Image, last: Option<&ResolvedSource>) -> Result<ResolvedSource, Failed> {
         let source = &image.spec.source;
         let attempt = || format!("could not look up the source of the image {}", image.key());
+        let keys = self.keys(image).map_err(|exit| fault::failed(attempt(), exit))?;
         let at = if let Some(registry) = &source.registry {
-            let owner = self.for_owner(image).map_err(|error| fault::failed(attempt(), error.into()))?;
-            let image = Self::pinned(&owner, &registry.image).map_err(|exit| fault::failed(attempt(), exit))?;
+            let found = self.for_owner(image).and_then(|owner| Self::pinned(&keys.at(&owner), &registry.image));
+            let image = found.map_err(|exit| keys.ruled(fault::failed(attempt(), exit)))?;
             Found::Registry(FoundImage { image })
         } else {
-            let keys = self.keys(image).map_err(|error| fault::failed(attempt(), error.into()))?;
-            getting::resolve(self.workshop(), &keys, image, last)?
+            getting::resolve(self.workshop(), &keys, image, last).map_err(|failed| keys.ruled(failed))?
         };
         Ok(ResolvedSource { at, sub_path: source.sub_path.clone() })
     }

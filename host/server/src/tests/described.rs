@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{client::Reply, town::Town};
+use super::{
+    client::Reply,
+    town::{Town, developers},
+};
 use crate::{Secret, Services, openapi, routes, serve::Manners};
 
 /// The description's pattern of an address.
@@ -106,7 +109,18 @@ fn who_has_to_say_who_they_are_is_described() {
     assert!(document["paths"]["/v1/images"]["get"]["security"].is_null());
     let closed = Town::with("127.0.0.1:0", Manners::default(), |services| services.token = Secret::new("t"));
     let document = openapi::document(&closed.services);
-    assert_eq!(document["paths"]["/v1/images"]["get"]["security"][0]["token"], serde_json::json!([]));
+    let security = |document: &Value, path: &str, method: &str| document["paths"][path][method]["security"].clone();
+    let of_operators = json!([{ "operators": [] }]);
+    assert_eq!(security(&document, "/v1/images", "get"), of_operators);
+    let closed = Town::with("127.0.0.1:0", Manners::default(), |services| {
+        services.token = Secret::new("t");
+        services.developers = Some(developers("d", &[]));
+    });
+    let document = openapi::document(&closed.services);
+    let of_both = json!([{ "operators": [] }, { "developers": [] }]);
+    assert_eq!(security(&document, "/v1/images", "get"), of_both);
+    assert_eq!(security(&document, "/v1/namespaces/{namespace}/images/{name}", "put"), of_both);
+    assert_eq!(security(&document, "/v1/clusterstacks/{name}", "put"), of_operators);
     assert!(document["paths"]["/metrics"]["get"]["security"].is_null());
     let hook = &document["paths"]["/v1/namespaces/{namespace}/images/{name}/hook"]["post"]["security"];
     assert_eq!(hook.as_array().unwrap().len(), 3);

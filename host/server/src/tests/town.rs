@@ -36,7 +36,7 @@ use stave_platform::{
 
 use super::client::{Reply, request, send};
 use crate::{
-    Came, Chunk, Counters, Ended, Logs, Secret, Services, State,
+    Came, Chunk, Counters, Developers, Ended, Logs, Secret, Services, State,
     serve::{Manners, serve_with},
 };
 
@@ -253,6 +253,7 @@ impl Town {
         self.ask_with(what, &[], &[])
     }
 
+            developers: None,
     /// Asks with a JSON body.
     pub(super) fn send(&self, what: &str, body: &Value) -> Reply {
         self.ask_with(what, &["Content-Type: application/json"], body.to_string().as_bytes())
@@ -376,6 +377,12 @@ pub(super) fn image(name: &str) -> Value {
         "apiVersion": "stave/v1",
         "kind": "Image",
         "metadata": { "name": name, "namespace": "team" },
+/// Developers with this token, who change something in these namespaces.
+pub(super) fn developers(token: &str, namespaces: &[&str]) -> Developers {
+    let namespaces = namespaces.iter().map(|name| name.parse().unwrap()).collect();
+    Developers { token: Secret::new(token).unwrap(), namespaces, first: Arc::new(|| Ok(())) }
+}
+
         "spec": {
             "tag": format!("registry.example.com/team/{name}"),
             "source": { "registry": { "image": pinned("source") } },
