@@ -16,38 +16,43 @@ fn the_help_says_what_there_is() {
     Usage: stave [OPTIONS] <COMMAND>
 
     Commands:
-      build           Build an image from an app: a folder, or a jar; or look at the builds of images
-                      that keep themselves up to date
-      detect          Find the buildpacks that an app would be built with, and say why; nothing is built
-      stack           Compose stacks: the base images that apps are put on
-      buildpack       Make, test, publish and inspect buildpacks
-      builder         Make builders that others can use: a stack, buildpacks and what each may do, by
-                      digest
-      image           Wish for images that keep themselves up to date with their source, their builder
-                      and their stack
-      clusterbuilder  Make builders of all namespaces, which are made again when their stack or a
-                      buildpack changes
-      clusterstack    Name the images that builders' images stand on
-      clusterstore    Name the artefacts that builders' buildpacks come from
-      secret          Keep logins of registries and git servers
-      config          Print or set what counts for the whole platform
-      import          Take over stores, stacks and builders that a dependency descriptor names
-      apply           Make resources what files say, and do what follows
-      plan            Say what a change would do: which images, why, rebuilt or rebased, in which order,
-                      for how long
-      serve           Keep all images up to date until stopped, and serve an API
-      bundle          Carry a builder and all that it needs into a place without a network, as one file
-      lock            Write every input of a build by digest, and show what an update changes
-      policy          Show what buildpacks may do under the operator's policy, and what they did
-      images          List the images in the image store, and remove some
-      inspect         Show what an image is made of
-      rebase          Put an image on another base, without building it again
-      sbom            Take out what is known of an image's contents
-      verify          Build an image's source again and compare
-      export          Send an image from the image store somewhere else
-      cache           Look after the cache: what it holds, whether it is sound, and what of it goes
-      completions     Print completions for a shell
-      help            Print this message or the help of the given subcommand(s)
+      build             Build an image from an app: a folder, or a jar; or look at the builds of images
+                        that keep themselves up to date
+      detect            Find the buildpacks that an app would be built with, and say why; nothing is
+                        built
+      stack             Compose stacks: the base images that apps are put on
+      buildpack         Make, test, publish and inspect buildpacks; and name those that builders of a
+                        namespace take
+      builder           Make builders that others can use: a stack, buildpacks and what each may do, by
+                        digest
+      image             Wish for images that keep themselves up to date with their source, their builder
+                        and their stack
+      clusterbuilder    Make builders of all namespaces, which are made again when their stack or a
+                        buildpack changes
+      clusterstack      Name the images that builders' images stand on
+      clusterstore      Name the artefacts that builders' buildpacks come from
+      clusterbuildpack  Name buildpacks that builders take, each by itself
+      secret            Keep logins of registries and git servers
+      config            Print or set what counts for the whole platform
+      import            Take over buildpacks, stores, stacks and builders that a dependency descriptor
+                        names
+      apply             Make resources what files say, and do what follows
+      plan              Say what a change would do: which images, why, rebuilt or rebased, in which
+                        order, for how long
+      serve             Keep all images up to date until stopped, and serve an API
+      bundle            Carry a builder and all that it needs into a place without a network, as one
+                        file
+      lock              Write every input of a build by digest, and show what an update changes
+      policy            Show what buildpacks may do under the operator's policy, and what they did
+      images            List the images in the image store, and remove some
+      inspect           Show what an image is made of
+      rebase            Put an image on another base, without building it again
+      sbom              Take out what is known of an image's contents
+      verify            Build an image's source again and compare
+      export            Send an image from the image store somewhere else
+      cache             Look after the cache: what it holds, whether it is sound, and what of it goes
+      completions       Print completions for a shell
+      help              Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

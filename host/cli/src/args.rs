@@ -10,6 +10,7 @@ pub(crate) mod clusterstore;
 mod dependencies;
 pub(crate) mod image;
 mod lock;
+pub(crate) mod package;
 pub(crate) mod platform;
 mod policy;
 mod publish;
@@ -33,6 +34,7 @@ pub(crate) use clusterstore::ClusterStoreCommand;
 pub(crate) use dependencies::BuildpackDependencies;
 pub(crate) use image::ImageCommand;
 pub(crate) use lock::{Lock, LockCommand, LockDiff, LockUpdate, Locking};
+pub(crate) use package::ClusterBuildpackCommand;
 pub(crate) use platform::{Apply, Import, PlanCommand, Serve, SettingsCommand, Whose};
 pub(crate) use policy::{PolicyCommand, PolicyExplain};
 pub(crate) use publish::{BuildpackPublish, BuildpackPull, BuildpackSign};
@@ -101,8 +103,8 @@ pub(crate) enum Command {
     /// Compose stacks: the base images that apps are put on
     #[command(subcommand)]
     Stack(StackCommand),
-    /// Make, test, publish and inspect buildpacks
-    #[command(subcommand)]
+    /// Make, test, publish and inspect buildpacks; and name those that builders of a namespace take
+    #[command(subcommand, aliases = package::ALIASES)]
     Buildpack(BuildpackCommand),
     /// Make builders that others can use: a stack, buildpacks and what each may do, by digest
     #[command(subcommand, aliases = builder::ALIASES)]
@@ -119,13 +121,16 @@ pub(crate) enum Command {
     /// Name the artefacts that builders' buildpacks come from
     #[command(subcommand, name = "clusterstore", aliases = clusterstore::ALIASES)]
     ClusterStore(ClusterStoreCommand),
+    /// Name buildpacks that builders take, each by itself
+    #[command(subcommand, name = "clusterbuildpack", aliases = package::CLUSTER_ALIASES)]
+    ClusterBuildpack(ClusterBuildpackCommand),
     /// Keep logins of registries and git servers
     #[command(subcommand, alias = "secrets")]
     Secret(SecretCommand),
     /// Print or set what counts for the whole platform
     #[command(subcommand, alias = "cfg")]
     Config(SettingsCommand),
-    /// Take over stores, stacks and builders that a dependency descriptor names
+    /// Take over buildpacks, stores, stacks and builders that a dependency descriptor names
     Import(Import),
     /// Make resources what files say, and do what follows
     Apply(Apply),
@@ -277,6 +282,20 @@ pub(crate) enum BuildpackCommand {
     Sign(BuildpackSign),
     /// Get a buildpack out of a registry, and see what it asks for
     Pull(BuildpackPull),
+    /// Name a buildpack's artefact, for the builders of the namespace
+    Create(package::BuildpackCreate),
+    /// Name another artefact: builders that take it are made again, and images that used it follow
+    Patch(package::BuildpackPatch),
+    /// Name a buildpack's artefact, or another one if it is there
+    Save(package::BuildpackPatch),
+    /// List the buildpacks of the namespace
+    List(package::BuildpackList),
+    /// Show what the artefact of a buildpack of the namespace is
+    Status(package::BuildpackStatus),
+    /// Take a buildpack of the namespace away; images that were built with it stay
+    Delete(package::BuildpackDelete),
+    /// Look up again what the names of the namespace's buildpacks lead to
+    Refresh(package::BuildpackRefresh),
 }
 
 #[derive(Debug, Args)]

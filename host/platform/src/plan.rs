@@ -3,6 +3,7 @@
 //! The change is applied to a copy of the world, and every image is asked the same question as ever ([`decide`]). So a plan
 //! cannot say anything but what happens.
 
+mod shelves;
 pub mod world;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -22,6 +22,7 @@ use crate::{
         build::{Build, Fault, Outcome},
         builder::{Builder, BuilderRevision},
         image::Image,
+        package::Package,
         reference::Pinned,
         source::ResolvedSource,
         stack::{Stack, Store},
@@ -78,7 +79,7 @@ impl Failed {
     }
 }
 
-/// A buildpack that a store has, and where its component is.
+/// A buildpack that a store or a resource of its own has, and where its component is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stocked {
@@ -206,7 +207,10 @@ pub trait Outside: Send + Sync {
     /// What is in a store's sources now.
     fn store(&self, store: &Store) -> Result<Vec<Stocked>, Failed>;
 
-    /// Makes a builder's artefact, revision `number`, and puts it where the builder says. `stock` is all that stores have.
+    /// What is in a buildpack's artefact now.
+    fn package(&self, package: &Package) -> Result<Stocked, Failed>;
+
+    /// Makes a builder's artefact, revision `number`, and puts it where the builder says. `stock` is all that there is for it.
     fn builder(
         &self,
         builder: &Builder,

@@ -7,6 +7,7 @@
 //! was pushed already is pushed again as it is, and no build is lost or counted twice.
 
 mod floor;
+mod lookup;
 mod observe;
 mod sources;
 #[cfg(test)]

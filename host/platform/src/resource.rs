@@ -1,4 +1,4 @@
-//! What people wish for and what came of it: image, builder, stack, store, and the record of a build.
+//! What people wish for and what came of it: image, builder, stack, store, buildpack, and the record of a build.
 //!
 //! Field names are those of kpack's resources, so that its manifests are read as they are ([`manifest`]). What a field means
 //! that only a cluster has (tolerations, affinity) is carried and not looked into.
@@ -8,6 +8,8 @@ pub mod builder;
 pub mod image;
 pub mod manifest;
 pub mod name;
+pub mod order;
+pub mod package;
 pub mod policy;
 pub mod quantity;
 pub mod read;

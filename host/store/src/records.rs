@@ -25,21 +25,25 @@ use stave_platform::{
     plan::world::{BuilderKey, StackState},
     port::{
         Applied, Failed, Records, Stocked,
-        records::{Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, Seen, Snapshot, StackRecord, StoreRecord},
+        records::{
+            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord,
+            StoreRecord,
+        },
     },
     resource::{
         Refused,
         build::Fault,
         builder::{Builder, BuilderKind, BuilderSpec},
-        image::{Image, ImageStatus},
+        image::{Image, ImageStatus, Metadata},
         manifest::Resource,
         name::{ImageKey, Name},
+        package::{Package, PackageKey, PackageKind, PackageSpec},
         stack::{Stack, StackSpec, Store, StoreSpec},
     },
 };
 
 use crate::{files::libc_nofollow, folders::Folder};
-use rows::{At, BUILDERS, IMAGES, ImageState, Row, STACKS, STORES, Table, Wish};
+use rows::{At, BUILDERS, IMAGES, ImageState, PACKAGES, Row, STACKS, STORES, Table, Wish};
 use trouble::{Place, Trouble, retrying};
 
 /// How long another writer is waited for at a time; a transaction takes far less.
@@ -175,12 +179,14 @@ impl Last {
         });
         let stacks = rows::all(db, &STACKS)?.into_iter().map(|row| stack(row.wish, row.state));
         let stores = rows::all(db, &STORES)?.into_iter().map(|row| store(row.wish, row.state));
+        let packages = rows::all(db, &PACKAGES)?.into_iter().map(|row| package(row.wish, row.state));
         let snapshot = Snapshot {
             version,
             images,
             builders: builders.collect(),
             stacks: stacks.map(|record| (record.stack.metadata.name.clone(), record)).collect(),
             stores: stores.map(|record| (record.store.metadata.name.clone(), record)).collect(),
+            packages: packages.map(|record| (record.package.key(), record)).collect(),
         };
         Ok(Self { snapshot, images: now })
     }
@@ -200,6 +206,12 @@ fn stack(wish: Wish<StackSpec>, seen: Seen<StackState>) -> StackRecord {
 fn store(wish: Wish<StoreSpec>, seen: Seen<Vec<Stocked>>) -> StoreRecord {
     let Wish { metadata, spec } = wish;
     StoreRecord { store: Store { metadata, spec }, seen }
+}
+
+fn package(wish: Wish<PackageSpec>, seen: Seen<Stocked>) -> PackageRecord {
+    let Wish { metadata, spec } = wish;
+    let kind = if metadata.namespace.is_some() { PackageKind::Buildpack } else { PackageKind::ClusterBuildpack };
+    PackageRecord { package: Package { kind, metadata, spec }, seen }
 }
 
 /// The key of a builder that has its namespace.
@@ -237,6 +249,12 @@ fn apply(db: &Connection, resource: &Resource) -> Result<Result<Applied, Refused
         Resource::Store(store) => {
             let wish = Wish { metadata: store.metadata.clone(), spec: store.spec.clone() };
             rows::wish::<_, Seen<Vec<Stocked>>>(db, &STORES, At::of_all(&store.metadata.name), wish, |_| None)
+        }
+        Resource::Package(package) => {
+            let key = package.key();
+            let metadata = Metadata { namespace: key.namespace.clone(), ..package.metadata.clone() };
+            let wish = Wish { metadata, spec: package.spec.clone() };
+            rows::wish::<_, Seen<Stocked>>(db, &PACKAGES, At::package(&key), wish, |_| None)
         }
     }
 }
@@ -287,6 +305,7 @@ impl Records for DiskRecords {
             Resource::Builder(builder) => ("builder", builder.metadata.name.to_string()),
             Resource::Stack(stack) => ("stack", stack.metadata.name.to_string()),
             Resource::Store(store) => ("store", store.metadata.name.to_string()),
+            Resource::Package(package) => ("buildpack", package.metadata.name.to_string()),
         };
         Ok(self.write(&format!("write down the {kind} {name}"), |db| apply(db, resource))??)
     }
@@ -297,6 +316,7 @@ impl Records for DiskRecords {
             Id::Builder(key) => (&BUILDERS, At::builder(key)),
             Id::Stack(name) => (&STACKS, At::of_all(name)),
             Id::Store(name) => (&STORES, At::of_all(name)),
+            Id::Package(key) => (&PACKAGES, At::package(key)),
         };
         self.write(&format!("forget {}", at.shown(table)), |db| rows::forget(db, table, at))
     }
@@ -334,6 +354,17 @@ impl Records for DiskRecords {
         let at = At::of_all(name);
         self.write(&format!("change what is remembered of {}", at.shown(&STORES)), |db| {
             amend(db, (&STORES, at), change, store, |record| record.seen)
+        })
+    }
+
+    fn amend_package(
+        &self,
+        key: &PackageKey,
+        change: Amend<'_, PackageRecord>,
+    ) -> Result<Option<PackageRecord>, Failed> {
+        let at = At::package(key);
+        self.write(&format!("change what is remembered of {}", at.shown(&PACKAGES)), |db| {
+            amend(db, (&PACKAGES, at), change, package, |record| record.seen)
         })
     }
 

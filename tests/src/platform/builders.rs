@@ -7,13 +7,13 @@ use stave_model::component::embed;
 use crate::support::{guests, platform::World, process::root};
 
 /// Publishes the procfile buildpack with another manifest.
-fn publish(world: &World, tag: &str, edit: impl Fn(String) -> String) {
+pub(super) fn publish(world: &World, tag: &str, edit: impl Fn(String) -> String) {
     let manifest = fs::read_to_string(root().join("buildpacks/procfile/buildpack.toml")).unwrap();
     world.env.write("edited.wasm", embed(&guests::bare("procfile"), &edit(manifest)).unwrap());
     world.run(&format!("buildpack publish edited.wasm REG/buildpacks/procfile:{tag}")).succeeds();
 }
 
-fn versioned(version: &str) -> impl Fn(String) -> String {
+pub(super) fn versioned(version: &str) -> impl Fn(String) -> String {
     move |manifest: String| {
         let edited = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
         assert_ne!(edited, manifest);

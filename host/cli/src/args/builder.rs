@@ -49,7 +49,8 @@ pub(crate) enum BuilderCommand {
 #[derive(Debug, Clone, Args)]
 #[group(id = "order choice", multiple = false)]
 pub(crate) struct OrderChoice {
-    /// The order of buildpacks: a file of groups, YAML or TOML, or - for standard input
+    /// The order of buildpacks: a file of groups, YAML or TOML, or - for standard input; its entries name an `id`, or `kind` and
+    /// `name` of a Buildpack or ClusterBuildpack
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) order: Option<PathBuf>,
     /// A buildpack of an order of one group; may be given more than once, or with commas
@@ -76,7 +77,7 @@ pub(crate) struct ClusterBuilderWish {
     /// The stack of its images [default: `default`]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) stack: Option<Name>,
-    /// The store that its buildpacks are looked for in [default: all stores]
+    /// The store that its buildpacks are looked for in, beside buildpacks that are named by themselves [default: all stores]
     #[arg(long, value_name = "NAME")]
     pub(crate) store: Option<Name>,
     #[command(flatten)]

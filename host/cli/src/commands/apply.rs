@@ -20,8 +20,9 @@ use crate::{
 
 /// What the long help says more.
 pub(crate) const HELP: &str = "\
-Kinds: Image, Builder, ClusterBuilder, ClusterStack and ClusterStore, with the fields of kpack.io/v1alpha2; under
-apiVersion stave/v1 an Image has updatePolicy and watch too. All of them are checked before the first is taken.
+Kinds: Image, Builder, ClusterBuilder, ClusterStack, ClusterStore, Buildpack and ClusterBuildpack, with the fields of
+kpack.io/v1alpha2; under apiVersion stave/v1 an Image has updatePolicy and watch too. All of them are checked before the first
+is taken.
 
     apiVersion: kpack.io/v1alpha2
     kind: Image

@@ -1,9 +1,10 @@
-//! `stave buildpack`: make a component that carries its manifest, and look at one.
+//! `stave buildpack`: make a component that carries its manifest, and look at one; and the buildpacks of a namespace.
 
 mod card;
 mod compile;
 pub(crate) mod dependencies;
 pub(crate) mod detect;
+pub(crate) mod namespaced;
 pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod pull;

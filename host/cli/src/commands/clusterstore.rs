@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use stave_oci::registry::pull::RegistryImage;
 use stave_platform::{
-    decide::status::Status,
     port::{
         Stocked,
         records::{Id, Snapshot, StoreRecord},
@@ -20,7 +19,10 @@ use stave_platform::{
 };
 
 use super::resources::{
-    self, Said, called, exists, finish, manifest, not_found, print_document, relocation::buildpack_in_registry,
+    self, Said, called, exists, finish, manifest, not_found,
+    packages::{self, ready},
+    print_document,
+    relocation::buildpack_in_registry,
 };
 use crate::{
     args::{
@@ -31,7 +33,6 @@ use crate::{
     },
     exit::{ANALYZE, Exit, USAGE},
     platform::{Desk, failed, names},
-    ui::bytes,
     workshop::Workshop,
 };
 
@@ -185,14 +186,6 @@ pub(crate) fn record<'a>(snapshot: &'a Snapshot, name: &Name) -> Result<&'a Stor
     snapshot.stores.get(name).ok_or_else(|| not_found(KIND, name, snapshot.stores.keys()))
 }
 
-fn ready(record: &StoreRecord) -> Status {
-    match (&record.seen.found, &record.seen.failure) {
-        (_, Some(_)) => Status::False,
-        (Some(_), None) => Status::True,
-        (None, None) => Status::Unknown,
-    }
-}
-
 fn stock(record: &StoreRecord) -> Vec<&Stocked> {
     let mut stock: Vec<&Stocked> = record.seen.found.iter().flatten().collect();
     stock.sort_by(|a, b| a.buildpack.cmp(&b.buildpack));
@@ -201,20 +194,10 @@ fn stock(record: &StoreRecord) -> Vec<&Stocked> {
 
 fn document(record: &StoreRecord) -> Value {
     let mut document = manifest(&Resource::Store(Box::new(record.store.clone())));
-    let buildpacks = stock(record).into_iter().map(|one| {
-        json!({
-            "id": one.buildpack.id,
-            "version": one.buildpack.version,
-            "homepage": one.buildpack.homepage,
-            "digest": one.buildpack.digest,
-            "storeImage": one.image,
-            "size": one.size,
-        })
-    });
     document["status"] = json!({
-        "ready": ready(record).as_str(),
+        "ready": ready(&record.seen).as_str(),
         "message": record.seen.failure,
-        "buildpacks": buildpacks.collect::<Vec<_>>(),
+        "buildpacks": stock(record).into_iter().map(packages::stocked).collect::<Vec<_>>(),
     });
     document
 }
@@ -227,7 +210,7 @@ fn list(desk: &Desk<'_>, form: Form) -> Result<(), Exit> {
     if snapshot.stores.is_empty() {
         return Err(Exit::new(USAGE, "no clusterstores found"));
     }
-    let rows = snapshot.stores.iter().map(|(name, record)| (name.as_str(), ready(record)));
+    let rows = snapshot.stores.iter().map(|(name, record)| (name.as_str(), ready(&record.seen)));
     desk.workshop.ui.result(lists::stores(rows).trim_end_matches('\n'));
     Ok(())
 }
@@ -240,16 +223,12 @@ fn status(desk: &Desk<'_>, name: &Name, form: Form) -> Result<(), Exit> {
     }
     let stock = stock(record);
     let buildpacks: Vec<BuildpackVersion> = stock.iter().map(|one| one.buildpack.clone()).collect();
-    let mut text = statuses::store(ready(record), &buildpacks);
+    let mut text = statuses::store(ready(&record.seen), &buildpacks);
     if let Some(why) = &record.seen.failure {
         text.push_str(&Block::new().with("Message", why).render());
     }
     if desk.workshop.ui.is_verbose() {
-        for one in stock {
-            let homepage = one.buildpack.homepage.as_deref().unwrap_or_default();
-            let block = Block::new().with("Buildpackage", one.buildpack.title()).with("Image", one.image.to_string());
-            text.push_str(&block.with("Homepage", homepage).with("Size", bytes(one.size)).render());
-        }
+        text.extend(stock.into_iter().map(packages::described));
     }
     desk.workshop.ui.result(text.trim_end_matches('\n'));
     Ok(())

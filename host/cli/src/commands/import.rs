@@ -1,4 +1,4 @@
-//! `stave import`: stores, stacks and builders that a dependency descriptor names.
+//! `stave import`: buildpacks, stores, stacks and builders that a dependency descriptor names.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -10,6 +10,8 @@ use stave_platform::{
         builder::Group,
         manifest::Resource,
         name::Name,
+        order::Entry,
+        package::Package,
         read::read,
         reference::Reference,
         stack::{ImageName, Stack, StackSpec, Store},
@@ -18,8 +20,8 @@ use stave_platform::{
 };
 
 use super::{
-    apply, clusterbuilder, clusterstack, clusterstore,
-    resources::{self, builders::Wish, called, reading::Text},
+    apply, clusterbuilder, clusterbuildpack, clusterstack, clusterstore,
+    resources::{self, builders::Wish, called, packages, reading::Text},
     settings,
 };
 use crate::{
@@ -32,7 +34,7 @@ use crate::{
 /// What the long help says more.
 pub(crate) const HELP: &str = "\
 A descriptor of kp.kpack.io (v1, v1alpha3, v1alpha1) is read as it is. Stores grow and lose nothing; the stack and the builder
-that it names as default are there as `default` too; packages of cluster buildpacks are in the store `clusterbuildpacks`.
+that it names as default are there as `default` too.
 Images are named where they are and not copied, also where there is a default repository: whoever builds must reach them.
 Lifecycles are left out, for this program is its own. Importing the same again changes nothing.
 
@@ -40,6 +42,9 @@ Lifecycles are left out, for this program is its own. Importing the same again c
     kind: DependencyDescriptor
     defaultClusterStack: base
     defaultClusterBuilder: base
+    clusterBuildpacks:
+    - name: node
+      image: registry.example.com/buildpacks/node:1.0.0
     clusterStores:
     - name: default
       sources:
@@ -57,8 +62,6 @@ Lifecycles are left out, for this program is its own. Importing the same again c
 
 /// The versions of descriptors that are read.
 const VERSIONS: [&str; 3] = ["kp.kpack.io/v1", "kp.kpack.io/v1alpha3", "kp.kpack.io/v1alpha1"];
-/// The store of what clusters have a resource of its own for.
-const PACKAGES: &str = "clusterbuildpacks";
 /// Most characters of a line of a change.
 const MAX_LINE: usize = 300;
 
@@ -81,9 +84,9 @@ struct Descriptor {
     #[serde(default)]
     lifecycle: Option<ImageName>,
     #[serde(default)]
-    cluster_lifecycles: Vec<Package>,
+    cluster_lifecycles: Vec<DescribedPackage>,
     #[serde(default)]
-    cluster_buildpacks: Vec<Package>,
+    cluster_buildpacks: Vec<DescribedPackage>,
     #[serde(default, alias = "stores")]
     cluster_stores: Vec<DescribedStore>,
     #[serde(default, alias = "stacks")]
@@ -94,7 +97,7 @@ struct Descriptor {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Package {
+struct DescribedPackage {
     name: Name,
     image: Reference,
 }
@@ -125,7 +128,7 @@ struct DescribedBuilder {
     cluster_store: Option<Name>,
     #[serde(default, rename = "clusterLifecycle")]
     _cluster_lifecycle: Option<Name>,
-    order: Vec<Group>,
+    order: Vec<Group<Entry>>,
 }
 
 /// Takes over what a descriptor names.
@@ -177,7 +180,10 @@ fn descriptor(text: &Text) -> Result<Descriptor, Exit> {
 /// All that it comes to, in the order in which one needs the other.
 fn resources_of(desk: &Desk<'_>, snapshot: &Snapshot, descriptor: &Descriptor) -> Result<Vec<Resource>, Exit> {
     let mut all = Vec::new();
-    for store in stores(snapshot, descriptor)? {
+    for package in &descriptor.cluster_buildpacks {
+        all.push(Resource::Package(Box::new(package_of(snapshot, package))));
+    }
+    for store in stores(snapshot, descriptor) {
         all.push(Resource::Store(Box::new(store)));
     }
     let described =
@@ -221,13 +227,11 @@ fn no_default(field: &str, name: Option<&Name>) -> Exit {
 }
 
 /// Stores with what they have and what is new.
-fn stores(snapshot: &Snapshot, descriptor: &Descriptor) -> Result<Vec<Store>, Exit> {
+fn stores(snapshot: &Snapshot, descriptor: &Descriptor) -> Vec<Store> {
     let mut all: Vec<Store> = Vec::new();
-    let packages: Name = PACKAGES.parse().map_err(|error| Exit::new(USAGE, error))?;
     let described = descriptor.cluster_stores.iter();
     let described = described.flat_map(|store| store.sources.iter().map(|source| (&store.name, &source.image)));
-    let others = descriptor.cluster_buildpacks.iter().map(|package| (&packages, &package.image));
-    for (name, image) in described.chain(others) {
+    for (name, image) in described {
         let at = all.iter().position(|store| store.metadata.name == *name).unwrap_or_else(|| {
             let there = snapshot.stores.get(name).map(|record| record.store.clone());
             all.push(there.unwrap_or_else(|| clusterstore::new(name)));
@@ -235,7 +239,18 @@ fn stores(snapshot: &Snapshot, descriptor: &Descriptor) -> Result<Vec<Store>, Ex
         });
         clusterstore::with(&mut all[at], image.clone());
     }
-    Ok(all)
+    all
+}
+
+/// A cluster buildpack with another image, or a new one.
+fn package_of(snapshot: &Snapshot, described: &DescribedPackage) -> Package {
+    let key = clusterbuildpack::key(&described.name);
+    let mut package = match snapshot.packages.get(&key) {
+        Some(record) => record.package.clone(),
+        None => packages::new(&key, described.image.clone()),
+    };
+    package.spec.image.clone_from(&described.image);
+    package
 }
 
 fn stack_of(desk: &Desk<'_>, snapshot: &Snapshot, described: &DescribedStack) -> Result<Stack, Exit> {
@@ -297,9 +312,6 @@ fn tell_what_is_left_out(desk: &Desk<'_>, descriptor: &Descriptor) -> Result<(),
     }
     if let Some(repository) = settings::default_repository(desk)? {
         ui.say(&format!("Images stay where they are: nothing is copied to {}", repository.name()));
-    }
-    if !descriptor.cluster_buildpacks.is_empty() {
-        ui.say(&format!("The packages of cluster buildpacks are put into the ClusterStore '{PACKAGES}'"));
     }
     Ok(())
 }

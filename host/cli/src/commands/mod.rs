@@ -7,6 +7,7 @@ mod buildpack;
 pub(crate) mod bundle;
 mod cache;
 mod clusterbuilder;
+mod clusterbuildpack;
 mod clusterstack;
 mod clusterstore;
 mod detect;
@@ -83,6 +84,7 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         Command::ClusterBuilder(arguments) => clusterbuilder::run(workshop, &arguments),
         Command::ClusterStack(arguments) => clusterstack::run(workshop, &arguments),
         Command::ClusterStore(arguments) => clusterstore::run(workshop, &arguments),
+        Command::ClusterBuildpack(arguments) => clusterbuildpack::run(workshop, &arguments),
         Command::Secret(arguments) => secret::run(workshop, &arguments),
         Command::Config(arguments) => settings::run(workshop, &arguments),
         Command::Import(arguments) => import::run(workshop, &arguments),
@@ -108,6 +110,15 @@ fn run_in(workshop: &Workshop, command: Command) -> Result<(), Exit> {
         }
         Command::Buildpack(BuildpackCommand::Sign(arguments)) => buildpack::sign::run(workshop, &arguments),
         Command::Buildpack(BuildpackCommand::Pull(arguments)) => buildpack::pull::run(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Create(create)) => buildpack::namespaced::create(workshop, &create.typed),
+        Command::Buildpack(BuildpackCommand::Patch(arguments)) => buildpack::namespaced::patch(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Save(arguments)) => buildpack::namespaced::save(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::List(arguments)) => buildpack::namespaced::list(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Status(arguments)) => buildpack::namespaced::status(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Delete(arguments)) => buildpack::namespaced::delete(workshop, &arguments),
+        Command::Buildpack(BuildpackCommand::Refresh(arguments)) => {
+            buildpack::namespaced::refresh(workshop, &arguments)
+        }
         Command::Cache(CacheCommand::Info(arguments)) => cache::info(workshop, &arguments),
         Command::Cache(CacheCommand::Verify(arguments)) => cache::verify(workshop, &arguments),
         Command::Cache(CacheCommand::Gc(arguments)) => cache::gc(workshop, &arguments),

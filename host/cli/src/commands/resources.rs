@@ -2,6 +2,7 @@
 //! that everything it reaches is done before the command ends.
 
 pub(crate) mod builders;
+pub(crate) mod packages;
 pub(crate) mod reading;
 pub(crate) mod relocation;
 
@@ -150,6 +151,10 @@ pub(crate) fn current(snapshot: &Snapshot, resource: &Resource) -> Option<Resour
             let record = snapshot.stores.get(&store.metadata.name);
             record.map(|record| Resource::Store(Box::new(record.store.clone())))
         }
+        Resource::Package(package) => {
+            let record = snapshot.packages.get(&package.key());
+            record.map(|record| Resource::Package(Box::new(record.package.clone())))
+        }
     }
 }
 
@@ -233,10 +238,11 @@ pub(crate) fn id(resource: &Resource) -> Id {
         Resource::Builder(builder) => Id::Builder(names::key(builder)),
         Resource::Stack(stack) => Id::Stack(stack.metadata.name.clone()),
         Resource::Store(store) => Id::Store(store.metadata.name.clone()),
+        Resource::Package(package) => Id::Package(package.key()),
     }
 }
 
-/// A stack or a store that could not be looked up is looked up again for whoever wishes for it, also for the same.
+/// A stack, a store or a buildpack that could not be looked up is looked up again for whoever wishes for it, also for the same.
 pub(crate) fn look_again(desk: &Desk<'_>, resource: &Resource) -> Result<(), Exit> {
     match resource {
         Resource::Image(_) | Resource::Builder(_) => Ok(()),
@@ -249,6 +255,13 @@ pub(crate) fn look_again(desk: &Desk<'_>, resource: &Resource) -> Result<(), Exi
         }
         Resource::Store(store) => {
             let amended = desk.records().amend_store(&store.metadata.name, &mut |record| {
+                record.seen = seen_again(&record.seen, record.seen.failure.is_some());
+                Ok(())
+            });
+            amended.map(drop).map_err(failed)
+        }
+        Resource::Package(package) => {
+            let amended = desk.records().amend_package(&package.key(), &mut |record| {
                 record.seen = seen_again(&record.seen, record.seen.failure.is_some());
                 Ok(())
             });
@@ -274,6 +287,9 @@ pub(crate) fn is_ready(snapshot: &Snapshot, resource: &Resource) -> Result<(), E
         }
         Resource::Store(store) => {
             snapshot.stores.get(&store.metadata.name).and_then(|record| record.seen.failure.clone())
+        }
+        Resource::Package(package) => {
+            snapshot.packages.get(&package.key()).and_then(|record| record.seen.failure.clone())
         }
     };
     match failure {

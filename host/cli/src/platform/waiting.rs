@@ -18,6 +18,8 @@ use stave_platform::{
     resource::{
         builder::BuilderRevision,
         name::{ImageKey, Name},
+        order::Pick,
+        package::PackageKey,
     },
 };
 use stave_store::lease::{Holder, Lease};
@@ -114,6 +116,7 @@ fn names(waited: &[Waited]) -> String {
 struct Reach {
     stacks: BTreeSet<Name>,
     stores: BTreeSet<Name>,
+    packages: BTreeSet<PackageKey>,
     builders: BTreeSet<BuilderKey>,
     images: BTreeSet<ImageKey>,
 }
@@ -128,6 +131,7 @@ impl Reach {
                 Id::Builder(key) => drop(reach.builders.insert(key.clone())),
                 Id::Stack(name) => drop(reach.stacks.insert(name.clone())),
                 Id::Store(name) => drop(reach.stores.insert(name.clone())),
+                Id::Package(key) => drop(reach.packages.insert(key.clone())),
             }
         }
         if let Scope::Images(keys) = scope {
@@ -139,7 +143,7 @@ impl Reach {
         reach
     }
 
-    /// From stacks and stores to builders, and from those to images.
+    /// From stacks, stores and buildpacks to builders, and from those to images.
     fn go_down(&mut self, snapshot: &Snapshot) {
         for (key, record) in &snapshot.builders {
             let spec = &record.builder.spec;
@@ -147,7 +151,8 @@ impl Reach {
                 Some(store) => self.stores.contains(&store.name),
                 None => !self.stores.is_empty(),
             };
-            if is_filled || self.stacks.contains(&spec.stack.name) {
+            let is_named = self.packages.iter().any(|package| may_take(key, record, package));
+            if is_filled || is_named || self.stacks.contains(&spec.stack.name) {
                 self.builders.insert(key.clone());
             }
         }
@@ -158,14 +163,16 @@ impl Reach {
         }
     }
 
-    /// From images to their builders, and from those to stacks and stores.
+    /// From images to their builders, and from those to stacks, stores and buildpacks.
     fn go_up(&mut self, snapshot: &Snapshot) {
         let of = |key: &ImageKey| {
             let record = snapshot.images.get(key)?;
             Some(BuilderKey::of(&record.image.spec.builder, &key.namespace))
         };
         self.builders.extend(self.images.iter().filter_map(of));
-        for record in self.builders.iter().filter_map(|key| snapshot.builders.get(key)) {
+        for (key, record) in self.builders.iter().filter_map(|key| snapshot.builders.get_key_value(key)) {
+            let taken = snapshot.packages.keys().filter(|package| may_take(key, record, package));
+            self.packages.extend(taken.cloned());
             let spec = &record.builder.spec;
             self.stacks.insert(spec.stack.name.clone());
             match &spec.store {
@@ -194,6 +201,11 @@ impl Reach {
         for (name, record) in self.stores.iter().filter_map(|name| snapshot.stores.get_key_value(name)) {
             if record.seen.generation != record.store.metadata.generation && record.seen.failure.is_none() {
                 waits(format!("ClusterStore {name}"), false);
+            }
+        }
+        for (key, record) in self.packages.iter().filter_map(|key| snapshot.packages.get_key_value(key)) {
+            if record.seen.generation != record.package.metadata.generation && record.seen.failure.is_none() {
+                waits(key.to_string(), false);
             }
         }
         let (world, old) = (snapshot.world(lifecycle), before.world(lifecycle));
@@ -228,6 +240,16 @@ impl Reach {
     }
 }
 
+/// Whether a builder's order may come to a buildpack: it is named, or an id is looked for everywhere.
+fn may_take(key: &BuilderKey, record: &BuilderRecord, package: &PackageKey) -> bool {
+    let mut entries = record.builder.spec.order.iter().flat_map(|group| &group.group);
+    package.is_seen_by(key.namespace.as_ref())
+        && entries.any(|entry| match &entry.pick {
+            Pick::Anywhere { .. } => true,
+            Pick::Of { kind, name, .. } => *kind == package.kind() && *name == package.name,
+        })
+}
+
 /// Whether a builder is what its parts come to by now, or could not become that. `old` is what it was before the change, where
 /// a failure may still be about that.
 fn is_made(world: &World, record: &BuilderRecord, old: Option<(&World, &BuilderRecord)>) -> bool {
@@ -238,7 +260,8 @@ fn is_made(world: &World, record: &BuilderRecord, old: Option<(&World, &BuilderR
     if made.generation != builder.metadata.generation {
         return false;
     }
-    match (world.compose(&builder.spec), &made.failure) {
+    let namespace = builder.metadata.namespace.as_ref();
+    match (world.compose(namespace, &builder.spec), &made.failure) {
         (Err(why), failure) => failure.as_ref() == Some(&why),
         (Ok(revision), None) => made.revisions.last().is_some_and(|last| is_same(&last.revision, revision)),
         (Ok(revision), Some(failure)) => old.is_none_or(|(world, old)| {
@@ -246,7 +269,7 @@ fn is_made(world: &World, record: &BuilderRecord, old: Option<(&World, &BuilderR
                 return true;
             }
             // It says what it said before: that is about what it is to be now only if that is what it was to be then.
-            world.compose(&old.builder.spec).is_ok_and(|before| before.is_made_of_the_same(&revision))
+            world.compose(namespace, &old.builder.spec).is_ok_and(|before| before.is_made_of_the_same(&revision))
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! Plans, told; and held against what then happens, in worlds of all kinds.
 
+mod order;
 pub(crate) mod property;
 
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::{
         builder::{BuilderSpec, BuildpackVersion},
         manifest::{Resource, parse},
         name::Name,
+        order::Pick,
     },
     testing::{START, buildpack, commit, digest, image, made, pinned},
 };
@@ -149,7 +151,7 @@ fn builders_say_what_they_lack() {
     let mut world = world();
     let compose = |world: &World, spec: &BuilderSpec| {
         world
-            .compose(spec)
+            .compose(None, spec)
             .map(|revision| revision.buildpacks.iter().map(BuildpackVersion::title).collect::<Vec<_>>().join(" "))
     };
     let spec = builder("old", &["stave/java"]);
@@ -158,11 +160,17 @@ fn builders_say_what_they_lack() {
         .stores
         .insert(name("default"), ["stave/java@1.9.0", "stave/java@1.10.0", "stave/java@1.0.0"].map(buildpack).to_vec());
     assert_eq!(compose(&world, &spec), Ok("stave/java@1.10.0".to_owned()));
-    let mut exact = spec.clone();
-    exact.order[0].group[0].version = Some("1.9.0".parse().unwrap());
-    assert_eq!(compose(&world, &exact), Ok("stave/java@1.9.0".to_owned()));
-    exact.order[0].group[0].version = Some("3.0.0".parse().unwrap());
-    assert_eq!(compose(&world, &exact), Err("no store has the buildpack stave/java@3.0.0".to_owned()));
+    let exact = |version: &str| {
+        let mut spec = spec.clone();
+        let Pick::Anywhere { version: said, .. } = &mut spec.order[0].group[0].pick else { panic!("{spec:?}") };
+        *said = Some(version.parse().unwrap());
+        spec
+    };
+    assert_eq!(compose(&world, &exact("1.9.0")), Ok("stave/java@1.9.0".to_owned()));
+    assert_eq!(
+        compose(&world, &exact("3.0.0")),
+        Err("no store or ClusterBuildpack has the buildpack stave/java@3.0.0".to_owned())
+    );
     assert_eq!(
         compose(&world, &builder("base", &["stave/java"])),
         Err("the ClusterStack base does not exist".to_owned())

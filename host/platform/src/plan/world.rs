@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::shelves::{Shelves, Taken};
 use crate::{
     decide::{BuilderState, SourceState},
     resource::{
         build::Build,
-        builder::{BuilderKind, BuilderRef, BuilderRevision, BuilderSpec, BuildpackVersion, Group, Member},
+        builder::{BuilderKind, BuilderRef, BuilderRevision, BuilderSpec, BuildpackVersion},
         image::{Image, ImageStatus},
         manifest::Resource,
         name::{ImageKey, Name},
+        package::PackageKey,
         reference::Pinned,
         source::{Found, FoundImage, ResolvedSource, Source},
     },
@@ -70,6 +72,8 @@ pub struct World {
     pub unseen: BTreeMap<(String, Name), String>,
     /// What is in the stores.
     pub stores: BTreeMap<Name, Vec<BuildpackVersion>>,
+    /// What buildpacks of their own are, or why that is not known.
+    pub packages: BTreeMap<PackageKey, Result<BuildpackVersion, String>>,
     /// The version of the lifecycle.
     pub lifecycle: String,
     /// What builders were made to last: images stay with that if a builder cannot become what is wished for.
@@ -85,6 +89,8 @@ pub enum Change {
     Stack(Name, StackState),
     /// A store has these buildpacks.
     Store(Name, Vec<BuildpackVersion>),
+    /// A buildpack is this one.
+    Package(PackageKey, BuildpackVersion),
     /// A builder is another one, or new.
     Builder(BuilderKey, Box<BuilderSpec>),
     /// The lifecycle is of this version.
@@ -111,6 +117,9 @@ pub enum Unresolved {
     /// What is in an artefact is not known here.
     #[error("what the sources of the store {0} hold has to be looked up first")]
     Store(Name),
+    /// The same of one artefact.
+    #[error("what the image of the {0} is has to be looked up first")]
+    Package(PackageKey),
     /// The image cannot be changed so.
     #[error("the image {image} is refused: {problem}")]
     Refused {
@@ -131,7 +140,7 @@ impl World {
         if let Some(revision) = self.turned_back.get(&key) {
             return ready(revision, Some("it was turned back".to_owned()));
         }
-        match (self.compose(spec), self.made.get(&key)) {
+        match (self.compose(key.namespace.as_ref(), spec), self.made.get(&key)) {
             (Ok(revision), Some(made)) if made.is_made_of_the_same(&revision) => ready(made, None),
             (Ok(revision), _) => ready(&revision, None),
             (Err(why), Some(made)) => ready(made, Some(why)),
@@ -139,37 +148,11 @@ impl World {
         }
     }
 
-    /// What a builder comes to, or what it lacks.
-    pub fn compose(&self, spec: &BuilderSpec) -> Result<BuilderRevision, String> {
+    /// What a builder comes to, or what it lacks. `namespace` is its own, if it is of one.
+    pub fn compose(&self, namespace: Option<&Name>, spec: &BuilderSpec) -> Result<BuilderRevision, String> {
         let stack = &spec.stack.name;
         let StackState { id, run_image } = self.stacks.get(stack).ok_or_else(|| self.missing("ClusterStack", stack))?;
-        let stores: Vec<&Vec<BuildpackVersion>> = match &spec.store {
-            None => self.stores.values().collect(),
-            Some(store) => {
-                let store = &store.name;
-                vec![self.stores.get(store).ok_or_else(|| self.missing("ClusterStore", store))?]
-            }
-        };
-        let found = |member: &Member| {
-            let fits = stores.iter().flat_map(|store| store.iter()).filter(|one| {
-                one.id == member.id && member.version.as_ref().is_none_or(|version| *version == one.version)
-            });
-            let newest = fits.max_by(|a, b| a.version.cmp(&b.version));
-            newest.ok_or_else(|| format!("no store has the buildpack {}", member.title()))
-        };
-        let mut buildpacks: Vec<BuildpackVersion> = Vec::new();
-        let mut order = Vec::new();
-        for group in &spec.order {
-            let mut members = Vec::new();
-            for member in &group.group {
-                let one = found(member)?;
-                members.push(Member { version: Some(one.version.clone()), ..member.clone() });
-                if !buildpacks.contains(one) {
-                    buildpacks.push(one.clone());
-                }
-            }
-            order.push(Group { group: members });
-        }
+        let Taken { buildpacks, order } = Shelves::of(self, namespace, spec)?.take(&spec.order)?;
         let (run_image, stack_id, lifecycle) = (run_image.clone(), id.clone(), self.lifecycle.clone());
         Ok(BuilderRevision { image: None, artefact: None, buildpacks, order, run_image, stack_id, lifecycle })
     }
@@ -180,6 +163,7 @@ impl World {
         match change {
             Change::Stack(name, state) => drop(world.stacks.insert(name.clone(), state.clone())),
             Change::Store(name, buildpacks) => drop(world.stores.insert(name.clone(), buildpacks.clone())),
+            Change::Package(key, buildpack) => drop(world.packages.insert(key.clone(), Ok(buildpack.clone()))),
             Change::Builder(key, spec) => world.set_builder(key.clone(), (**spec).clone()),
             Change::Lifecycle(version) => world.lifecycle.clone_from(version),
             Change::Manifests(resources) => resources.iter().try_for_each(|resource| world.apply(resource))?,
@@ -193,7 +177,7 @@ impl World {
     }
 
     /// Why there is none of it.
-    fn missing(&self, kind: &str, name: &Name) -> String {
+    pub(super) fn missing(&self, kind: &str, name: &Name) -> String {
         match self.unseen.get(&(kind.to_owned(), name.clone())) {
             Some(why) => format!("the {kind} {name} is not ready: {why}"),
             None => format!("the {kind} {name} does not exist"),
@@ -227,6 +211,7 @@ impl World {
                 self.stacks.insert(name.clone(), StackState { id: stack.spec.id.clone(), run_image });
             }
             Resource::Store(store) => return Err(Unresolved::Store(store.metadata.name.clone())),
+            Resource::Package(package) => return Err(Unresolved::Package(package.key())),
         }
         Ok(())
     }

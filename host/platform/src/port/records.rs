@@ -15,6 +15,7 @@ use crate::{
         image::Image,
         manifest::Resource,
         name::{ImageKey, Name},
+        package::{Package, PackageKey},
         source::{ResolvedSource, Source},
         stack::{Stack, Store},
     },
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub stacks: BTreeMap<Name, StackRecord>,
     /// Stores.
     pub stores: BTreeMap<Name, StoreRecord>,
+    /// Buildpacks.
+    pub packages: BTreeMap<PackageKey, PackageRecord>,
 }
 
 /// An image, where its source was, and its builds by rising number.
@@ -170,6 +173,15 @@ pub struct StoreRecord {
     pub seen: Seen<Vec<Stocked>>,
 }
 
+/// A buildpack, and what was in its artefact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackageRecord {
+    /// The wish.
+    pub package: Package,
+    /// What was found.
+    pub seen: Seen<Stocked>,
+}
+
 /// What was found when somebody looked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +229,8 @@ pub enum Id {
     Stack(Name),
     /// A store.
     Store(Name),
+    /// A buildpack, of a namespace or of all.
+    Package(PackageKey),
 }
 
 /// Why a wish is not taken down.
@@ -266,6 +280,10 @@ pub trait Records: Send + Sync {
     /// Changes what was seen of a store.
     fn amend_store(&self, name: &Name, amend: Amend<'_, StoreRecord>) -> Result<Option<StoreRecord>, Failed>;
 
+    /// Changes what was seen of a buildpack.
+    fn amend_package(&self, key: &PackageKey, amend: Amend<'_, PackageRecord>)
+    -> Result<Option<PackageRecord>, Failed>;
+
     /// A setting of the platform, such as `default-repository`.
     fn setting(&self, name: &str) -> Result<Option<String>, Failed>;
 
@@ -283,12 +301,17 @@ impl Snapshot {
             let stock = record.seen.found.as_ref()?;
             Some((name.clone(), stock.iter().map(|one| one.buildpack.clone()).collect()))
         });
+        let packages = self.packages.iter().map(|(key, record)| {
+            let found = record.seen.found.as_ref().map(|stocked| stocked.buildpack.clone());
+            (key.clone(), found.ok_or_else(|| record.seen.failure.clone().unwrap_or_else(not_yet)))
+        });
         let last = |record: &BuilderRecord| record.made.revisions.last().map(|last| last.revision.clone());
         World {
             images: images.collect(),
             builders: builders.collect(),
             stacks: stacks.collect(),
             stores: stores.collect(),
+            packages: packages.collect(),
             lifecycle: lifecycle.to_owned(),
             unseen: self.unseen(),
             made: self.builders.iter().filter_map(|(key, record)| Some((key.clone(), last(record)?))).collect(),
@@ -302,7 +325,6 @@ impl Snapshot {
 
     /// What is wished for and was not found, and why.
     fn unseen(&self) -> BTreeMap<(String, Name), String> {
-        let not_yet = || "it was not looked up yet".to_owned();
         let stacks = self.stacks.iter().filter(|(_, record)| record.seen.found.is_none());
         let stacks = stacks.map(|(name, record)| ("ClusterStack", name, record.seen.failure.clone()));
         let stores = self.stores.iter().filter(|(_, record)| record.seen.found.is_none());
@@ -311,10 +333,17 @@ impl Snapshot {
         all.map(|(kind, name, why)| ((kind.to_owned(), name.clone()), why.unwrap_or_else(not_yet))).collect()
     }
 
-    /// All that stores have.
-    pub fn stock(&self) -> Vec<Stocked> {
-        self.stores.values().filter_map(|record| record.seen.found.as_ref()).flatten().cloned().collect()
+    /// All that stores have, and the buildpacks that builders of a namespace, or of all, may take.
+    pub fn stock(&self, namespace: Option<&Name>) -> Vec<Stocked> {
+        let stores = self.stores.values().filter_map(|record| record.seen.found.as_ref()).flatten();
+        let seen = self.packages.iter().filter(|(key, _)| key.is_seen_by(namespace));
+        stores.chain(seen.filter_map(|(_, record)| record.seen.found.as_ref())).cloned().collect()
     }
+}
+
+/// Why nothing was found of what nobody has looked up.
+fn not_yet() -> String {
+    "it was not looked up yet".to_owned()
 }
 
 impl ImageRecord {

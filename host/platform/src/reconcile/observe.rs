@@ -1,4 +1,5 @@
-//! What operators wish is looked up and made: stacks, stores, builders. One after another, and whoever reconciles waits for it.
+//! What operators wish is looked up and made: stacks, stores, buildpacks, builders. One after another, and whoever reconciles waits
+//! for it.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +14,7 @@ use crate::{
     plan::world::{BuilderKey, World},
     port::{
         Event, Failed,
-        records::{BuilderRecord, Revision},
+        records::{BuilderRecord, PackageRecord, Revision, StackRecord, StoreRecord},
     },
     resource::builder::BuilderRevision,
 };
@@ -24,11 +25,13 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 impl Floor<'_> {
-    /// Stacks and stores that were not looked up since their wishes changed, then builders that are not what they should be.
+    /// Stacks, stores and buildpacks that were not looked up since their wishes changed, then builders that are not what they
+    /// should be.
     pub(super) fn observe_operators(&mut self) -> Result<(), Failed> {
         self.forget_what_is_gone();
-        self.observe_stacks()?;
-        self.observe_stores()?;
+        self.look_up::<StackRecord>()?;
+        self.look_up::<StoreRecord>()?;
+        self.look_up::<PackageRecord>()?;
         self.observe_builders()
     }
 
@@ -40,21 +43,22 @@ impl Floor<'_> {
 
     /// Nobody tries again, nor speaks of, what nobody wishes for any more.
     fn forget_what_is_gone(&mut self) {
-        let stacks = self.known.stacks.keys().map(|name| format!("ClusterStack {name}"));
-        let stores = self.known.stores.keys().map(|name| format!("ClusterStore {name}"));
-        let there: BTreeSet<String> = stacks.chain(stores).chain(self.known.builders.keys().map(title)).collect();
+        let mut there: BTreeSet<String> = self.known.builders.keys().map(title).collect();
+        there.extend(self.titles::<StackRecord>());
+        there.extend(self.titles::<StoreRecord>());
+        there.extend(self.titles::<PackageRecord>());
         self.pauses.retain(|what, _| there.contains(what));
         self.trouble.retain(|what, _| there.contains(what));
         self.refused.retain(|key, _| self.known.builders.contains_key(key));
     }
 
-    fn is_due(&self, what: &str, generation: u64) -> bool {
+    pub(super) fn is_due(&self, what: &str, generation: u64) -> bool {
         let now = Instant::now();
         self.pauses.get(what).is_none_or(|pause| pause.until <= now || pause.generation != generation)
     }
 
     /// Notes that something failed. Whether it is tried again.
-    fn trouble(&mut self, what: &str, generation: u64, error: &Failed) -> bool {
+    pub(super) fn trouble(&mut self, what: &str, generation: u64, error: &Failed) -> bool {
         let is_transient = error.fault.is_transient();
         let before = self.pauses.remove(what).filter(|pause| pause.generation == generation);
         if is_transient {
@@ -74,75 +78,9 @@ impl Floor<'_> {
         }
     }
 
-    fn relief(&mut self, what: &str) {
+    pub(super) fn relief(&mut self, what: &str) {
         self.pauses.remove(what);
         self.trouble.remove(what);
-    }
-
-    fn observe_stacks(&mut self) -> Result<(), Failed> {
-        let records = self.known.stacks.iter();
-        let stale = records.filter(|(_, record)| record.seen.generation != record.stack.metadata.generation);
-        let stale: Vec<_> = stale.map(|(name, record)| (name.clone(), record.stack.clone())).collect();
-        for (name, stack) in stale {
-            let (what, generation) = (format!("ClusterStack {name}"), stack.metadata.generation);
-            if !self.is_due(&what, generation) {
-                continue;
-            }
-            let (found, failure, is_over) = match self.on.outside.stack(&stack) {
-                Ok(found) => {
-                    self.relief(&what);
-                    (Some(found), None, true)
-                }
-                Err(error) => (None, Some(error.sentence()), !self.trouble(&what, generation, &error)),
-            };
-            let amended = self.on.records.amend_stack(&name, &mut |record| {
-                if record.stack.spec == stack.spec {
-                    if is_over {
-                        record.seen.generation = generation;
-                    }
-                    record.seen.failure.clone_from(&failure);
-                    if found.is_some() {
-                        record.seen.found.clone_from(&found);
-                    }
-                }
-                Ok(())
-            })?;
-            self.known.stacks.extend(amended.map(|record| (name.clone(), record)));
-        }
-        Ok(())
-    }
-
-    fn observe_stores(&mut self) -> Result<(), Failed> {
-        let records = self.known.stores.iter();
-        let stale = records.filter(|(_, record)| record.seen.generation != record.store.metadata.generation);
-        let stale: Vec<_> = stale.map(|(name, record)| (name.clone(), record.store.clone())).collect();
-        for (name, store) in stale {
-            let (what, generation) = (format!("ClusterStore {name}"), store.metadata.generation);
-            if !self.is_due(&what, generation) {
-                continue;
-            }
-            let (found, failure, is_over) = match self.on.outside.store(&store) {
-                Ok(found) => {
-                    self.relief(&what);
-                    (Some(found), None, true)
-                }
-                Err(error) => (None, Some(error.sentence()), !self.trouble(&what, generation, &error)),
-            };
-            let amended = self.on.records.amend_store(&name, &mut |record| {
-                if record.store.spec == store.spec {
-                    if is_over {
-                        record.seen.generation = generation;
-                    }
-                    record.seen.failure.clone_from(&failure);
-                    if found.is_some() {
-                        record.seen.found.clone_from(&found);
-                    }
-                }
-                Ok(())
-            })?;
-            self.known.stores.extend(amended.map(|record| (name.clone(), record)));
-        }
-        Ok(())
     }
 
     fn observe_builders(&mut self) -> Result<(), Failed> {
@@ -185,7 +123,7 @@ impl Floor<'_> {
             Some(last) if last.revision.is_made_of_the_same(&revision) => last.number,
             last => last.map_or(1, |last| last.number + 1),
         };
-        let stock = self.known.stock();
+        let stock = self.known.stock(key.namespace.as_ref());
         match self.on.outside.builder(&record.builder, number, &revision, &stock) {
             Ok(artefact) => {
                 self.relief(&title(key));
@@ -253,7 +191,7 @@ fn wanted(world: &World, record: &BuilderRecord) -> Wanted {
         return Wanted::Nothing;
     }
     let is_seen = record.made.generation == record.builder.metadata.generation;
-    match world.compose(&record.builder.spec) {
+    match world.compose(record.builder.metadata.namespace.as_ref(), &record.builder.spec) {
         Err(why) => Wanted::Failure { is_known: is_seen && record.made.failure.as_ref() == Some(&why), why },
         Ok(revision) => {
             let last = record.made.revisions.last();

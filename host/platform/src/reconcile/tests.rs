@@ -5,6 +5,7 @@
 mod kill;
 mod looks;
 mod many;
+mod packages;
 mod property;
 mod records;
 mod room;
@@ -66,6 +67,12 @@ fn store(title: &str, buildpacks: &[&str]) -> Resource {
     let image = |one: &&str| json!({ "image": format!("registry.example.com/buildpacks/{one}") });
     let sources: Vec<_> = buildpacks.iter().map(image).collect();
     manifest("ClusterStore", title, &json!({ "sources": sources }))
+}
+
+/// A cluster buildpack of such a name: `java:1.0.0`.
+fn package(title: &str, buildpack: &str) -> Resource {
+    let image = format!("registry.example.com/buildpacks/{buildpack}");
+    manifest("ClusterBuildpack", title, &json!({ "image": image }))
 }
 
 /// A builder of Java and Procfile, either of which can be missing from an app.

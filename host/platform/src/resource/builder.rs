@@ -10,6 +10,8 @@ use super::{
     Problem,
     image::Metadata,
     name::Name,
+    order::{Entry, Pick},
+    package::PackageKind,
     reference::{Pinned, Tag},
 };
 
@@ -84,12 +86,12 @@ pub struct BuilderSpec {
     /// The lifecycle, which here is the program itself: only kpack's default may be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<Named>,
-    /// Where its buildpacks are looked for; in all stores, where nothing is said.
+    /// The store that its buildpacks are looked for in beside cluster buildpacks; all of them, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreRef>,
     /// Groups of buildpacks that are tried in order.
     #[serde(default)]
-    pub order: Vec<Group>,
+    pub order: Vec<Group<Entry>>,
     /// More labels of the builder.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub additional_labels: BTreeMap<String, String>,
@@ -161,21 +163,21 @@ pub struct AccountRef {
     pub namespace: Name,
 }
 
-/// Buildpacks that build together.
+/// Buildpacks that build together: as they are wished for, or as they were found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Group {
+pub struct Group<M = Member> {
     /// The members, in their sequence.
-    pub group: Vec<Member>,
+    pub group: Vec<M>,
 }
 
-/// One buildpack of a group.
+/// One buildpack of a group, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     /// Which one.
     pub id: BuildpackId,
-    /// In which version; the highest there is, where none is said.
+    /// In which version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
     /// Whether the group can do without it.
@@ -205,6 +207,12 @@ impl Builder {
             if group.group.is_empty() {
                 problems.push(Problem::new(format!("spec.order[{at}].group"), "at least one buildpack is needed"));
             }
+            let is_amiss = |entry: &Entry| self.kind == BuilderKind::ClusterBuilder && is_of_a_namespace(entry);
+            let somebodys = group.group.iter().enumerate().filter(|(_, entry)| is_amiss(entry));
+            let rule = "a ClusterBuilder is of no namespace: name a ClusterBuildpack";
+            problems.extend(
+                somebodys.map(|(member, _)| Problem::new(format!("spec.order[{at}].group[{member}].kind"), rule)),
+            );
         }
         if spec.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.name.as_str() != "default-lifecycle") {
             problems.push(Problem::new("spec.lifecycle", "the program is its own lifecycle: leave it out"));
@@ -223,6 +231,11 @@ impl Builder {
         }
         problems
     }
+}
+
+/// Whether an entry names what one namespace has.
+fn is_of_a_namespace(entry: &Entry) -> bool {
+    matches!(&entry.pick, Pick::Of { kind: PackageKind::Buildpack, .. })
 }
 
 /// A buildpack in one version; by its component's digest, where that is known.

@@ -11,6 +11,7 @@ use super::{
     builder::{Builder, BuilderKind, BuilderSpec},
     image::{Image, ImageSpec, ImageStatus, Metadata, Watch},
     name::Name,
+    package::{Package, PackageKind, PackageSpec},
     read::{read, text},
     stack::{Stack, StackSpec, Store, StoreSpec},
 };
@@ -51,6 +52,8 @@ pub enum Resource {
     Stack(Box<Stack>),
     /// A store.
     Store(Box<Store>),
+    /// A buildpack, of one namespace or of all.
+    Package(Box<Package>),
 }
 
 /// Reads one manifest and checks all that can be checked without asking anybody.
@@ -106,9 +109,14 @@ fn resource(manifest: &Value) -> Result<Resource, Vec<Problem>> {
             let (metadata, spec) = parts::<StoreSpec>(object)?;
             Resource::Store(Box::new(Store { metadata, spec }))
         }
+        kind @ ("Buildpack" | "ClusterBuildpack") => {
+            let kind = if kind == "Buildpack" { PackageKind::Buildpack } else { PackageKind::ClusterBuildpack };
+            let (metadata, spec) = parts::<PackageSpec>(object)?;
+            Resource::Package(Box::new(Package { kind, metadata, spec }))
+        }
         "Build" => return Err(one("kind", "builds are made by the platform, not by hand".to_owned())),
         other => {
-            let known = "Image, Builder, ClusterBuilder, ClusterStack and ClusterStore";
+            let known = "Image, Builder, ClusterBuilder, ClusterStack, ClusterStore, Buildpack and ClusterBuildpack";
             return Err(one("kind", format!("`{}` is not known; {known} are", other.escape_debug())));
         }
     };
@@ -148,6 +156,8 @@ impl Resource {
             Self::Builder(_) => "ClusterBuilder",
             Self::Stack(_) => "ClusterStack",
             Self::Store(_) => "ClusterStore",
+            Self::Package(package) if package.kind == PackageKind::Buildpack => "Buildpack",
+            Self::Package(_) => "ClusterBuildpack",
         }
     }
 
@@ -158,6 +168,7 @@ impl Resource {
             Self::Builder(builder) => &builder.metadata,
             Self::Stack(stack) => &stack.metadata,
             Self::Store(store) => &store.metadata,
+            Self::Package(package) => &package.metadata,
         }
     }
 
@@ -168,7 +179,10 @@ impl Resource {
             Self::Builder(builder) if builder.kind == BuilderKind::Builder => {
                 builder.metadata.namespace = Some(namespace);
             }
-            Self::Builder(_) | Self::Stack(_) | Self::Store(_) => {}
+            Self::Package(package) if package.kind == PackageKind::Buildpack => {
+                package.metadata.namespace = Some(namespace);
+            }
+            Self::Builder(_) | Self::Stack(_) | Self::Store(_) | Self::Package(_) => {}
         }
     }
 
@@ -181,6 +195,7 @@ impl Resource {
             Self::Builder(builder) => serde_json::to_value(&builder.spec),
             Self::Stack(stack) => serde_json::to_value(&stack.spec),
             Self::Store(store) => serde_json::to_value(&store.spec),
+            Self::Package(package) => serde_json::to_value(&package.spec),
         };
         let is_ours = matches!(self, Self::Image(image) if ONLY_OURS.iter().any(|(_, is_said)| is_said(&image.spec)));
         json!({
@@ -198,6 +213,7 @@ impl Resource {
             Self::Builder(builder) => builder.problems(),
             Self::Stack(stack) => stack.problems(),
             Self::Store(store) => store.problems(),
+            Self::Package(package) => package.problems(),
         }
     }
 }

@@ -86,6 +86,13 @@ pub fn stores<'a>(rows: impl IntoIterator<Item = (&'a str, Status)>) -> String {
     table.render()
 }
 
+/// `buildpack list` and `clusterbuildpack list`: with the names that their images are wished for by.
+pub fn packages<'a>(rows: impl IntoIterator<Item = (&'a str, Status, String)>) -> String {
+    let mut table = Table::new(&["NAME", "READY", "IMAGE"]);
+    rows.into_iter().for_each(|(name, ready, image)| table.row([name, &ready.as_str().to_lowercase(), &image]));
+    table.render()
+}
+
 /// `plan`, which is ours: what a change will do.
 pub fn plan(plan: &Plan) -> String {
     let mut text = String::new();

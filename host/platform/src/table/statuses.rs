@@ -12,6 +12,7 @@ use crate::{
         build::{Build, joined},
         builder::{BuilderRevision, BuilderSpec, BuildpackVersion, Group},
         image::Image,
+        order::{Entry, Pick},
         source::{Found, ResolvedSource},
     },
 };
@@ -132,7 +133,20 @@ pub fn builder(spec: &BuilderSpec, revision: Result<&BuilderRevision, &str>) -> 
         parts = parts.above("Store Ref").with("  Name", store.name.as_str()).with("  Kind", "ClusterStore");
     }
     let buildpacks = buildpacks("VERSION", &revision.buildpacks);
-    format!("{}{}{buildpacks}\n{}", head.render(), parts.render(), order(&revision.order))
+    format!("{}{}{buildpacks}\n{}{}", head.render(), parts.render(), named(&spec.order), order(&revision.order))
+}
+
+/// What an order names by kind and name, if it does; under kp's header, which says cluster buildpack of either.
+fn named(order: &[Group<Entry>]) -> String {
+    let mut table = Table::new(&["CLUSTERBUILDPACK NAME", "CLUSTERBUILDPACK KIND"]);
+    let mut is_empty = true;
+    for entry in order.iter().flat_map(|group| &group.group) {
+        if let Pick::Of { kind, name, .. } = &entry.pick {
+            is_empty = false;
+            table.row([name.as_str(), &kind.to_string()]);
+        }
+    }
+    if is_empty { String::new() } else { table.render() }
 }
 
 /// The groups, one after the other.
@@ -175,4 +189,17 @@ pub fn store(status: Status, buildpacks: &[BuildpackVersion]) -> String {
         table.row([one.id.as_str(), &one.version.to_string(), one.homepage.as_deref().unwrap_or_default()]);
     }
     format!("{}{}", Block::new().with("Status", status).render(), table.render())
+}
+
+/// `buildpack status` and `clusterbuildpack status`: with the name that its image is wished for by; or why it is not ready, where
+/// somebody looked.
+pub fn package(image: &str, found: Result<&BuildpackVersion, Option<&str>>) -> String {
+    match found {
+        Ok(one) => {
+            let head = Block::new().with("Status", "Ready").with("Source", image);
+            format!("{}{}", head.render(), buildpacks("VERSION", std::slice::from_ref(one)))
+        }
+        Err(Some(why)) => Block::new().with("Status", "Not Ready").with("Reason", why).render(),
+        Err(None) => Block::new().with("Status", "Unknown").render(),
+    }
 }

@@ -279,6 +279,26 @@ fn builders_stacks_and_stores() {
     "#);
     let mut java = buildpack("stave/java@1.0.0");
     java.homepage = Some("https://buildpacks.example.com/java".to_owned());
+    let image = "registry.example.com/buildpacks/java:1";
+    let rows =
+        [("java", Status::True, image.to_owned()), ("new", Status::Unknown, "registry.example.com/new".to_owned())];
+    assert_snapshot!(lists::packages(rows), @r#"
+    NAME    READY      IMAGE
+    java    true       registry.example.com/buildpacks/java:1
+    new     unknown    registry.example.com/new
+    "#);
+    assert_snapshot!(statuses::package(image, Ok(&java)), @r#"
+    Status:    Ready
+    Source:    registry.example.com/buildpacks/java:1
+
+    BUILDPACK ID    VERSION    HOMEPAGE
+    stave/java      1.0.0      https://buildpacks.example.com/java
+    "#);
+    assert_snapshot!(statuses::package(image, Err(Some("it cannot be read"))), @r#"
+    Status:    Not Ready
+    Reason:    it cannot be read
+    "#);
+    assert_snapshot!(statuses::package(image, Err(None)), @"Status:    Unknown");
     assert_snapshot!(statuses::store(Status::True, &[java, buildpack("stave/procfile@1.0.0")]), @r#"
     Status:    Ready
 

@@ -97,8 +97,12 @@ pub(crate) fn show(app: &App, _: &Call) -> Result<Answer, Trouble> {
     }
     let kept = OUTCOMES.map(|word| (vec![("outcome", word)], float(kept.get(word).copied().unwrap_or_default())));
     page.family("stave_build_records", "gauge", "Records of builds that are kept, by what came of them.", kept);
-    let kinds =
-        [("builder", snapshot.builders.len()), ("stack", snapshot.stacks.len()), ("store", snapshot.stores.len())];
+    let kinds = [
+        ("builder", snapshot.builders.len()),
+        ("stack", snapshot.stacks.len()),
+        ("store", snapshot.stores.len()),
+        ("buildpack", snapshot.packages.len()),
+    ];
     let kinds = kinds.map(|(kind, count)| (vec![("kind", kind)], float(count as u64)));
     page.family("stave_resources", "gauge", "What operators keep, by kind.", kinds);
     Ok(Answer { status: StatusCode::OK, contents: Contents::Text(KIND, page.0) })

@@ -1,11 +1,11 @@
-//! What operators keep: builders, stacks and stores of all namespaces.
+//! What operators keep: builders, stacks, stores and buildpacks of all namespaces.
 
 use serde_json::{Value, json};
 use stave_platform::{
     decide::BuilderState,
     plan::world::BuilderKey,
-    port::records::{BuilderRecord, Id, Seen, Snapshot, StackRecord, StoreRecord},
-    resource::{image::Metadata, name::Name},
+    port::records::{BuilderRecord, Id, PackageRecord, Seen, Snapshot, StackRecord, StoreRecord},
+    resource::{image::Metadata, name::Name, package::PackageKey},
 };
 
 use super::{OURS, Page, value};
@@ -22,6 +22,7 @@ enum Kind {
     Builder,
     Stack,
     Store,
+    Package,
 }
 
 impl Kind {
@@ -30,6 +31,7 @@ impl Kind {
             Self::Builder => "ClusterBuilder",
             Self::Stack => "ClusterStack",
             Self::Store => "ClusterStore",
+            Self::Package => "ClusterBuildpack",
         }
     }
 
@@ -38,6 +40,7 @@ impl Kind {
             Self::Builder => Id::Builder(BuilderKey { namespace: None, name }),
             Self::Stack => Id::Stack(name),
             Self::Store => Id::Store(name),
+            Self::Package => Id::Package(PackageKey { namespace: None, name }),
         }
     }
 
@@ -49,6 +52,10 @@ impl Kind {
             }
             Self::Stack => snapshot.stacks.keys().cloned().collect(),
             Self::Store => snapshot.stores.keys().cloned().collect(),
+            Self::Package => {
+                let of_all = snapshot.packages.keys().filter(|key| key.namespace.is_none());
+                of_all.map(|key| key.name.clone()).collect()
+            }
         }
     }
 
@@ -60,6 +67,10 @@ impl Kind {
             }
             Self::Stack => snapshot.stacks.get(name).map(stack_document),
             Self::Store => snapshot.stores.get(name).map(store_document),
+            Self::Package => {
+                let key = PackageKey { namespace: None, name: name.clone() };
+                snapshot.packages.get(&key).map(package_document)
+            }
         };
         document.unwrap_or_else(|| Err(Trouble::missing(format_args!("{} {name}", self.as_str()))))
     }
@@ -114,6 +125,7 @@ macro_rules! handlers {
 handlers!(Builder: builders, builder, apply_builder, remove_builder);
 handlers!(Stack: stacks, stack, apply_stack, remove_stack);
 handlers!(Store: stores, store, apply_store, remove_store);
+handlers!(Package: packages, package, apply_package, remove_package);
 
 /// A manifest with its `status`.
 fn manifest(kind: Kind, metadata: &Metadata, spec: &Value, status: &Value) -> Result<Value, Trouble> {
@@ -180,4 +192,12 @@ fn store_document(record: &StoreRecord) -> Result<Value, Trouble> {
         status["buildpacks"] = value(found)?;
     }
     manifest(Kind::Store, &record.store.metadata, &value(&record.store.spec)?, &status)
+}
+
+fn package_document(record: &PackageRecord) -> Result<Value, Trouble> {
+    let mut status = seen(&record.seen, record.package.metadata.generation);
+    if let Some(found) = &record.seen.found {
+        status["buildpacks"] = value(&[found])?;
+    }
+    manifest(Kind::Package, &record.package.metadata, &value(&record.package.spec)?, &status)
 }

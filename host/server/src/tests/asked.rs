@@ -185,9 +185,16 @@ fn builds_are_shown_and_stopped() {
 #[test]
 fn what_operators_keep_is_wished_for_listed_and_forgotten() {
     let town = Town::new();
+    let package = json!({
+        "apiVersion": "stave/v1",
+        "kind": "ClusterBuildpack",
+        "metadata": { "name": "java" },
+        "spec": { "image": "registry.example.com/java:1" },
+    });
     for (plural, kind, name, manifest) in [
         ("clusterstacks", "ClusterStack", "base", stack()),
         ("clusterstores", "ClusterStore", "default", store()),
+        ("clusterbuildpacks", "ClusterBuildpack", "java", package),
         ("clusterbuilders", "ClusterBuilder", "default", builder()),
     ] {
         let place = format!("/v1/{plural}/{name}");

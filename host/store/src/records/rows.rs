@@ -15,6 +15,7 @@ use stave_platform::{
         build::{Build, Fault, Outcome},
         image::{Image, ImageSpec, ImageStatus, Metadata},
         name::{ImageKey, Name},
+        package::PackageKey,
     },
 };
 
@@ -30,6 +31,7 @@ pub(super) const IMAGES: Table = Table { name: "images", what: "the image" };
 pub(super) const BUILDERS: Table = Table { name: "builders", what: "the builder" };
 pub(super) const STACKS: Table = Table { name: "stacks", what: "the stack" };
 pub(super) const STORES: Table = Table { name: "stores", what: "the store" };
+pub(super) const PACKAGES: Table = Table { name: "packages", what: "the buildpack" };
 
 /// Which row.
 #[derive(Clone, Copy)]
@@ -44,6 +46,10 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn builder(key: &'a BuilderKey) -> Self {
+        Self { namespace: key.namespace.as_ref().map_or("", Name::as_str), name: key.name.as_str() }
+    }
+
+    pub(super) fn package(key: &'a PackageKey) -> Self {
         Self { namespace: key.namespace.as_ref().map_or("", Name::as_str), name: key.name.as_str() }
     }
 

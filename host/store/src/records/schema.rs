@@ -13,7 +13,8 @@ use super::trouble::{Place, Trouble, retrying};
 ///
 /// `manifest` is what people wished for, `state` what is remembered of it, both JSON, and `changed` the version at which either
 /// was written last, or a build of it. What is of no namespace has an empty one.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE meta (version INTEGER NOT NULL) STRICT;
     INSERT INTO meta (version) VALUES (0);
     CREATE TABLE images (
@@ -38,7 +39,14 @@ const MIGRATIONS: [&str; 1] = ["
         FOREIGN KEY (namespace, image) REFERENCES images (namespace, name) ON DELETE CASCADE
     ) STRICT;
     CREATE TABLE settings (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    CREATE TABLE packages (
+        namespace TEXT NOT NULL, name TEXT NOT NULL, manifest TEXT NOT NULL, state TEXT NOT NULL, changed INTEGER NOT NULL,
+        PRIMARY KEY (namespace, name)
+    ) STRICT;
+",
+];
 
 /// How long the file that is written beside the records may stay after it was emptied, in bytes.
 const MAX_WAL: i64 = 16 << 20;

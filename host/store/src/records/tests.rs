@@ -12,6 +12,7 @@ use stave_platform::{
 use super::*;
 use crate::folders::DATA_VARIABLE;
 
+mod packages;
 mod trouble;
 
 fn data(temp: &tempfile::TempDir) -> Folder {

@@ -14,6 +14,7 @@ use stave_platform::{
         builder::{Builder, BuilderKind, BuilderRef, BuilderSpec, BuildpackVersion, Group, Member, StackRef, StoreRef},
         manifest::Resource,
         name::Name,
+        order::Entry,
         read::read,
         reference::{Reference, Tag},
     },
@@ -44,7 +45,7 @@ pub(crate) struct Wish {
     /// Its store.
     pub(crate) store: Option<Name>,
     /// Its order.
-    pub(crate) order: Option<Vec<Group>>,
+    pub(crate) order: Option<Vec<Group<Entry>>>,
     /// Whose secrets are used, of a namespace's.
     pub(crate) account: Option<Name>,
 }
@@ -114,15 +115,15 @@ fn below(repository: &Reference, tag: &str) -> Result<Tag, Exit> {
 }
 
 /// The order that was named, if one was.
-pub(crate) fn order_of(workshop: &Workshop, choice: &OrderChoice) -> Result<Option<Vec<Group>>, Exit> {
+pub(crate) fn order_of(workshop: &Workshop, choice: &OrderChoice) -> Result<Option<Vec<Group<Entry>>>, Exit> {
     if let Some(file) = &choice.order {
         let text = Text::read(file)?;
         let document = text.document()?;
         // The list alone, as kp has it, or below the word that manifests have.
         let list = document.get("order").unwrap_or(&document);
-        let order: Vec<Group> = read(list, "order").map_err(|problem| {
+        let order: Vec<Group<Entry>> = read(list, "order").map_err(|problem| {
             let exit = Exit::new(USAGE, format!("the order in {} is refused: {problem}", printable(text.name())));
-            exit.hint("it is a list of groups: `- group:`, and below it `- id: acme/tool`, `version:` and `optional:`")
+            exit.hint("it is a list of groups: `- group:`, and below it `- id: acme/tool` or `- kind: ClusterBuildpack` and `name:`, `version:` and `optional:`")
         })?;
         return Ok(Some(order));
     }
@@ -132,15 +133,14 @@ pub(crate) fn order_of(workshop: &Workshop, choice: &OrderChoice) -> Result<Opti
             Named::Artefact(place, _) => builder::artefact_at(workshop, place, false)?.0.builder.order,
             Named::BuiltIn | Named::File(_) => pinned::make(workshop, &named, &[])?.builder.order,
         };
-        let member = |one: &stave_model::order::Member| Member {
-            id: one.id.clone(),
-            version: one.version.clone(),
-            optional: one.optional,
+        let entry = |one: &stave_model::order::Member| {
+            Entry::from(Member { id: one.id.clone(), version: one.version.clone(), optional: one.optional })
         };
-        let group = |group: &stave_model::order::Group| Group { group: group.group.iter().map(member).collect() };
+        let group = |group: &stave_model::order::Group| Group { group: group.group.iter().map(entry).collect() };
         return Ok(Some(order.iter().map(group).collect()));
     }
-    Ok((!choice.buildpack.is_empty()).then(|| vec![Group { group: choice.buildpack.clone() }]))
+    let group = || choice.buildpack.iter().cloned().map(Entry::from).collect();
+    Ok((!choice.buildpack.is_empty()).then(|| vec![Group { group: group() }]))
 }
 
 /// The kind that a key is of.

@@ -17,6 +17,7 @@ use crate::{
     resource::{
         build::{Failure, Fault, Outcome},
         name::ImageKey,
+        package::PackageKey,
     },
     testing::{START, buildpack, commit, made},
 };
@@ -66,6 +67,12 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (target.clone(), run, id).prop_map(|(target, run, id)| Change::Stack(name(target), stack(run, id))),
         versions.prop_map(|all| Change::Store(name("default"), all.into_iter().map(buildpack).collect())),
+        prop::sample::select(vec!["stave/procfile@1.0.0", "stave/procfile@1.0.5", "stave/java@1.1.5"]).prop_map(
+            |title| {
+                let key = PackageKey { namespace: None, name: name("extra") };
+                Change::Package(key, buildpack(title))
+            }
+        ),
         (prop::sample::select(vec!["demo", "default"]), target, any::<bool>()).prop_map(|(which, stack, both)| {
             let ids: &[&str] = if both { &["stave/java", "stave/procfile"] } else { &["stave/java"] };
             Change::Builder(cluster(which), Box::new(builder(stack, ids)))

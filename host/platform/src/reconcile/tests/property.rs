@@ -16,7 +16,9 @@ use crate::{
     },
     port::{
         Records as _,
-        records::{BuilderRecord, ImageRecord, Made, Seen, Snapshot, SourceRecord, StackRecord, StoreRecord},
+        records::{
+            BuilderRecord, ImageRecord, Made, PackageRecord, Seen, Snapshot, SourceRecord, StackRecord, StoreRecord,
+        },
     },
     queue::Limits,
     reconcile::Scope,
@@ -42,6 +44,11 @@ fn store_of(name: &Name, buildpacks: &[BuildpackVersion]) -> Resource {
     super::store(name.as_str(), &titles.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+fn package_of(name: &Name, one: &BuildpackVersion) -> Resource {
+    let image = format!("{}:{}", one.id.as_str().trim_start_matches("stave/"), one.version);
+    super::package(name.as_str(), &image)
+}
+
 fn builder_of(name: &Name, spec: &BuilderSpec) -> Resource {
     let Resource::Builder(made) = super::builder(name.as_str(), "old") else { unreachable!("it is a builder") };
     Resource::Builder(Box::new(Builder { kind: BuilderKind::ClusterBuilder, spec: spec.clone(), ..*made }))
@@ -58,6 +65,12 @@ fn remembered(world: &World) -> (MemoryRecords, Town) {
         let Resource::Store(store) = store_of(name, buildpacks) else { unreachable!("it is a store") };
         all.stores.insert(name.clone(), StoreRecord { store: *store, seen: Seen::default() });
     }
+    for (key, found) in &world.packages {
+        let Resource::Package(package) = package_of(&key.name, found.as_ref().unwrap()) else {
+            unreachable!("it is a buildpack")
+        };
+        all.packages.insert(key.clone(), PackageRecord { package: *package, seen: Seen::default() });
+    }
     for (key, spec) in &world.builders {
         let Resource::Builder(builder) = builder_of(&key.name, spec) else { unreachable!("it is a builder") };
         all.builders.insert(key.clone(), BuilderRecord { builder: *builder, made: Made::default() });
@@ -73,6 +86,7 @@ fn remembered(world: &World) -> (MemoryRecords, Town) {
     // Nobody has looked at anything yet.
     all.stacks.values_mut().for_each(|record| record.stack.metadata.generation = 1);
     all.stores.values_mut().for_each(|record| record.store.metadata.generation = 1);
+    all.packages.values_mut().for_each(|record| record.package.metadata.generation = 1);
     all.builders.values_mut().for_each(|record| record.builder.metadata.generation = 1);
     (MemoryRecords::of(all), town)
 }
@@ -81,6 +95,7 @@ fn manifests(change: &Change) -> Vec<Resource> {
     match change {
         Change::Stack(name, state) => vec![stack_of(name, state)],
         Change::Store(name, buildpacks) => vec![store_of(name, buildpacks)],
+        Change::Package(key, buildpack) => vec![package_of(&key.name, buildpack)],
         Change::Builder(key, spec) => vec![builder_of(&key.name, spec)],
         Change::Lifecycle(_) => Vec::new(),
         Change::Manifests(resources) => resources.clone(),

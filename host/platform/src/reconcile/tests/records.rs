@@ -10,7 +10,8 @@ use crate::{
     port::{
         Failed, Records,
         records::{
-            Amend, Applied, ApplyError, BuilderRecord, Id, ImageRecord, Made, Seen, Snapshot, StackRecord, StoreRecord,
+            Amend, Applied, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot,
+            StackRecord, StoreRecord,
         },
     },
     resource::{
@@ -20,6 +21,7 @@ use crate::{
         image::{ImageStatus, Metadata},
         manifest::Resource,
         name::{ImageKey, Name},
+        package::PackageKey,
     },
 };
 
@@ -196,6 +198,16 @@ impl Records for MemoryRecords {
                 let seen = old.map_or_else(Seen::default, |old| old.seen);
                 write(&mut kept, applied, |all| drop(all.stores.insert(name, StoreRecord { store, seen })))?
             }
+            Resource::Package(package) => {
+                let key = package.key();
+                let old = kept.all.packages.get(&key).cloned();
+                let before = old.as_ref().map(|old| (&old.package.metadata, &old.package.spec));
+                let (metadata, applied) = renewed(before, &package.metadata, &package.spec);
+                let mut package = (**package).clone();
+                package.metadata = metadata;
+                let seen = old.map_or_else(Seen::default, |old| old.seen);
+                write(&mut kept, applied, |all| drop(all.packages.insert(key, PackageRecord { package, seen })))?
+            }
         };
         Ok(applied)
     }
@@ -208,6 +220,7 @@ impl Records for MemoryRecords {
             Id::Builder(key) => rest.builders.remove(key).is_some(),
             Id::Stack(name) => rest.stacks.remove(name).is_some(),
             Id::Store(name) => rest.stores.remove(name).is_some(),
+            Id::Package(key) => rest.packages.remove(key).is_some(),
         };
         if was_there {
             kept.change(|all| *all = rest)?;
@@ -247,6 +260,17 @@ impl Records for MemoryRecords {
     fn amend_store(&self, name: &Name, amend: Amend<'_, StoreRecord>) -> Result<Option<StoreRecord>, Failed> {
         amend!(self, stores, name, amend, |before: &StoreRecord, record: &mut StoreRecord| {
             record.store = before.store.clone();
+            Ok::<(), Failed>(())
+        })
+    }
+
+    fn amend_package(
+        &self,
+        key: &PackageKey,
+        amend: Amend<'_, PackageRecord>,
+    ) -> Result<Option<PackageRecord>, Failed> {
+        amend!(self, packages, key, amend, |before: &PackageRecord, record: &mut PackageRecord| {
+            record.package = before.package.clone();
             Ok::<(), Failed>(())
         })
     }

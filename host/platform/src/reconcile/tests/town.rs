@@ -20,6 +20,7 @@ use crate::{
         builder::{Builder, BuilderRevision, BuildpackVersion},
         image::Image,
         name::ImageKey,
+        package::Package,
         reference::{Pinned, Reference},
         source::ResolvedSource,
         stack::{Stack, Store},
@@ -42,7 +43,7 @@ pub(super) enum Fate {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) now: u64,
-    /// What cannot be looked up or made: `stack old`, `store default`, `source web`, `builder default`.
+    /// What cannot be looked up or made: `stack old`, `store default`, `package java`, `source web`, `builder default`.
     trouble: BTreeMap<String, (Fault, String)>,
     /// Where sources are, if not at commit c1.
     sources: BTreeMap<ImageKey, ResolvedSource>,
@@ -339,12 +340,13 @@ impl Outside for Town {
     fn store(&self, store: &Store) -> Result<Vec<Stocked>, Failed> {
         let state = self.attempt(&format!("store {}", store.metadata.name))?;
         drop(state);
-        let stocked = |reference: &Reference| {
-            let id = reference.repository.rsplit('/').next().unwrap();
-            let title = format!("stave/{id}@{}", reference.tag.as_deref().unwrap());
-            Stocked { buildpack: buildpack(&title), image: pinned(reference), size: 1000 }
-        };
         Ok(store.spec.sources.iter().map(|source| stocked(&source.image)).collect())
+    }
+
+    fn package(&self, package: &Package) -> Result<Stocked, Failed> {
+        let state = self.attempt(&format!("package {}", package.metadata.name))?;
+        drop(state);
+        Ok(stocked(&package.spec.image))
     }
 
     fn builder(
@@ -390,6 +392,13 @@ impl Outside for Town {
     fn tell(&self, event: Event) {
         self.change(|state| state.events.push(event));
     }
+}
+
+/// What is at `buildpacks/java:1.0.0`.
+fn stocked(reference: &Reference) -> Stocked {
+    let id = reference.repository.rsplit('/').next().unwrap();
+    let title = format!("stave/{id}@{}", reference.tag.as_deref().unwrap());
+    Stocked { buildpack: buildpack(&title), image: pinned(reference), size: 1000 }
 }
 
 /// A build that goes on, until it is over however it ends.

@@ -193,6 +193,10 @@ fn the_other_kinds_are_read_and_refused_alike() {
     assert!(matches!(resource("ClusterStack", stack), Ok(Resource::Stack(_))));
     let store = json!({ "sources": [{ "image": "registry.example.com/java" }] });
     assert!(matches!(resource("ClusterStore", store), Ok(Resource::Store(_))));
+    let package = json!({ "image": "registry.example.com/java:1" });
+    assert!(matches!(resource("Buildpack", package.clone()), Ok(Resource::Package(_))));
+    assert!(matches!(resource("ClusterBuildpack", package), Ok(Resource::Package(_))));
+    let of = |entry: Value| json!({ "order": [{ "group": [entry] }] });
     for (kind, spec, expected) in [
         ("ClusterStore", json!({ "sources": [] }), "spec.sources: at least one is needed"),
         ("ClusterStack", json!({ "id": "" , "runImage": { "image": "run" } }), "spec.id: it is empty"),
@@ -214,7 +218,33 @@ fn the_other_kinds_are_read_and_refused_alike() {
             "spec.stack.kind: unknown variant",
         ),
         ("Build", json!({}), "kind: builds are made by the platform, not by hand"),
-        ("ClusterBuildpack", json!({}), "kind: `ClusterBuildpack` is not known; Image, Builder"),
+        ("ClusterLifecycle", json!({}), "kind: `ClusterLifecycle` is not known; Image, Builder"),
+        ("ClusterBuildpack", json!({}), "spec: missing field `image`"),
+        ("Buildpack", json!({ "image": "" }), "spec.image: "),
+        (
+            "Buildpack",
+            json!({ "image": "registry.example.com/java", "serviceAccountRef": { "name": "ops", "namespace": "ops" } }),
+            "spec.serviceAccountRef: a Buildpack has a serviceAccountName",
+        ),
+        (
+            "ClusterBuildpack",
+            json!({ "image": "registry.example.com/java", "serviceAccountName": "ops" }),
+            "spec.serviceAccountName: a ClusterBuildpack has a serviceAccountRef",
+        ),
+        (
+            "ClusterBuilder",
+            of(json!({ "kind": "Buildpack", "name": "java" })),
+            "spec.order[0].group[0].kind: a ClusterBuilder is of no namespace",
+        ),
+        (
+            "Builder",
+            of(json!({ "kind": "ClusterStore", "name": "java" })),
+            "spec.order[0].group[0].kind: unknown variant",
+        ),
+        ("Builder", of(json!({ "kind": "Buildpack" })), "spec.order[0].group[0]: it has a `kind` and no `name`"),
+        ("Builder", of(json!({ "name": "java" })), "spec.order[0].group[0]: it has a `name` and no `kind`"),
+        ("Builder", of(json!({ "version": "1.0.0" })), "spec.order[0].group[0]: it names no buildpack"),
+        ("Builder", of(json!({ "image": "registry.example.com/java" })), "spec.order[0].group[0].image: unknown field"),
     ] {
         let refused = resource(kind, spec).unwrap_err();
         assert!(refused.starts_with(&format!("{kind} `x` is refused: {expected}")), "{refused}");
@@ -250,11 +280,22 @@ fn a_service_accounts_secret_is_no_binding() {
 fn a_resource_is_written_as_it_is_read() {
     let group =
         json!([{ "group": [{ "id": "acme/tool", "version": "1.0.0", "optional": true }, { "id": "acme/app" }] }]);
+    let packages = json!([{ "group": [
+        { "kind": "Buildpack", "name": "tool" },
+        { "kind": "ClusterBuildpack", "name": "app", "id": "acme/app", "version": "1.0.0", "optional": true },
+    ] }]);
     for (kind, namespace, spec) in [
         ("ClusterStack", None, json!({ "id": "base", "runImage": { "image": "registry.example.com/run:1" } })),
         ("ClusterStore", None, json!({ "sources": [{ "image": "registry.example.com/tool:1" }] })),
         ("ClusterBuilder", None, json!({ "stack": { "kind": "ClusterStack", "name": "base" }, "order": group })),
         ("Builder", Some("team-a"), json!({ "stack": { "kind": "ClusterStack", "name": "base" }, "order": group })),
+        ("Builder", Some("team-a"), json!({ "stack": { "kind": "ClusterStack", "name": "base" }, "order": packages })),
+        ("Buildpack", Some("team-a"), json!({ "image": "registry.example.com/tool:1", "serviceAccountName": "ops" })),
+        (
+            "ClusterBuildpack",
+            None,
+            json!({ "image": "registry.example.com/tool:1", "serviceAccountRef": { "name": "ops", "namespace": "ops" } }),
+        ),
     ] {
         let mut manifest =
             json!({ "apiVersion": "kpack.io/v1alpha2", "kind": kind, "metadata": { "name": "one" }, "spec": spec });

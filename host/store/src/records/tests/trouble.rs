@@ -155,10 +155,10 @@ fn a_newer_file_is_left_alone() {
     Connection::open(file(&temp)).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let failed = DiskRecords::open(&data(&temp)).unwrap_err();
     insta::assert_snapshot!(told(&temp, &failed), @"
-    Refused: could not open the platform's records in `/tmp/data/platform/records.db`: a newer stave wrote it: its layout is number 7, and this one knows 1
+    Refused: could not open the platform's records in `/tmp/data/platform/records.db`: a newer stave wrote it: its layout is number 7, and this one knows 2
     hint: use the newer stave, or set STAVE_DATA_DIR to another folder
     ");
-    Connection::open(file(&temp)).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    Connection::open(file(&temp)).unwrap().pragma_update(None, "user_version", 2).unwrap();
     assert_eq!(open(&temp).version().unwrap(), 2);
 }
 
