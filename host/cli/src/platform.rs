@@ -10,6 +10,7 @@ pub(crate) mod logs;
 mod making;
 pub(crate) mod names;
 mod rebasing;
+mod reading;
 pub(crate) mod tally;
 mod telling;
 mod waiting;

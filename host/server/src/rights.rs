@@ -109,6 +109,10 @@ GET    /v1/clusterstores: known
 GET    /v1/clusterstores/{name}: known
 PUT    /v1/clusterstores/{name}: operators
 DELETE /v1/clusterstores/{name}: operators
+GET    /v1/clusterbuildpacks: known
+GET    /v1/clusterbuildpacks/{name}: known
+PUT    /v1/clusterbuildpacks/{name}: operators
+DELETE /v1/clusterbuildpacks/{name}: operators
 POST   /v1/plan: known";
 
     /// Every route that there is. A new one fails here, until somebody says whose it is.

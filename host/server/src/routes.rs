@@ -67,7 +67,7 @@ const fn asking(path: &'static str, query: &'static [&'static str], handler: Han
 }
 
 /// All that can be asked.
-const ROUTES: [Route; 28] = [
+const ROUTES: [Route; 32] = [
     open("/healthz", health::alive),
     open("/readyz", health::ready),
     open("/metrics", metrics::show),
@@ -95,6 +95,10 @@ const ROUTES: [Route; 28] = [
     known("GET", "/v1/clusterstores/{name}", operators::store),
     known("PUT", "/v1/clusterstores/{name}", operators::apply_store),
     known("DELETE", "/v1/clusterstores/{name}", operators::remove_store),
+    asking("/v1/clusterbuildpacks", &["limit", "offset"], operators::packages),
+    known("GET", "/v1/clusterbuildpacks/{name}", operators::package),
+    known("PUT", "/v1/clusterbuildpacks/{name}", operators::apply_package),
+    known("DELETE", "/v1/clusterbuildpacks/{name}", operators::remove_package),
     known("POST", "/v1/plan", plan::make),
 ];
 
@@ -169,15 +173,15 @@ async fn call(app: &App, route: Route, request: Request, patience: Duration) -> 
     let (mut parts, body) = request.into_parts();
     let whose = guard::gate(app, route.gate, &parts)?;
     let names = names(&mut parts).await?;
-    let query = match route.query {
-        None => Vec::new(),
-        Some(_) => match Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
-            Ok(Query(query)) => query,
     if let Some(whose) = whose {
         rights::may(whose, route.method, route.path, named(&names, "namespace"))
             .map_err(|why| Trouble::new(StatusCode::FORBIDDEN, why.to_string()))?;
     }
     let is_of_others = matches!(whose, Some(Role::Developer(_))) && rights::changes(route.method, route.path);
+    let query = match route.query {
+        None => Vec::new(),
+        Some(_) => match Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
+            Ok(Query(query)) => query,
             Err(_) => return Err(Trouble::bad("the query cannot be read")),
         },
     };

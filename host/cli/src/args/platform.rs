@@ -200,6 +200,9 @@ pub(crate) enum PlanCommand {
     /// Of more buildpacks in a store
     #[command(name = "clusterstore", aliases = super::clusterstore::ALIASES)]
     Store(PlanStore),
+    /// Of another version of a cluster buildpack, or of a new one
+    #[command(name = "clusterbuildpack", aliases = super::package::CLUSTER_ALIASES)]
+    Package(PlanPackage),
     /// Of resources in files
     Apply(PlanApply),
 }
@@ -248,6 +251,17 @@ pub(crate) struct PlanStore {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanPackage {
+    /// The cluster buildpack
+    pub(crate) name: Name,
+    /// Where it is to be: a reference in a registry, or a component's file
+    #[arg(short, long, value_name = "REF|FILE")]
+    pub(crate) image: String,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PlanApply {
     #[command(flatten)]
     pub(crate) manifests: Manifests,
@@ -270,6 +284,8 @@ pub(crate) enum SettingsCommand {
     NamespaceConcurrency(SettingOfNumber),
     /// Whether a build that runs is stopped when its source is no longer the newest: print or set it
     StopOutdated(SettingOfSwitch),
+    /// The hosts in private networks from which sources are taken for others than this user: print or set them
+    PrivateSources(SettingOfHosts),
 }
 
 #[derive(Debug, Args)]
@@ -284,8 +300,6 @@ pub(crate) struct Setting {
     pub(crate) printed: Printed,
 }
 
-    /// The hosts in private networks from which sources are taken for others than this user: print or set them
-    PrivateSources(SettingOfHosts),
 #[derive(Debug, Args)]
 pub(crate) struct SettingOfAccount {
     /// What to set it to [default: it is printed]
@@ -325,20 +339,6 @@ pub(crate) struct SettingOfSwitch {
     pub(crate) printed: Printed,
 }
 
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    /// It is done.
-    On,
-    /// It is not.
-    Off,
-}
-
-impl Switch {
-    /// As it is typed and kept.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::On => "on",
 #[derive(Debug, Args)]
 pub(crate) struct SettingOfHosts {
     /// What to set it to: hosts without a port, as git.example.com or 10.0.0.7 [default: it is printed]
@@ -363,6 +363,20 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is done.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Switch {
+    /// As it is typed and kept.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
             Self::Off => "off",
         }
     }
@@ -375,7 +389,7 @@ pub(crate) struct Serve {
     /// Where the API, health and metrics are served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8377")]
     pub(crate) listen: SocketAddr,
-}
     /// A namespace in which the developers' token may change images; can be given several times [default: all]
     #[arg(long = "developers-namespace", value_name = "NAME")]
     pub(crate) developers_namespaces: Vec<Name>,
+}

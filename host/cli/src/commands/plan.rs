@@ -18,6 +18,7 @@ use stave_platform::{
         builder::BuildpackVersion,
         manifest::Resource,
         name::ImageKey,
+        package::Package,
         reference::{Pinned, Reference},
         stack::{Stack, Store},
     },
@@ -25,18 +26,18 @@ use stave_platform::{
 };
 
 use super::{
-    apply, clusterbuilder, clusterstack, clusterstore,
+    apply, clusterbuilder, clusterbuildpack, clusterstack, clusterstore,
     resources::{
         self, Said,
         builders::{self, Wish},
-        print_document,
+        packages, print_document,
         relocation::{buildpack_in_registry, is_here, version_of_file},
     },
 };
 use crate::{
     args::{
         PlanCommand,
-        platform::{Form, PlanStack, PlanStore, Rehearsal},
+        platform::{Form, PlanPackage, PlanStack, PlanStore, Rehearsal},
     },
     exit::{Exit, USAGE},
     platform::{Desk, Show, failed, now},
@@ -50,6 +51,7 @@ pub(crate) fn run(workshop: &Workshop, command: &PlanCommand) -> Result<(), Exit
     let (change, form) = match command {
         PlanCommand::Stack(typed) => (of_stack(&desk, &snapshot, typed)?, typed.printed.form),
         PlanCommand::Store(typed) => (of_store(&desk, &snapshot, typed)?, typed.printed.form),
+        PlanCommand::Package(typed) => (of_package(&desk, &snapshot, typed)?, typed.printed.form),
         PlanCommand::ClusterBuilder(typed) => {
             let wish = Wish::of(workshop, &typed.wish, None)?;
             (of_builder(&desk, &snapshot, clusterbuilder::key(&typed.name), wish)?, typed.printed.form)
@@ -112,6 +114,27 @@ fn of_store(desk: &Desk<'_>, snapshot: &Snapshot, typed: &PlanStore) -> Result<C
     Ok(Change::Store(typed.name.clone(), each_once(all)))
 }
 
+/// Of one that is there, or of a new one.
+fn of_package(desk: &Desk<'_>, snapshot: &Snapshot, typed: &PlanPackage) -> Result<Change, Exit> {
+    let key = clusterbuildpack::key(&typed.name);
+    if is_here(&typed.image) {
+        return Ok(Change::Package(key, version_of_file(&typed.image)?));
+    }
+    let image = buildpack_in_registry(desk, &typed.image, Rehearsal::Dry)?;
+    let mut package = match snapshot.packages.get(&key) {
+        Some(record) => record.package.clone(),
+        None => packages::new(&key, image.clone()),
+    };
+    package.spec.image = image;
+    in_artefact(desk, &package)
+}
+
+/// What is in a buildpack's artefact now.
+fn in_artefact(desk: &Desk<'_>, package: &Package) -> Result<Change, Exit> {
+    let stocked = desk.hands(Show::Nothing).package(package).map_err(failed)?;
+    Ok(Change::Package(package.key(), stocked.buildpack))
+}
+
 /// What is in a store, as it was found.
 fn held(record: &StoreRecord) -> Vec<BuildpackVersion> {
     record.seen.found.iter().flatten().map(|one| one.buildpack.clone()).collect()
@@ -147,6 +170,8 @@ fn of_resources(desk: &Desk<'_>, snapshot: &Snapshot, wished: Vec<Resource>) -> 
                 let all = in_sources(desk, &store)?;
                 changes.push(Change::Store(store.metadata.name.clone(), all));
             }
+            Resource::Package(package) if is_known_package(snapshot, &package) => {}
+            Resource::Package(package) => changes.push(in_artefact(desk, &package)?),
             resource => rest.push(resource),
         }
     }
@@ -162,6 +187,11 @@ fn is_known_stack(snapshot: &Snapshot, stack: &Stack) -> bool {
 fn is_known_store(snapshot: &Snapshot, store: &Store) -> bool {
     let known = snapshot.stores.get(&store.metadata.name);
     known.is_some_and(|record| record.store.spec == store.spec && record.seen.found.is_some())
+}
+
+fn is_known_package(snapshot: &Snapshot, package: &Package) -> bool {
+    let known = snapshot.packages.get(&package.key());
+    known.is_some_and(|record| record.package.spec == package.spec && record.seen.found.is_some())
 }
 
 fn show(workshop: &Workshop, plan: &Plan, form: Form) -> Result<(), Exit> {

@@ -15,6 +15,7 @@ use stave_platform::{
     resource::{
         build::Fault,
         image::Image,
+        name::Name,
         source::{Found, ResolvedSource},
     },
 };
@@ -38,7 +39,7 @@ use crate::{
 
 /// Whose credentials are used.
 pub(super) struct Keys {
-    /// The secrets of the image's service account.
+    /// The secrets of the service account.
     held: Vec<Secret>,
     /// How it is asked for where the wish may be somebody else's.
     outer: Option<Outer>,
@@ -54,15 +55,18 @@ pub(super) struct Outer {
 }
 
 impl Keys {
-    /// Those of an image's service account. Nobody asks as somebody else because a secret is damaged.
-    pub(super) fn of(workshop: &Workshop, image: &Image, outer: Option<Outer>) -> Result<Self, PortError> {
+    /// Those of a service account. Nobody asks as somebody else because a secret is damaged.
+    pub(super) fn of_account(
+        workshop: &Workshop,
+        namespace: &Name,
+        account: &str,
+        outer: Option<Outer>,
+    ) -> Result<Self, PortError> {
         let secrets = DiskSecrets::of(&workshop.data);
-        let namespace = image.key().namespace;
-        let account = &image.spec.service_account_name;
         let mut keys = Self { held: Vec::new(), outer };
-        for one in secrets.list(Some(&namespace))? {
+        for one in secrets.list(Some(namespace))? {
             if one.service_account.as_ref().is_some_and(|held| held.as_str() == account) {
-                keys.held.extend(secrets.get(&namespace, &one.name)?);
+                keys.held.extend(secrets.get(namespace, &one.name)?);
             }
         }
         Ok(keys)

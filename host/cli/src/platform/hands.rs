@@ -18,6 +18,8 @@ use stave_platform::{
         build::{Mode, Outcome},
         builder::{Builder, BuilderRevision, BuildpackVersion, Group},
         image::Image,
+        name::Name as Namespace,
+        package::Package,
         reference::{Pinned, Reference as Name},
         source::{Found, FoundImage, ResolvedSource},
         stack::{Stack, Store},
@@ -64,12 +66,17 @@ impl<'a> Hands<'a> {
 
     /// Whose credentials an image's source and tags are asked for with. Whose wishes these are may be another by now than at the start.
     fn keys(&self, image: &Image) -> Result<Keys, Exit> {
+        self.keys_of(&image.key().namespace, &image.spec.service_account_name)
+    }
+
+    /// The same of a service account.
+    pub(super) fn keys_of(&self, namespace: &Namespace, account: &str) -> Result<Keys, Exit> {
         let whose = self.desk.whose().map_err(super::failed)?;
         let outer = match whose {
             Wishes::Own => None,
             Wishes::Others => Some(self.outer().map_err(super::failed)?),
         };
-        Ok(Keys::of(self.workshop(), image, outer)?)
+        Ok(Keys::of_account(self.workshop(), namespace, account, outer)?)
     }
 
     /// How others' wishes are asked for. As long as the same hosts are named, connections are kept.
@@ -93,8 +100,12 @@ impl<'a> Hands<'a> {
         Ok(workshop)
     }
 
-    fn workshop(&self) -> &Workshop {
+    pub(super) fn workshop(&self) -> &Workshop {
         self.desk.workshop
+    }
+
+    pub(super) fn desk(&self) -> &Desk<'a> {
+        self.desk
     }
 
     fn in_registry(workshop: &Workshop, name: &Name) -> Result<RegistryImage, Exit> {
@@ -125,9 +136,9 @@ impl<'a> Hands<'a> {
         }
     }
 
-    fn stocked(&self, name: &Name) -> Result<Stocked, Exit> {
+    pub(super) fn stocked(workshop: &Workshop, name: &Name) -> Result<Stocked, Exit> {
         let place: Place = Place::Registry(names::parse(&name.to_string())?);
-        let component = components::fetch(self.workshop(), &place)?;
+        let component = components::fetch(workshop, &place)?;
         let about = &component.description.manifest.buildpack;
         let buildpack = BuildpackVersion {
             id: about.id.clone(),
@@ -148,10 +159,11 @@ impl<'a> Hands<'a> {
         stock: &[Stocked],
     ) -> Result<Artefact, Exit> {
         let workshop = self.workshop();
-        let definition = self.definition(builder, revision, stock)?;
+        let reading = &self.for_making(builder, revision)?;
+        let definition = Self::definition(reading, builder, revision, stock)?;
         let name = names::kept(builder, number);
-        let found = builders::of_definition(workshop, definition, ".".into(), name.clone())?;
-        let made = pinned::make_of(workshop, &found, &[])?;
+        let found = builders::of_definition(reading, definition, ".".into(), name.clone())?;
+        let made = pinned::make_of(reading, &found, &[])?;
         let push = |place: &Place| {
             artefact::push(place, &made.artifact, &made.carried, &means(workshop))
                 .map_err(|error| Exit::new(EXPORT, error))
@@ -169,15 +181,20 @@ impl<'a> Hands<'a> {
     }
 
     /// What a builder comes to, as a `builder.toml` would say it: everything by digest, and each buildpack is granted what it
-    /// asks for, since an operator put it into a store. A policy says where that is too much.
-    fn definition(&self, builder: &Builder, revision: &BuilderRevision, stock: &[Stocked]) -> Result<Definition, Exit> {
+    /// asks for, since who may make builders put it there. A policy says where that is too much.
+    fn definition(
+        workshop: &Workshop,
+        builder: &Builder,
+        revision: &BuilderRevision,
+        stock: &[Stocked],
+    ) -> Result<Definition, Exit> {
         let mut parts = Vec::new();
         for buildpack in &revision.buildpacks {
             let stocked = stock.iter().find(|one| one.buildpack == *buildpack).ok_or_else(|| {
-                Exit::new(crate::exit::ANALYZE, format!("no store has the buildpack {} any more", buildpack.title()))
+                Exit::new(crate::exit::ANALYZE, format!("nobody has the buildpack {} any more", buildpack.title()))
             })?;
             let place = Place::Registry(names::of_pinned(&stocked.image)?);
-            let wasm = components::fetch(self.workshop(), &place)?.wasm;
+            let wasm = components::fetch(workshop, &place)?.wasm;
             parts.push(BuildpackReference {
                 place: PartPlace::Reference(stocked.image.to_string()),
                 digest: buildpack.digest,
@@ -281,12 +298,17 @@ impl Outside for Hands<'_> {
         let mut stock: Vec<Stocked> = Vec::new();
         for source in &store.spec.sources {
             let attempt = || format!("could not look up {} of the ClusterStore {}", source.image, store.metadata.name);
-            let one = self.stocked(&source.image).map_err(|exit| fault::failed(attempt(), exit))?;
+            let one = Self::stocked(self.workshop(), &source.image).map_err(|exit| fault::failed(attempt(), exit))?;
             if !stock.contains(&one) {
                 stock.push(one);
             }
         }
         Ok(stock)
+    }
+
+    fn package(&self, package: &Package) -> Result<Stocked, Failed> {
+        let attempt = || format!("could not look up {} of the {}", package.spec.image, package.key());
+        self.in_artefact(package).map_err(|exit| fault::failed(attempt(), exit))
     }
 
     fn builder(

@@ -22,7 +22,9 @@ use stave_platform::{
     },
     port::{
         Applied, Failed, Records,
-        records::{Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, Seen, Snapshot, StackRecord, StoreRecord},
+        records::{
+            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord, StoreRecord,
+        },
     },
     reconcile::decision,
     resource::{
@@ -31,6 +33,7 @@ use stave_platform::{
         builder::BuilderKind,
         manifest::Resource,
         name::{ImageKey, Name},
+        package::PackageKey,
     },
 };
 
@@ -141,6 +144,10 @@ impl Records for Memory {
                 let new = |store: Box<_>| StoreRecord { store: *store, seen: Seen::default() };
                 Ok(take!(all.stores, store.metadata.name.clone(), store, store, new))
             }
+            Resource::Package(package) => {
+                let new = |package: Box<_>| PackageRecord { package: *package, seen: Seen::default() };
+                Ok(take!(all.packages, package.key(), package, package, new))
+            }
         })?
     }
 
@@ -150,6 +157,7 @@ impl Records for Memory {
             Id::Builder(key) => all.builders.remove(key).is_some(),
             Id::Stack(name) => all.stacks.remove(name).is_some(),
             Id::Store(name) => all.stores.remove(name).is_some(),
+            Id::Package(key) => all.packages.remove(key).is_some(),
         })
     }
 
@@ -171,6 +179,14 @@ impl Records for Memory {
 
     fn amend_store(&self, name: &Name, amend: Amend<'_, StoreRecord>) -> Result<Option<StoreRecord>, Failed> {
         self.with(|all| amended(&mut all.stores, name, amend))?
+    }
+
+    fn amend_package(
+        &self,
+        key: &PackageKey,
+        amend: Amend<'_, PackageRecord>,
+    ) -> Result<Option<PackageRecord>, Failed> {
+        self.with(|all| amended(&mut all.packages, key, amend))?
     }
 
     fn setting(&self, _: &str) -> Result<Option<String>, Failed> {
@@ -237,6 +253,7 @@ impl Town {
             now: || NOW,
             state: Arc::new(Counted),
             token: None,
+            developers: None,
             hook_token: Secret::new("it's a secret"),
         };
         change(&mut services);
@@ -253,7 +270,6 @@ impl Town {
         self.ask_with(what, &[], &[])
     }
 
-            developers: None,
     /// Asks with a JSON body.
     pub(super) fn send(&self, what: &str, body: &Value) -> Reply {
         self.ask_with(what, &["Content-Type: application/json"], body.to_string().as_bytes())
@@ -305,7 +321,7 @@ impl Town {
             .unwrap();
         let snapshot = self.records.snapshot().unwrap();
         let key = BuilderKey { namespace: None, name: "default".parse().unwrap() };
-        let revision = snapshot.world("0.1.0").compose(&snapshot.builders[&key].builder.spec).unwrap();
+        let revision = snapshot.world("0.1.0").compose(None, &snapshot.builders[&key].builder.spec).unwrap();
         self.records
             .amend_builder(&key, &mut |record| {
                 let revision = revision.clone();
@@ -361,6 +377,12 @@ impl Drop for Town {
     }
 }
 
+/// Developers with this token, who change something in these namespaces.
+pub(super) fn developers(token: &str, namespaces: &[&str]) -> Developers {
+    let namespaces = namespaces.iter().map(|name| name.parse().unwrap()).collect();
+    Developers { token: Secret::new(token).unwrap(), namespaces, first: Arc::new(|| Ok(())) }
+}
+
 /// Where `team/web` is.
 pub(super) const WEB: &str = "/v1/namespaces/team/images/web";
 
@@ -377,12 +399,6 @@ pub(super) fn image(name: &str) -> Value {
         "apiVersion": "stave/v1",
         "kind": "Image",
         "metadata": { "name": name, "namespace": "team" },
-/// Developers with this token, who change something in these namespaces.
-pub(super) fn developers(token: &str, namespaces: &[&str]) -> Developers {
-    let namespaces = namespaces.iter().map(|name| name.parse().unwrap()).collect();
-    Developers { token: Secret::new(token).unwrap(), namespaces, first: Arc::new(|| Ok(())) }
-}
-
         "spec": {
             "tag": format!("registry.example.com/team/{name}"),
             "source": { "registry": { "image": pinned("source") } },
