@@ -4,9 +4,9 @@
 //! writing to the same place, tells leftovers from the work of others, and removes them; no clock and no process id is asked.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt as _},
     path::Path,
 };
 
@@ -22,10 +22,24 @@ pub(crate) struct Folder {
     _lock: File,
 }
 
+/// Writes a file that is there whole or not at all, with the mode of any new one. What killed processes left beside it goes.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sweep(folder);
+    let mut file = begin(folder, named().permissions(Permissions::from_mode(0o666)))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
 /// A file in `folder` that has no name yet.
 pub(crate) fn file(folder: &Path) -> io::Result<NamedTempFile> {
+    begin(folder, &named())
+}
+
+fn begin(folder: &Path, named: &Builder<'_, '_>) -> io::Result<NamedTempFile> {
     loop {
-        let file = named().tempfile_in(folder)?;
+        let file = named.tempfile_in(folder)?;
         if is_ours(file.as_file(), file.path()) {
             return Ok(file);
         }
@@ -75,6 +89,23 @@ fn is_ours(handle: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_leftovers_beside_it_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("bill.json");
+        fs::write(temp.path().join(".stave-killed.partial"), "half").unwrap();
+        for text in ["one", "two"] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let names: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["bill.json"]);
+        // As readable as what any other program writes here.
+        fs::write(temp.path().join("other"), "").unwrap();
+        let mode = |name: &str| fs::metadata(temp.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode("bill.json"), mode("other"));
+    }
 
     #[test]
     fn leftovers_go_and_work_of_others_stays() {

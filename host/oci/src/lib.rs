@@ -12,6 +12,7 @@
 //! | [`component`] | WebAssembly components as artefacts |
 //! | [`builder`] | builders as artefacts |
 //! | [`bundle`] | a builder and all that it needs as one file |
+//! | [`aside`] | files and folders that have no name yet |
 //! | [`image`] | manifest, configuration and contents put together, checked |
 //! | [`checked`] | contents that are compared with their digest while they are read |
 //! | [`index`] | indexes in which images are replaced |
@@ -28,7 +29,7 @@
 //! | [`validate`](mod@validate) | everything an image promises, checked by reading it |
 
 mod artifact;
-mod aside;
+pub mod aside;
 pub mod builder;
 pub mod bundle;
 pub mod checked;

@@ -34,6 +34,7 @@ use crate::{
     prepare::{Prepared, detect_failed, prepare},
     previous::{Search, kept_under},
     ui::{bytes, seconds},
+    whole::write_out,
     workshop::Workshop,
 };
 
@@ -252,7 +253,7 @@ fn write_report(file: &Path, names: &[Reference], images: &[Image]) -> Result<()
         )
     };
     let text = toml::to_string(&ReportFile { image }).map_err(|error| failed(error.into()))?;
-    std::fs::write(file, text).map_err(|error| failed(error.into()))
+    write_out(file, text.as_bytes()).map_err(|error| failed(error.into()))
 }
 
 /// Sends the image everywhere it goes.

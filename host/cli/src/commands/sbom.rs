@@ -13,6 +13,7 @@ use crate::{
     args::SbomDownload,
     exit::{ANALYZE, Exit, GENERAL, printable},
     found::Found,
+    whole::write_whole,
     workshop::Workshop,
 };
 
@@ -39,7 +40,7 @@ pub(crate) fn download(workshop: &Workshop, arguments: &SbomDownload) -> Result<
         // Every name in the path was checked where it was read: it stays below the folder.
         let file = arguments.output_dir.join(path);
         let folder = file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).and_then(|()| fs::write(&file, bytes)).map_err(|error| {
+        fs::create_dir_all(folder).and_then(|()| write_whole(&file, bytes)).map_err(|error| {
             let context = format!("could not write {}", printable(&file.display().to_string()));
             Exit::new(GENERAL, anyhow::Error::new(error).context(context))
         })?;
