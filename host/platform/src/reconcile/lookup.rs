@@ -36,7 +36,7 @@ pub(super) trait LookedUp: Clone {
 }
 
 macro_rules! looked_up {
-    ($record:ident by $key:ty: $wish:ident, $found:ty, $all:ident, $amend:ident, $title:literal) => {
+    ($record:ident by $key:ty: $wish:ident, $found:ty, $all:ident, $amend:ident, $title:path) => {
         impl LookedUp for $record {
             type Key = $key;
             type Found = $found;
@@ -46,7 +46,7 @@ macro_rules! looked_up {
             }
 
             fn title(key: &$key) -> String {
-                format!($title, key)
+                $title(key)
             }
 
             fn generation(&self) -> u64 {
@@ -72,9 +72,17 @@ macro_rules! looked_up {
     };
 }
 
-looked_up!(StackRecord by Name: stack, StackState, stacks, amend_stack, "ClusterStack {}");
-looked_up!(StoreRecord by Name: store, Vec<Stocked>, stores, amend_store, "ClusterStore {}");
-looked_up!(PackageRecord by PackageKey: package, Stocked, packages, amend_package, "{}");
+looked_up!(StackRecord by Name: stack, StackState, stacks, amend_stack, stack_title);
+looked_up!(StoreRecord by Name: store, Vec<Stocked>, stores, amend_store, store_title);
+looked_up!(PackageRecord by PackageKey: package, Stocked, packages, amend_package, PackageKey::to_string);
+
+fn stack_title(name: &Name) -> String {
+    format!("ClusterStack {name}")
+}
+
+fn store_title(name: &Name) -> String {
+    format!("ClusterStore {name}")
+}
 
 impl Floor<'_> {
     /// All of a kind that were not looked up since their wishes changed, and whose turn it is.

@@ -168,7 +168,7 @@ pub(crate) fn list(desk: &Desk<'_>, namespace: Option<&Name>, form: Form) -> Res
         let what = if namespace.is_some() { "buildpacks" } else { "cluster buildpacks" };
         return Err(Exit::new(USAGE, format!("no {what} found")));
     }
-    let row = |(key, record): (&'_ PackageKey, &PackageRecord)| {
+    let row = |(key, record): (&PackageKey, &PackageRecord)| {
         (key.name.to_string(), ready(&record.seen), record.package.spec.image.to_string())
     };
     let rows: Vec<(String, Status, String)> = there().map(row).collect();
