@@ -85,10 +85,9 @@ impl DiskResults {
 impl Results for DiskResults {
     fn get(&self, key: &Digest) -> Option<Vec<u8>> {
         let kept = match files::open_used(&self.path(key)) {
-            Ok(None) => return None,
             Ok(Some(span)) => value(key, &span),
             Err(error) if files::is_no_file(&error) => None,
-            Err(_) => return None,
+            Ok(None) | Err(_) => return None,
         };
         if kept.is_none() && fs::remove_file(self.path(key)).is_ok() {
             let text = format!("what the cache kept as {key} was damaged and is gone: it is found out again");

@@ -92,8 +92,8 @@ impl<'a> Shelves<'a> {
     fn anywhere(&self, pick: &Pick) -> Result<&'a BuildpackVersion, String> {
         // Of equal versions the last one is taken; those of all come before those of a namespace.
         let packages = self.world.packages.iter().filter(|(key, _)| key.is_seen_by(self.namespace));
-        let packaged = packages.clone().filter_map(|(_, found)| found.as_ref().ok());
-        let all = self.stores.iter().copied().flatten().chain(packaged);
+        let ready = packages.clone().filter_map(|(_, found)| found.as_ref().ok());
+        let all = self.stores.iter().copied().flatten().chain(ready);
         let newest = all.filter(|one| pick.fits(one)).max_by(|a, b| a.version.cmp(&b.version));
         newest.ok_or_else(|| {
             let nobody = match self.namespace {

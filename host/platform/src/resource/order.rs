@@ -1,5 +1,5 @@
-//! What the entries of an order name: a buildpack by its id, wherever one has it; or what is in one Buildpack or
-//! ClusterBuildpack.
+//! What the entries of an order name: a buildpack by its id, wherever one has it; or what is in one `Buildpack` or
+//! `ClusterBuildpack`.
 
 use semver::Version;
 use serde::{Deserialize, Serialize};

@@ -197,7 +197,7 @@ fn store_document(record: &StoreRecord) -> Result<Value, Trouble> {
 fn package_document(record: &PackageRecord) -> Result<Value, Trouble> {
     let mut status = seen(&record.seen, record.package.metadata.generation);
     if let Some(found) = &record.seen.found {
-        status["buildpacks"] = value(&[found])?;
+        status["buildpacks"] = value([found])?;
     }
     manifest(Kind::Package, &record.package.metadata, &value(&record.package.spec)?, &status)
 }
