@@ -19,6 +19,7 @@ use crate::support::{platform::World, process::Running};
 mod api;
 mod clock;
 mod faults;
+mod keys;
 mod lease;
 mod private;
 mod roles;

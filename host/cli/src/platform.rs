@@ -6,11 +6,12 @@
 mod fault;
 mod getting;
 mod hands;
+pub(crate) mod keeping;
 pub(crate) mod logs;
 mod making;
 pub(crate) mod names;
-mod rebasing;
 mod reading;
+mod rebasing;
 pub(crate) mod tally;
 mod telling;
 mod waiting;
@@ -247,6 +248,7 @@ impl<'a> Desk<'a> {
 
     /// Reconciles with the lease in hand.
     fn reconcile(&self, scope: &Scope, show: Show) -> Result<Settled, Exit> {
+        getting::sweep(self.workshop)?;
         let hands = Hands::new(self, show);
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {
@@ -267,6 +269,7 @@ impl<'a> Desk<'a> {
 
     /// Reconciles until somebody wants it to end, with the lease in hand.
     pub(crate) fn serve(&self, _lease: &Lease, tally: &Arc<Tally>) -> Result<(), Exit> {
+        getting::sweep(self.workshop)?;
         let hands = Hands::new(self, Show::Lines).counting(Arc::clone(tally));
         let stop = self.workshop.cancel.flag();
         let reconciler = Reconciler {

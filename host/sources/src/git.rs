@@ -8,6 +8,7 @@ mod commits;
 mod failure;
 mod files;
 mod gather;
+mod kept;
 mod modules;
 mod refs;
 mod repository;
@@ -33,7 +34,11 @@ use self::{
     repository::Purpose,
     run::{Call, output},
 };
-pub use self::{refs::Kind, session::Credentials};
+pub use self::{
+    kept::{Kept, kept, remove},
+    refs::Kind,
+    session::Credentials,
+};
 use crate::{fence::Fence, folder};
 
 /// The oldest git that does all that is asked of it.
@@ -94,6 +99,7 @@ impl Resolved {
 pub struct Repositories {
     program: PathBuf,
     cache: PathBuf,
+    sessions: PathBuf,
     limits: Limits,
     fence: Option<Fence>,
     /// Another version of git's protocol, for tests of servers that speak no newer one.
@@ -103,13 +109,27 @@ pub struct Repositories {
 impl Repositories {
     /// Repositories whose fetched commits are kept in `cache`, a folder that may be thrown away when nobody uses it.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        Self { program: "git".into(), cache: cache.into(), limits: Limits::default(), fence: None, protocol: None }
+        Self {
+            program: "git".into(),
+            cache: cache.into(),
+            sessions: std::env::temp_dir(),
+            limits: Limits::default(),
+            fence: None,
+            protocol: None,
+        }
     }
 
     /// The same with other limits.
     #[must_use]
     pub fn limited(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same with what git needs for the moment of a run, a key among it, in this folder: what a killed one leaves there is
+    /// for whoever comes next to take away.
+    #[must_use]
+    pub fn asking_from(self, sessions: impl Into<PathBuf>) -> Self {
+        Self { sessions: sessions.into(), ..self }
     }
 
     /// The same for wishes that may be others': servers behind the fence are not asked, and no redirect is followed.

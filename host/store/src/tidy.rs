@@ -26,6 +26,8 @@ pub enum Kind {
     Result,
     /// Compiled code of a component.
     Code,
+    /// A git repository that sources are fetched into.
+    Repository,
 }
 
 /// One thing in the cache.
@@ -61,7 +63,7 @@ impl Item {
     /// Removes it. What is gone already is no failure.
     pub fn remove(&self) -> io::Result<()> {
         for path in &self.files {
-            match fs::remove_file(path) {
+            match sweep(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -23,6 +23,7 @@ use crate::{
     builder,
     config::read_at_most,
     exit::{Exit, GENERAL, USAGE},
+    platform::keeping,
     ui::bytes,
     workshop::Workshop,
 };
@@ -38,6 +39,10 @@ impl Count {
     fn add(&mut self, size: u64) {
         self.count += 1;
         self.bytes += size;
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.count == 0
     }
 
     fn of(items: &[Item], kind: Kind) -> Self {
@@ -56,6 +61,9 @@ struct Info {
     shared: Count,
     results: Count,
     code: Count,
+    /// Repositories that sources are fetched into.
+    #[serde(skip_serializing_if = "Count::is_nothing")]
+    git: Count,
     /// What was begun and has no name yet, by runs that go on or that were killed.
     unfinished: Count,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +121,7 @@ fn survey(workshop: &Workshop) -> Result<Vec<Item>, Exit> {
             .into_iter()
             .map(|kept| Item::of_files(Kind::Code, kept.component, kept.files.iter().filter_map(said))),
     );
+    items.extend(keeping::repositories(&workshop.cache.path().join(keeping::REPOSITORIES)));
     Ok(items)
 }
 
@@ -124,6 +133,7 @@ pub(crate) fn info(workshop: &Workshop, arguments: &CacheInfo) -> Result<(), Exi
         shared: Count::default(),
         results: Count::of(&items, Kind::Result),
         code: Count::of(&items, Kind::Code),
+        git: Count::of(&items, Kind::Repository),
         unfinished: Count::default(),
         max_size: workshop.config.cache.max_size.map(|size| size.0),
         images: workshop.images.folder().path().to_owned(),
@@ -145,6 +155,9 @@ pub(crate) fn info(workshop: &Workshop, arguments: &CacheInfo) -> Result<(), Exi
     line("shared", info.shared);
     line("results", info.results);
     line("code", info.code);
+    if !info.git.is_nothing() {
+        line("git", info.git);
+    }
     line("unfinished", info.unfinished);
     say(format!("images {}", shown(&info.images)));
     line("names", Count { count: info.names, bytes: info.image_bytes });
@@ -260,6 +273,8 @@ struct Tidied {
     blobs: Count,
     results: Count,
     code: Count,
+    #[serde(skip_serializing_if = "Count::is_nothing")]
+    git: Count,
     /// The bytes that stay, without what only has a second name here.
     left: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +306,7 @@ pub(crate) fn gc(workshop: &Workshop, arguments: &CacheGc) -> Result<(), Exit> {
         blobs: of(Kind::Blob),
         results: of(Kind::Result),
         code: of(Kind::Code),
+        git: of(Kind::Repository),
         left: plan.left,
         max_size: max,
         dry_run: arguments.dry_run,
@@ -299,9 +315,17 @@ pub(crate) fn gc(workshop: &Workshop, arguments: &CacheGc) -> Result<(), Exit> {
         return json(workshop, &tidied);
     }
     let did = if arguments.dry_run { "would remove" } else { "removed" };
-    let counts =
-        [("leftovers", leftovers), ("blobs", tidied.blobs), ("results", tidied.results), ("code", tidied.code)];
+    let counts = [
+        ("leftovers", leftovers),
+        ("blobs", tidied.blobs),
+        ("results", tidied.results),
+        ("code", tidied.code),
+        ("git", tidied.git),
+    ];
     for (what, Count { count, bytes: size }) in counts {
+        if what == "git" && count == 0 {
+            continue;
+        }
         workshop.ui.result(&format!("{did} {what:9} {count:7}  {}", bytes(size)));
     }
     workshop.ui.result(&format!("{} stay", bytes(tidied.left)));

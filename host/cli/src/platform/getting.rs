@@ -24,12 +24,16 @@ use stave_sources::{
     blob::{Archives, Seen},
     git::{Credentials, Repositories},
 };
-use stave_store::secrets::{DiskSecrets, Purpose, Secret, keys};
+use stave_store::{
+    folders::Folder,
+    secrets::{DiskSecrets, Purpose, Secret, keys},
+    tidy,
+};
 use stave_transport::{Client, request::Authorization};
 
 use url::Url;
 
-use super::{PRIVATE_SOURCES, fault, making::without_query};
+use super::{PRIVATE_SOURCES, fault, keeping, making::without_query};
 
 use crate::{
     exit::{ANALYZE, Exit},
@@ -187,12 +191,26 @@ fn rule() -> String {
 
 /// Where fetched commits are kept.
 fn repositories(workshop: &Workshop, keys: &Keys) -> Result<Repositories, PortError> {
-    let folder = workshop.cache.within("git").map_err(PortError::from)?;
-    let repositories = Repositories::new(folder.path());
+    let folder = workshop.cache.within(keeping::REPOSITORIES).map_err(PortError::from)?;
+    let repositories = Repositories::new(folder.path()).asking_from(sessions(workshop)?.path());
     Ok(match &keys.outer {
         Some(outer) => repositories.within(Fence::new(outer.hosts.clone())),
         None => repositories,
     })
+}
+
+/// Where keys are while git asks with them.
+fn sessions(workshop: &Workshop) -> Result<Folder, PortError> {
+    workshop.data.within("platform").and_then(|folder| folder.within("sessions")).map_err(PortError::from)
+}
+
+/// Takes away what somebody left who was killed while git asked, keys among it. For who has the lease: nobody else asks.
+pub(super) fn sweep(workshop: &Workshop) -> Result<(), PortError> {
+    let folder = sessions(workshop)?;
+    for (path, _) in tidy::leftovers(folder.path(), "") {
+        tidy::sweep(&path).map_err(|error| folder.failed("could not remove what git left behind", error))?;
+    }
+    Ok(())
 }
 
 /// What was seen behind a URL, kept from one look to the next.
@@ -229,6 +247,10 @@ pub(super) fn resolve(
     let seen =
         archives.resolve(blob, keys.blob(&blob.url).as_ref(), kept.as_ref().map(|kept| &kept.0), &workshop.cancel)?;
     let found = seen.found(blob);
+    keeping::note(workshop, &seen.digest);
+    if kept.is_none_or(|kept| kept.0.digest != seen.digest) {
+        keeping::tidy(workshop);
+    }
     if let Ok(text) = serde_json::to_vec(&Kept(seen)) {
         workshop.results.put(&key, &text);
     }
@@ -266,6 +288,7 @@ pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) ->
             keys.check(&git.url).map_err(failed)?;
             workshop.ui.say(&format!("Fetching {} at {}...", crate::exit::printable(&git.url), git.revision));
             let fetched = repositories(workshop, keys)?.fetch(git, sub_path, &keys.git(&git.url), &workshop.cancel);
+            keeping::tidy(workshop);
             Ok((fetched.map_err(failed)?, None))
         }
         Found::Blob(blob) => {
@@ -274,6 +297,8 @@ pub(super) fn tree(workshop: &Workshop, keys: &Keys, source: &ResolvedSource) ->
             let scratch = workshop.cache.within("scratch").map_err(PortError::from)?;
             let archives = Archives::new(&workshop.client, workshop.blobs.as_ref(), scratch.path());
             let fetched = archives.fetch(blob, sub_path, keys.blob(&blob.url).as_ref(), &workshop.cancel);
+            blob.digest.iter().for_each(|digest| keeping::note(workshop, digest));
+            keeping::tidy(workshop);
             Ok((fetched.map_err(failed)?, None))
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Remote {
 impl Repositories {
     pub(super) fn remote(&self, address: Address, credentials: &Credentials) -> Result<Remote, Failed> {
         let judged = self.fence.as_ref().map(|fence| fence.judge(&address, is_proxied(&address))).transpose()?;
-        let mut session = Session::to(&address, credentials)?;
+        let mut session = Session::to(&self.sessions, &address, credentials)?;
         if let Some(judged) = &judged {
             session.keep_to(judged);
         }
@@ -44,7 +44,8 @@ impl Repositories {
         let wrong = |error| failed(attempt(), error, Some(remote));
         let open = |purpose| {
             let what = (commit.len(), remote.session.who());
-            Repository::open(&self.program, &self.cache, &remote.address, purpose, what, cancel)
+            let places = (&*self.cache, &*self.sessions);
+            Repository::open(&self.program, places, &remote.address, purpose, what, cancel)
         };
         let repository = open(purpose).map_err(wrong)?;
         // One that git does not like is made anew when the fetch fails too.

@@ -8,7 +8,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use stave_lifecycle::port::cancel::Cancel;
@@ -16,6 +16,7 @@ use stave_model::digest::{Digest, Key};
 
 use super::{
     address::Address,
+    kept::is_at,
     run::{Call, GitError, output},
     session::Session,
 };
@@ -65,7 +66,7 @@ impl<'a> Repository<'a> {
     /// asks.
     pub(crate) fn open(
         program: &'a Path,
-        cache: &Path,
+        (cache, sessions): (&Path, &Path),
         address: &Address,
         purpose: Purpose,
         (digits, who): (usize, &Digest),
@@ -77,7 +78,7 @@ impl<'a> Repository<'a> {
         let name = format!("{}-{}", key.hex(), purpose.name());
         fs::create_dir_all(cache).map_err(GitError::Spawn)?;
         let held = hold(&cache.join(format!("{name}.lock")), cancel)?;
-        let within = Session::bare().map_err(GitError::Spawn)?;
+        let within = Session::bare(sessions).map_err(GitError::Spawn)?;
         let folder = cache.join(format!("{name}.git"));
         let repository = Self { program, cancel, folder, within, digits, _held: held };
         if repository.packs() > MOST_PACKS {
@@ -236,13 +237,23 @@ fn remove(folder: &Path) -> Result<(), GitError> {
 
 /// Holds a file's lock, however long somebody else does, unless somebody asks to stop.
 fn hold(path: &Path, cancel: &Cancel) -> Result<File, GitError> {
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(GitError::Spawn)?;
+    let mut file = open(path)?;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            // Whoever throws a repository out takes the name of its lock along: a file without it locks nothing.
+            Ok(()) if !is_at(&file, path).map_err(GitError::Spawn)? => file = open(path)?,
+            Ok(()) => {
+                // That it is used: what was not for longest is thrown out first. Nothing else depends on it.
+                let _ = file.set_modified(SystemTime::now());
+                return Ok(file);
+            }
             Err(fs::TryLockError::WouldBlock) if cancel.is_set() => return Err(GitError::Cancelled),
             Err(fs::TryLockError::WouldBlock) => thread::sleep(PAUSE),
             Err(fs::TryLockError::Error(error)) => return Err(GitError::Spawn(error)),
         }
     }
+}
+
+fn open(path: &Path) -> Result<File, GitError> {
+    File::options().create(true).truncate(false).write(true).open(path).map_err(GitError::Spawn)
 }

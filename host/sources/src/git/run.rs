@@ -270,7 +270,7 @@ mod tests {
 
     /// A shell in git's place: what runs is not what is tested here.
     fn shell(script: &str, change: impl FnOnce(&mut Call<'_>), cancel: &Cancel, cap: u64) -> Result<Vec<u8>, GitError> {
-        let session = Session::bare().unwrap();
+        let session = Session::bare(&std::env::temp_dir()).unwrap();
         let args = ["-c", script];
         let mut call = call(&args, &session);
         change(&mut call);
@@ -284,7 +284,9 @@ mod tests {
         assert!(read.starts_with(b"given given") && read.ends_with(b"done\n"));
         let error = shell("echo why >&2; exit 3", |_| {}, &cancel, 10).unwrap_err();
         assert!(matches!(&error, GitError::Failed(said) if said == b"why\n"), "{error:?}");
-        let missing = output(Path::new("/nowhere/git"), &call(&[], &Session::bare().unwrap()), 1, &cancel).unwrap_err();
+        let missing =
+            output(Path::new("/nowhere/git"), &call(&[], &Session::bare(&std::env::temp_dir()).unwrap()), 1, &cancel)
+                .unwrap_err();
         assert!(matches!(missing, GitError::Missing(_)));
     }
 
@@ -297,7 +299,7 @@ mod tests {
         let late = shell(held, |call| call.deadline = Duration::from_millis(100), &cancel, 10).unwrap_err();
         assert!(matches!(late, GitError::TooLong(_)), "{late:?}");
         let watch = || Some("it is too large".to_owned());
-        let session = Session::bare().unwrap();
+        let session = Session::bare(&std::env::temp_dir()).unwrap();
         let args = ["-c", held];
         let watched = output(Path::new("/bin/sh"), &Call { watch: Some(&watch), ..call(&args, &session) }, 10, &cancel);
         assert!(matches!(watched.unwrap_err(), GitError::TooMuch(why) if why == "it is too large"));

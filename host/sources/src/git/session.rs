@@ -145,10 +145,10 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// One that reaches nobody: for what is done within a repository of our own.
-    pub(crate) fn bare() -> io::Result<Self> {
-        let folder =
-            tempfile::Builder::new().prefix("stave-git-").permissions(Permissions::from_mode(0o700)).tempdir()?;
+    /// One that reaches nobody: for what is done within a repository of our own. What it needs for its moment is in `place`.
+    pub(crate) fn bare(place: &Path) -> io::Result<Self> {
+        let mut folder = tempfile::Builder::new();
+        let folder = folder.prefix("stave-git-").permissions(Permissions::from_mode(0o700)).tempdir_in(place)?;
         let real = folder.path().canonicalize()?;
         let above = real.parent().unwrap_or(&real).to_owned();
         let mut variables: Vec<(&str, OsString)> = passed(&PASSED);
@@ -184,9 +184,10 @@ impl Session {
     }
 
     /// One that reaches `address` as whom `credentials` say.
-    pub(crate) fn to(address: &Address, credentials: &Credentials) -> Result<Self, Failed> {
+    pub(crate) fn to(place: &Path, address: &Address, credentials: &Credentials) -> Result<Self, Failed> {
         let attempt = format!("could not prepare for asking {}", address.shown());
-        let mut session = Self::bare().map_err(|error| Failed::new(Fault::Transient, &*attempt).caused_by(error))?;
+        let mut session =
+            Self::bare(place).map_err(|error| Failed::new(Fault::Transient, &*attempt).caused_by(error))?;
         let refuse = |rule: &str, hint: &str| Failed::new(Fault::Refused, format!("{attempt}: {rule}")).hint(hint);
         let broken = |error: io::Error| Failed::new(Fault::Transient, &*attempt).caused_by(error);
         match (address.transport, credentials) {
@@ -334,7 +335,7 @@ fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// A path as an option of ssh has it, within single quotes of a shell.
 fn quoted(path: &Path) -> io::Result<String> {
-    let unfit = || io::Error::other("the folder for temporary files has a name that ssh cannot be told");
+    let unfit = || io::Error::other("the folder for keys has a name that ssh cannot be told");
     let text = path.to_str().filter(|text| !text.contains(['"', '\'', '\\', '\n', '$'])).ok_or_else(unfit)?;
     Ok(format!("\"{}\"", text.replace('%', "%%")))
 }
@@ -363,7 +364,9 @@ mod tests {
         Password { user: …, password: … }
         SshKey { key: …, known_hosts: Some("host key") }
         "#);
-        let session = Session::to(&Address::of_wish("https://git.example.com:8443/app").unwrap(), &password()).unwrap();
+        let session =
+            Session::to(&env::temp_dir(), &Address::of_wish("https://git.example.com:8443/app").unwrap(), &password())
+                .unwrap();
         let options = session.options().collect::<Vec<_>>().join(" ");
         assert!(!options.contains("hunter22") && !options.contains("user-of-it"), "{options}");
         assert!(options.contains("credential.https://git.example.com:8443.helper=!f()"), "{options}");
@@ -374,7 +377,7 @@ mod tests {
     #[test]
     fn a_transport_is_that_of_the_address() {
         let allowed = |address: &str, credentials: &Credentials| {
-            let session = Session::to(&Address::of_wish(address).unwrap(), credentials).unwrap();
+            let session = Session::to(&env::temp_dir(), &Address::of_wish(address).unwrap(), credentials).unwrap();
             let variables = variables(&session);
             variables.lines().find_map(|line| line.strip_prefix("GIT_ALLOW_PROTOCOL=")).unwrap().to_owned()
         };
@@ -389,7 +392,8 @@ mod tests {
     fn a_key_is_in_a_file_of_its_own_while_it_is_needed() {
         let key =
             Credentials::SshKey { key: Secret::new("PRIVATE"), known_hosts: Some("git.example.com x".to_owned()) };
-        let session = Session::to(&Address::of_wish("git@git.example.com:app").unwrap(), &key).unwrap();
+        let session =
+            Session::to(&env::temp_dir(), &Address::of_wish("git@git.example.com:app").unwrap(), &key).unwrap();
         let folder = session.folder.path().to_owned();
         assert_eq!(fs::read_to_string(folder.join("key")).unwrap(), "PRIVATE\n");
         assert_eq!(fs::metadata(folder.join("key")).unwrap().permissions().mode() & 0o777, 0o600);
@@ -409,7 +413,7 @@ mod tests {
     #[test]
     fn credentials_of_the_wrong_kind_are_refused() {
         let refused = |address: &str, credentials: &Credentials| {
-            let failed = Session::to(&Address::of_wish(address).unwrap(), credentials).unwrap_err();
+            let failed = Session::to(&env::temp_dir(), &Address::of_wish(address).unwrap(), credentials).unwrap_err();
             assert_eq!(failed.fault, Fault::Refused);
             format!("{}\n  {}", failed.sentence(), failed.hint.unwrap())
         };
