@@ -1,109 +1,219 @@
-//! Killed at any moment: the next run succeeds by itself, makes the same image, and finds nothing corrupt.
+//! Killed at every step: the next run succeeds by itself, comes to the same end, and finds nothing corrupt.
 //!
-//! The moments are system calls. `strace` kills the program as it enters the n-th call of a kind, for each kind by which
-//! something on the disk or in a registry changes, until a build makes fewer such calls. So no door for tests is
-//! built into the program, and a step that is added to it is tested by itself.
+//! A step is a call to the system by which something changes outside the program: a file is made, named, written, marked, settled
+//! or removed, a line is printed, a registry is sent something or waited for (`support/calls.rs`). For each command a run
+//! is killed as it enters the first of these calls, another one as it enters the second, and so on, until one ends before: no call
+//! is left out, but for a wished image, which takes so many of them that it is killed in every third. So a step that is added to
+//! the program is killed in by itself, without a door for tests.
+//!
+//! After each kill:
+//! * every file that the person sees is the one from before or the one from after, or is marked as unfinished by its name;
+//! * every file that is called by a digest has it;
+//! * the same command succeeds, with the same result and the same files as if nothing had happened, and nothing unfinished is left;
+//! * `stave cache verify` finds nothing damaged.
+//!
+//! A failure says which call of which command it was, and the last line that the program had said by then.
+//! `cargo test -p stave-tests --test all killed:: -- --nocapture` prints how many calls of which kind each command makes.
 
-use std::{fs, path::Path, process::Command};
+mod build;
+mod cache;
+mod images;
+mod parts;
+mod platform;
 
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use serde_json::Value;
 use stave_model::digest::Digest;
 
 use crate::support::{
     env::{TestEnv, listing},
-    guests::{self, guest},
-    images::checked_here,
-    process::{run, stave, succeeds},
-    registry::Registry,
-    tools::tool,
+    killer::{Call, Kind, run_until},
+    process::{Outcome, stave, succeeds},
 };
 
-/// Calls by which something changes, and how far apart the moments are.
-const CALLS: [(&str, usize); 7] = [
-    ("openat", 7),
-    ("mkdir,mkdirat,chmod,fchmod,ftruncate", 1),
-    ("rename,renameat,renameat2,link,linkat", 1),
-    ("fsync,fdatasync", 1),
-    ("unlink,unlinkat,rmdir", 1),
-    ("write,pwrite64,writev,copy_file_range,sendfile", 31),
-    ("connect,sendto,sendmsg,recvfrom", 3),
-];
+/// The folders of a world that are as they were before each run.
+const FOLDERS: [&str; 5] = ["home", "cache", "data", "tmp", "work"];
+/// In what is typed: a name that no run had before.
+const NAME: &str = "NAME";
+/// The name of the run that nobody kills. All names are as long.
+const FIRST: &str = "name-0000";
 
-/// What one build of this test leaves in the world, by name.
-struct World {
-    env: TestEnv,
-    arguments: Vec<String>,
+/// A command, in a world that is made ready for it.
+struct Trial<'t> {
+    env: &'t TestEnv,
+    /// What is typed after `stave`.
+    line: String,
+    /// Parts of the work, and what stands in the calls by which it is done: a kill is seen in each.
+    steps: &'t [(&'t str, &'t str)],
+    /// How far apart the calls are that it is killed in.
+    every: usize,
+    /// What is there before, for a run of this name, beside what the world has.
+    before: &'t dyn Fn(&str),
+    /// What is done after a kill, instead of the same command.
+    again: Option<&'t dyn Fn(&str) -> Outcome>,
+    /// What is looked at after that.
+    after: &'t dyn Fn(&str, &Outcome),
 }
 
-impl World {
-    /// With an app, a builder, and the component's code compiled, which takes longer than all the rest.
-    fn new(code: Option<&Path>, image: &str) -> Self {
-        let env = TestEnv::empty();
-        let build = guests::builder(&env, &guest("hostile"));
-        env.write("app/folder/more.txt", "more");
-        if let Some(code) = code {
-            succeeds(Command::new("cp").arg("-r").arg(code).arg(env.cache()));
-        }
-        let more = ["--tag", image, "--to", "store", "--to", "oci:out", "--to", "docker-archive:out.tar", "--publish"];
-        let arguments = build.iter().chain(&more).map(|&argument| argument.to_owned()).collect();
-        Self { env, arguments }
-    }
-
-    fn build(&self) -> Command {
-        let mut command = self.env.command(stave());
-        command.args(&self.arguments);
-        command
-    }
-
-    /// Builds, killed as it enters the `moment`-th of these calls of one thread. No, if it ended before.
-    fn is_killed_at(&self, calls: &str, moment: usize) -> bool {
-        let mut command = self.env.command(tool("strace").get_program());
-        command.args(["--follow-forks", "--quiet=all", "--output=/dev/null", &format!("--trace={calls}")]);
-        command.arg(format!("--inject={calls}:signal=SIGKILL:when={moment}")).arg(stave()).args(&self.arguments);
-        let outcome = run(&mut command);
-        // strace ends as its program did: by the signal, which leaves no code.
-        assert!(matches!(outcome.code, None | Some(0)), "{calls} {moment}: {}{}", outcome.stdout, outcome.stderr);
-        outcome.code.is_none()
-    }
+/// Where runs of a trial come to.
+struct End {
+    result: String,
+    files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Every file that is called by a digest has it.
-fn assert_whole(root: &Path, when: &str) {
-    for path in listing(root).keys().filter(|path| path.contains("/sha256/")) {
-        let name = path.rsplit('/').next().unwrap();
-        if name.ends_with(".partial") {
-            continue;
-        }
-        let bytes = fs::read(root.join(path)).unwrap();
-        assert_eq!(Digest::of(&bytes).hex(), name, "{when}: {path}");
+impl<'t> Trial<'t> {
+    fn new(env: &'t TestEnv, line: &str, steps: &'t [(&'t str, &'t str)]) -> Self {
+        Self { env, line: line.to_owned(), steps, every: 1, before: &|_| {}, again: None, after: &|_, _| {} }
     }
-}
 
-#[test]
-fn the_next_run_succeeds_whenever_one_was_killed() {
-    let first = TestEnv::empty();
-    let registry = Registry::start(&first);
-    let reference = World::new(None, &registry.reference("apps/whole:1"));
-    let digest = run(&mut reference.build()).succeeds().result().to_owned();
-    let code = reference.env.cache().join("code");
+    fn words(&self, name: &str) -> Vec<String> {
+        self.line.split_whitespace().map(|word| word.replace(NAME, name)).collect()
+    }
 
-    let mut killed = 0;
-    for (kind, (calls, step)) in CALLS.into_iter().enumerate() {
-        for moment in (1..).step_by(step) {
-            let when = format!("{calls} {moment}");
-            let world = World::new(Some(&code), &registry.reference(&format!("apps/k{kind}-{moment}:1")));
-            let was_killed = world.is_killed_at(calls, moment);
-            assert_whole(world.env.root(), &when);
-            // The same command again, with whatever was left.
-            let next = run(&mut world.build());
-            assert_eq!(next.code, Some(0), "{when}: {}", next.stderr);
-            assert_eq!(next.result(), digest, "{when}");
-            assert_eq!(checked_here(&world.env.work().join("out")).digest().to_string(), digest, "{when}");
-            world.env.assert_nothing_half_written();
-            if !was_killed {
+    fn run(&self, name: &str) -> Outcome {
+        let words = self.words(name);
+        self.env.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Kills in every call, each time in the world as it is now.
+    fn kill_at_every_step(&self) {
+        let before = Kept::of(self.env);
+        let earlier = files(&self.env.work());
+        (self.before)(FIRST);
+        let whole = self.run(FIRST).succeeds();
+        let end = self.end(FIRST, &whole);
+        (self.after)(FIRST, &whole);
+
+        let mut calls = Vec::new();
+        for moment in (1..).step_by(self.every) {
+            before.bring_back(self.env);
+            let name = format!("name-{moment:04}");
+            (self.before)(&name);
+            let run = run_until(self.env, stave(), &self.words(&name), moment);
+            let Some(call) = &run.killed_in else {
+                assert_eq!(run.outcome.code, Some(0), "`{}`: {}", self.line, run.outcome.stderr);
                 break;
+            };
+            let _told = When(format!("killed in call {moment} ({call}), having said: {}", run.last_line()));
+            self.look(&name, &earlier, &end);
+            calls.push(call.clone());
+        }
+        self.tell(&calls);
+    }
+
+    /// Looks at what a killed run left, and at what becomes of it.
+    fn look(&self, name: &str, earlier: &BTreeMap<String, Vec<u8>>, end: &End) {
+        self.assert_called_rightly();
+        for (path, bytes) in files(&self.env.work()) {
+            let plain = without(name, &bytes);
+            let is_whole = [earlier, &end.files].iter().any(|known| known.get(&path) == Some(&plain));
+            assert!(is_whole || is_unfinished(&path), "{path} is half-written");
+        }
+        let next = self.again.map_or_else(|| self.run(name), |again| again(name)).succeeds();
+        let now = self.end(name, &next);
+        if self.again.is_none() {
+            assert_eq!(now.result, end.result);
+        }
+        let names = |end: &End| end.files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&now), names(end));
+        let other = now.files.iter().find(|(path, bytes)| end.files[*path] != **bytes);
+        assert_eq!(other.map(|(path, _)| path), None, "it is another file than without a kill");
+        self.env.assert_nothing_half_written();
+        let verified = self.env.run(&["cache", "verify", "--output", "json"]).succeeds();
+        let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
+        assert_eq!(verified["damaged"], Value::Array(Vec::new()));
+        (self.after)(name, &next);
+    }
+
+    /// Every file that is called by a digest has it. What a registry has is its own.
+    fn assert_called_rightly(&self) {
+        let root = self.env.root();
+        for path in listing(root).keys().filter(|path| path.contains("/sha256/") && !path.starts_with("registry-")) {
+            let name = path.rsplit('/').next().unwrap();
+            if !is_unfinished(path) {
+                assert_eq!(Digest::of(&fs::read(root.join(path)).unwrap()).hex(), name, "{path}");
             }
-            killed += 1;
         }
     }
-    assert!(killed >= 60, "only {killed} moments");
+
+    fn end(&self, name: &str, outcome: &Outcome) -> End {
+        let files = files(&self.env.work()).into_iter().map(|(path, bytes)| (path, without(name, &bytes))).collect();
+        End { result: outcome.result().replace(name, FIRST), files }
+    }
+
+    /// Says how many kills there were, and fails if a part of the work saw none.
+    fn tell(&self, calls: &[Call]) {
+        let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+        calls.iter().for_each(|call| *kinds.entry(call.kind).or_default() += 1);
+        println!("`{}`: killed {} times: {kinds:?}", self.line, calls.len());
+        let told: Vec<String> = calls.iter().map(Call::to_string).collect();
+        for (step, part) in self.steps {
+            assert!(told.iter().any(|call| call.contains(part)), "never killed in {step}:\n{}", told.join("\n"));
+        }
+    }
+}
+
+/// The bytes of a file as the first run would have written them.
+fn without(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let (mut plain, name) = (bytes.to_owned(), name.as_bytes());
+    for at in 0..(bytes.len() + 1).saturating_sub(name.len()) {
+        if bytes[at] == name[0] && bytes[at..].starts_with(name) {
+            plain[at..at + name.len()].copy_from_slice(FIRST.as_bytes());
+        }
+    }
+    plain
+}
+
+/// Whether a file, or a folder that it is in, is marked as not finished.
+fn is_unfinished(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with(".stave-") && part.ends_with(".partial"))
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    listing(folder).into_keys().map(|path| (path.clone(), fs::read(folder.join(path)).unwrap_or_default())).collect()
+}
+
+/// Says when something was so, if a test fails before this is dropped.
+struct When(String);
+
+impl Drop for When {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("{}", self.0);
+        }
+    }
+}
+
+/// A world's folders as they were once.
+struct Kept {
+    folder: TestEnv,
+}
+
+impl Kept {
+    fn of(env: &TestEnv) -> Self {
+        let folder = TestEnv::empty();
+        copy(env.root(), folder.root());
+        Self { folder }
+    }
+
+    fn bring_back(&self, env: &TestEnv) {
+        copy(self.folder.root(), env.root());
+    }
+}
+
+/// Makes the folders of one world those of the other, with all times.
+fn copy(from: &Path, to: &Path) {
+    for folder in FOLDERS {
+        let _ = fs::remove_dir_all(to.join(folder));
+    }
+    let folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| from.join(folder)).collect();
+    succeeds(Command::new("cp").args(["-a", "--reflink=auto"]).args(folders).arg(to));
 }

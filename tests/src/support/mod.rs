@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod author;
+pub(crate) mod calls;
 pub(crate) mod certificates;
 pub(crate) mod container;
 pub(crate) mod env;
@@ -9,6 +10,7 @@ pub(crate) mod filters;
 pub(crate) mod guests;
 pub(crate) mod images;
 pub(crate) mod jar;
+pub(crate) mod killer;
 pub(crate) mod mirror;
 pub(crate) mod peers;
 pub(crate) mod platform;
