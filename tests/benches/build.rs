@@ -274,14 +274,14 @@ fn fleet(stave: &Path) {
     fleet_of(
         size,
         "a registry in one process with the benchmark",
-        World::quick_of(stave, TestEnv::empty(), Registry::in_process()),
+        &World::quick_of(stave, TestEnv::empty(), Registry::in_process()),
     );
     let env = TestEnv::empty();
     let registry = Registry::start(&env);
-    fleet_of(size, "Debian's registry", World::quick_of(stave, env, registry));
+    fleet_of(size, "Debian's registry", &World::quick_of(stave, env, registry));
 }
 
-fn fleet_of(size: usize, registry: &str, world: World) {
+fn fleet_of(size: usize, registry: &str, world: &World) {
     let made = || world.fleet(size);
     row(&format!("{size} images of one small source wished for, built; {registry}"), &mut timed(1, made));
     let mut times = Vec::new();

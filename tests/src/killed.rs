@@ -151,7 +151,9 @@ impl<'t> Trial<'t> {
     /// Says how many kills there were, and fails if a part of the work saw none.
     fn tell(&self, calls: &[Call]) {
         let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
-        calls.iter().for_each(|call| *kinds.entry(call.kind).or_default() += 1);
+        for call in calls {
+            *kinds.entry(call.kind).or_default() += 1;
+        }
         println!("`{}`: killed {} times: {kinds:?}", self.line, calls.len());
         let told: Vec<String> = calls.iter().map(Call::to_string).collect();
         for (step, part) in self.steps {

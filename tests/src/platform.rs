@@ -3,8 +3,8 @@
 //! The numbers are those of the scenarios that `tests/README.md` lists; 1 to 32, which are about decisions alone, are tables in
 //! `host/platform`.
 
-mod buildpacks;
 mod builders;
+mod buildpacks;
 mod imports;
 mod logs;
 mod objects;

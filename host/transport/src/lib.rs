@@ -37,7 +37,7 @@ pub mod roots;
 pub mod testing;
 
 pub use client::{Client, Options};
-pub use resolver::look_up;
 pub use fault::Error;
 pub use request::{Method, Request};
+pub use resolver::look_up;
 pub use response::Response;

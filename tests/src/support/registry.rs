@@ -146,11 +146,11 @@ impl Registry {
     /// What it was asked so far, as `GET /v2/team/app/manifests/latest`. Its log says so a moment after its answer, so it is
     /// asked something that nobody else asks, and read up to there.
     pub(crate) fn asked(&self) -> Vec<String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = match &self.kind {
             Kind::Debian { folder, .. } => folder,
             Kind::Here { registry, .. } => return registry.lines(),
         };
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let mark = format!("/v2/nobody/asks-{}/tags/list", COUNT.fetch_add(1, Ordering::Relaxed));
         let _ = ask(self.port, &mark);
         for _ in 0..600 {

@@ -50,7 +50,7 @@ pub(crate) enum BuilderCommand {
 #[group(id = "order choice", multiple = false)]
 pub(crate) struct OrderChoice {
     /// The order of buildpacks: a file of groups, YAML or TOML, or - for standard input; its entries name an `id`, or `kind` and
-    /// `name` of a Buildpack or ClusterBuildpack
+    /// `name` of a Buildpack or `ClusterBuildpack`
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) order: Option<PathBuf>,
     /// A buildpack of an order of one group; may be given more than once, or with commas

@@ -23,7 +23,8 @@ use stave_platform::{
     port::{
         Applied, Failed, Records,
         records::{
-            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord, StoreRecord,
+            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord,
+            StoreRecord,
         },
     },
     reconcile::decision,
