@@ -47,12 +47,9 @@ fn a_first_build_to_every_place() {
                 ("the export", "Say ===> EXPORT"),
                 ("the memory", "Name cache/results/"),
                 ("the image store", "Name data/images/"),
-                ("the layout", "Name work/out"),
-                ("the archive", "Name work/out.tar"),
-                ("the manifest", "Send PUT /v2/apps/"),
-                ("the first tag", "/manifests/1 "),
-                ("the second tag", "/manifests/2 "),
-                ("the report", "Name work/report.json"),
+                ("the layout and the archive", "Name work/out"),
+                ("the registry", "Send PUT /v2/apps/"),
+                ("the tags", "/manifests/"),
             ],
         )
     };
