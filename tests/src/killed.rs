@@ -3,9 +3,9 @@
 //! A step is a call to the system by which something changes outside the program: a file is made, named, written, marked, settled
 //! or removed, a line is printed, a registry is sent something or waited for (`support/calls.rs`). For each command a run
 //! is killed as it enters the first of these calls, another one as it enters the second, and so on, until one ends before: no call
-//! is left out by choice, but for a wished image, which takes so many of them that it is killed in every third. Where several
-//! threads work, they take turns in another order each time: one run of the test may miss a call that the next one meets. A step
-//! that is added to the program is killed in by itself, without a door for tests.
+//! is left out by choice, but for an export, which is killed in every second, and a wished image, in every third: they make so
+//! many. Where several threads work, they take turns in another order each time: one run of the test may miss a call that the
+//! next one meets. A step that is added to the program is killed in by itself, without a door for tests.
 //!
 //! After each kill:
 //! * every file that the person sees is the one from before or the one from after, or is marked as unfinished by its name;
