@@ -47,7 +47,7 @@ fn a_first_build_to_every_place() {
                 ("the export", "Say ===> EXPORT"),
                 ("the memory", "Name cache/results/"),
                 ("the image store", "Name data/images/"),
-                ("the layout and the archive", "Name work/out"),
+                ("the layout and the archive", "Make work/"),
                 ("the registry", "Send PUT /v2/apps/"),
                 ("the tags", "/manifests/"),
             ],

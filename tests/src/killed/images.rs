@@ -113,7 +113,7 @@ fn an_export() {
     let registry = Registry::start(&env);
     let to = "--to oci:copy --to docker-archive:copy.tar --publish";
     let line = format!("export tiny --tag {}:1 {to}", registry.reference("apps/NAME"));
-    let steps = [("the layout and the archive", "Name work/copy"), ("the registry", "Send PUT /v2/apps/")];
+    let steps = [("the layout and the archive", "Make work/"), ("the registry", "Send PUT /v2/apps/")];
     // The same places are written to by a build, which is killed in every call.
     Trial { every: 2, ..Trial::new(&env, &line, &steps) }.kill_at_every_step();
 }
