@@ -51,7 +51,8 @@ struct Trial<'t> {
     env: &'t TestEnv,
     /// What is typed after `stave`.
     line: String,
-    /// Parts of the work, and what stands in the calls by which it is done: a kill is seen in each.
+    /// Parts of the work, and what stands in the calls by which it is done, or in the title behind them that the program had said by
+    /// then: a kill is seen in each.
     steps: &'t [(&'t str, &'t str)],
     /// How far apart the calls are that it is killed in.
     every: usize,
@@ -104,7 +105,7 @@ impl<'t> Trial<'t> {
             };
             let _told = When(format!("killed in call {moment} ({call}), having said: {}", run.last_line()));
             self.look(&name, &earlier, &end);
-            calls.push(call.clone());
+            calls.push((call.clone(), run.last_title().to_owned()));
         }
         self.tell(&calls);
     }
@@ -150,13 +151,13 @@ impl<'t> Trial<'t> {
     }
 
     /// Says how many kills there were, and fails if a part of the work saw none.
-    fn tell(&self, calls: &[Call]) {
+    fn tell(&self, calls: &[(Call, String)]) {
         let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
-        for call in calls {
+        for (call, _) in calls {
             *kinds.entry(call.kind).or_default() += 1;
         }
         println!("`{}`: killed {} times: {kinds:?}", self.line, calls.len());
-        let told: Vec<String> = calls.iter().map(Call::to_string).collect();
+        let told: Vec<String> = calls.iter().map(|(call, title)| format!("{call} ({title})")).collect();
         for (step, part) in self.steps {
             assert!(told.iter().any(|call| call.contains(part)), "never killed in {step}:\n{}", told.join("\n"));
         }

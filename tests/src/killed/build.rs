@@ -42,9 +42,9 @@ fn a_first_build_to_every_place() {
             &line,
             &[
                 ("preparing", "Make cache/"),
-                ("detection", "Say ===> DETECT"),
-                ("the build", "Say ===> BUILD"),
-                ("the export", "Say ===> EXPORT"),
+                ("detection", "(===> DETECT)"),
+                ("the build", "(===> BUILD)"),
+                ("the export", "(===> EXPORT)"),
                 ("the memory", "Name cache/results/"),
                 ("the image store", "Name data/images/"),
                 ("the layout and the archive", "Make work/"),
@@ -67,7 +67,7 @@ fn a_build_of_an_app_that_changed() {
         after: &|_, outcome| {
             assert_eq!(checked_here(&env.work().join("out")).digest().to_string(), outcome.result());
         },
-        ..Trial::new(&env, &line, &[("the build", "Say ===> BUILD"), ("the image store", "Name data/images/")])
+        ..Trial::new(&env, &line, &[("the build", "(===> BUILD)"), ("the image store", "Name data/images/")])
     };
     trial.kill_at_every_step();
 }

@@ -76,6 +76,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The title of the step that it was in, `===> BUILD`; nothing, before the first.
+    pub(crate) fn last_title(&self) -> &str {
+        self.outcome.stderr.lines().rfind(|line| line.starts_with("===> ")).unwrap_or("")
+    }
+
     /// The last line that it said.
     pub(crate) fn last_line(&self) -> &str {
         self.outcome.stderr.lines().last().unwrap_or("nothing")
