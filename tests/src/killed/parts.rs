@@ -38,7 +38,7 @@ fn a_lock() {
     let env = world();
     let trial = Trial {
         after: &|_, _| drop(env.run(&["build", "app", "--locked"]).succeeds()),
-        ..Trial::new(&env, "lock --builder builder.toml", &[("naming the lock", "Name work/stave.lock")])
+        ..Trial::new(&env, "lock --builder builder.toml", &["Name work/stave.lock"])
     };
     trial.kill_at_every_step();
 }
@@ -52,7 +52,7 @@ fn a_lock_that_is_updated() {
         after: &|_, _| drop(env.run(&["build", "app", "--locked"]).succeeds()),
         // What has changed is said by the one who changes it.
         again: Some(&|_| env.run(&["lock", "update"])),
-        ..Trial::new(&env, "lock update", &[("naming the lock", "Name work/stave.lock")])
+        ..Trial::new(&env, "lock update", &["Name work/stave.lock"])
     };
     trial.kill_at_every_step();
 }
@@ -62,17 +62,16 @@ fn a_buildpack_that_is_published() {
     let env = world();
     let registry = Registry::start(&env);
     let line = format!("buildpack publish tool.wasm {}:1", registry.reference("parts/NAME"));
-    let steps = [("the component", "Send PUT /v2/parts/"), ("the manifest", "/manifests/")];
+    let parts = ["Send PUT /v2/parts/", "/manifests/"];
     let trial = Trial {
         after: &|name, outcome| {
             let digest = digest_of(&registry.reference(&format!("parts/{name}:1")));
             assert!(outcome.result().ends_with(&digest), "{outcome:?}");
         },
-        ..Trial::new(&env, &line, &steps)
+        ..Trial::new(&env, &line, &parts)
     };
     trial.kill_at_every_step();
-    let into = ("naming it", "Name work/parts");
-    Trial::new(&env, "buildpack publish tool.wasm oci:parts:1", &[into]).kill_at_every_step();
+    Trial::new(&env, "buildpack publish tool.wasm oci:parts:1", &["Name work/parts"]).kill_at_every_step();
 }
 
 #[test]
@@ -80,11 +79,7 @@ fn a_builder_that_is_kept() {
     let env = world();
     let trial = Trial {
         after: &|_, _| drop(env.run(&["build", "app", "--builder", "acme/tools:1"]).succeeds()),
-        ..Trial::new(
-            &env,
-            "builder create builder.toml --tag acme/tools:1",
-            &[("naming the builder", "Name data/builders")],
-        )
+        ..Trial::new(&env, "builder create builder.toml --tag acme/tools:1", &["Name data/builders"])
     };
     trial.kill_at_every_step();
 }
@@ -100,7 +95,7 @@ fn a_builder_that_is_published() {
             let digest = digest_of(&registry.reference(&format!("builders/{name}:1")));
             assert!(outcome.result().ends_with(&digest), "{outcome:?}");
         },
-        ..Trial::new(&env, &line, &[("the index", "/manifests/")])
+        ..Trial::new(&env, &line, &["/manifests/"])
     };
     trial.kill_at_every_step();
 }
@@ -109,7 +104,7 @@ fn a_builder_that_is_published() {
 fn a_bundle_that_is_written() {
     let env = world();
     let line = "bundle create tools.tar --builder builder.toml --tag acme/tools:1";
-    Trial::new(&env, line, &[("naming the bundle", "Name work/tools.tar")]).kill_at_every_step();
+    Trial::new(&env, line, &["Name work/tools.tar"]).kill_at_every_step();
 }
 
 #[test]
@@ -122,7 +117,7 @@ fn a_bundle_that_is_imported() {
     }
     let trial = Trial {
         after: &|_, _| drop(env.run(&["build", "app", "--builder", "acme/tools:1", "--offline"]).succeeds()),
-        ..Trial::new(&env, "bundle import tools.tar", &[("naming the builder", "Name data/builders")])
+        ..Trial::new(&env, "bundle import tools.tar", &["Name data/builders"])
     };
     trial.kill_at_every_step();
 }

@@ -9,7 +9,6 @@ fn a_wish_for_an_image() {
     let tag = world.registry.reference("team/NAME");
     let line = format!("image create NAME -c demo-cluster-builder --tag {tag} --local-path app");
     let trial = Trial {
-        every: 3,
         again: Some(&|name| {
             let again = world
                 .run(&format!("image create {name} -c demo-cluster-builder --tag REG/team/{name} --local-path app"));
@@ -28,11 +27,7 @@ fn a_wish_for_an_image() {
             let log = world.log(name, 1);
             assert!(steps(&log).ends_with(&BUILD), "{log}");
         },
-        ..Trial::new(
-            &world.env,
-            &line,
-            &[("sending the source", "Send PUT /v2/team/"), ("the records", "Write data/"), ("what is said", "Say ")],
-        )
+        ..Trial::new(&world.env, &line, &["Send PUT /v2/team/", "Write data/", "Say "])
     };
     trial.kill_at_every_step();
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{
     process::{Outcome, run, stave, target_folder},
-    warm,
+    registry, warm,
 };
 
 /// Tells the worlds of one run apart.
@@ -115,6 +115,14 @@ impl TestEnv {
         run(&mut self.stave(arguments))
     }
 
+    /// Every file of this world with its length, by path, but for the data of registries: one of them makes and removes files
+    /// of its own while this looks.
+    pub(crate) fn files(&self) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        walk(self.root(), "", &|path| !path.starts_with(registry::FOLDER), &mut found);
+        found
+    }
+
     /// Throws away what earlier builds in this world left to be used again; what was fetched stays.
     pub(crate) fn forget_results(&self) {
         for name in ["results", "code"] {
@@ -131,7 +139,7 @@ impl TestEnv {
     /// yet, blobs that are not what they are called.
     #[track_caller]
     pub(crate) fn assert_nothing_half_written(&self) {
-        let files = listing(self.root());
+        let files = self.files();
         for path in files.keys() {
             let is_waiting = path.starts_with("cache/scratch/")
                 || path.starts_with("tmp/")
@@ -140,9 +148,7 @@ impl TestEnv {
                 || [".part", ".partial", ".tmp"].iter().any(|ending| path.ends_with(ending));
             assert!(!is_waiting, "left behind: {path}");
         }
-        // A registry's data is its own.
-        let is_ours = |path: &str| path.contains("/sha256/") && !path.starts_with("registry-");
-        for (path, _) in files.iter().filter(|(path, _)| is_ours(path)) {
+        for path in files.keys().filter(|path| path.contains("/sha256/")) {
             let hex = path.rsplit('/').next().unwrap();
             let whole = fs::read(self.root().join(path)).unwrap();
             assert_eq!(stave_model::digest::Digest::of(&whole).hex(), hex, "not what it is called: {path}");
@@ -152,18 +158,23 @@ impl TestEnv {
 
 /// Every file below a folder with its length, by path: what a canary is compared with.
 pub(crate) fn listing(folder: &Path) -> BTreeMap<String, u64> {
-    fn walk(folder: &Path, prefix: &str, found: &mut BTreeMap<String, u64>) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            let metadata = entry.metadata().unwrap();
-            if metadata.is_dir() {
-                walk(&entry.path(), &format!("{path}/"), found);
-            } else {
-                found.insert(path, metadata.len());
-            }
+    let mut found = BTreeMap::new();
+    walk(folder, "", &|_| true, &mut found);
+    found
+}
+
+/// Finds every file below a folder, but for what is not looked at.
+fn walk(folder: &Path, prefix: &str, is_looked_at: &dyn Fn(&str) -> bool, found: &mut BTreeMap<String, u64>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if !is_looked_at(&path) {
+            continue;
+        }
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() {
+            walk(&entry.path(), &format!("{path}/"), is_looked_at, found);
+        } else {
+            found.insert(path, metadata.len());
         }
     }
-    let mut found = BTreeMap::new();
-    walk(folder, "", &mut found);
-    found
 }

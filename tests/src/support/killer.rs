@@ -1,4 +1,5 @@
-//! A run of the program that is killed as it enters one of the calls by which it changes something: the n-th of all its threads.
+//! A run of the program that is killed as it enters one of the calls by which it changes something: the n-th of all its threads, or
+//! the first of which something is known.
 //!
 //! A tracer can do that with any program, so no door for tests is built into this one, and a step that is added to it is found by
 //! itself. `strace` cannot: it counts the calls of each thread apart, takes every `openat` for one that makes a file, and does not
@@ -9,7 +10,7 @@ use std::{
     fmt,
     fs::File,
     io::{Read as _, Seek as _, Write as _},
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{fs::FileExt as _, process::ExitStatusExt as _},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -28,11 +29,13 @@ use rustix::process::kill_process;
 
 use super::{calls, env::TestEnv, process::Outcome};
 
+/// How much is looked at of what a program has said while it runs.
+const MAX_SAID: usize = 1 << 20;
 /// What a stop says that is one at the entry of a call.
 const AT_ENTRY: u8 = nix::libc::PTRACE_SYSCALL_INFO_ENTRY;
 
 /// A call by which something changes, outside the program's own memory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) kind: Kind,
     /// The file, below the test's folder, or the first words of what is said or sent.
@@ -68,6 +71,16 @@ impl fmt::Display for Call {
     }
 }
 
+/// The call that a run is killed in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment<'m> {
+    /// The n-th, the first being 1.
+    Nth(usize),
+    /// The first in whose words this stands; behind them stands the title that the program had said by then,
+    /// `Make cache/blobs (===> DETECT)`.
+    First(&'m str),
+}
+
 /// How a run ended.
 pub(crate) struct Run {
     pub(crate) outcome: Outcome,
@@ -76,19 +89,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The title of the step that it was in, `===> BUILD`; nothing, before the first.
-    pub(crate) fn last_title(&self) -> &str {
-        self.outcome.stderr.lines().rfind(|line| line.starts_with("===> ")).unwrap_or("")
-    }
-
     /// The last line that it said.
     pub(crate) fn last_line(&self) -> &str {
         self.outcome.stderr.lines().last().unwrap_or("nothing")
     }
 }
 
-/// Runs a program of the test's world, killed as it enters the `moment`-th of these calls, the first being 1.
-pub(crate) fn run_until(env: &TestEnv, program: &Path, arguments: &[String], moment: usize) -> Run {
+/// Runs a program of the test's world, killed as it enters this one of these calls.
+pub(crate) fn run_until(env: &TestEnv, program: &Path, arguments: &[String], moment: Moment<'_>) -> Run {
     // Who traces is a thread of its own, which has no other children: it may wait for all that it has.
     thread::scope(|scope| scope.spawn(|| Tracer::start(env, program, arguments, moment).follow()).join().unwrap())
 }
@@ -99,8 +107,9 @@ struct Tracer<'e> {
     leader: Pid,
     child: Child,
     outputs: [File; 2],
-    /// How many calls there are still to be let through.
-    left: usize,
+    moment: Moment<'e>,
+    /// How many calls there were.
+    seen: usize,
     /// The threads that have sent something and not waited for an answer yet.
     asking: BTreeSet<i32>,
     killed_in: Option<Call>,
@@ -108,7 +117,7 @@ struct Tracer<'e> {
 
 impl<'e> Tracer<'e> {
     /// Starts the program. The shell before it waits until it is traced.
-    fn start(env: &'e TestEnv, program: &Path, arguments: &[String], moment: usize) -> Self {
+    fn start(env: &'e TestEnv, program: &Path, arguments: &[String], moment: Moment<'e>) -> Self {
         let outputs = [(); 2].map(|()| tempfile::tempfile_in(env.root()).unwrap());
         let mut command: Command = env.command("sh");
         command.args(["-c", "read -r _ && exec \"$0\" \"$@\" </dev/null"]).arg(program).args(arguments);
@@ -123,7 +132,7 @@ impl<'e> Tracer<'e> {
             | Options::PTRACE_O_TRACEVFORK;
         ptrace::seize(leader, options).unwrap();
         child.stdin.take().unwrap().write_all(b"\n").unwrap();
-        Self { env, leader, child, outputs, left: moment, asking: BTreeSet::new(), killed_in: None }
+        Self { env, leader, child, outputs, moment, seen: 0, asking: BTreeSet::new(), killed_in: None }
     }
 
     /// Goes from stop to stop until there is nobody left.
@@ -162,7 +171,8 @@ impl<'e> Tracer<'e> {
     /// Looks at the call that a thread is stopped at, and kills at the one that was chosen.
     fn look(&mut self, thread: Pid) {
         // A thread whose process was killed is gone before it can be asked.
-        let is_at_entry = self.left > 0 && ptrace::syscall_info(thread).is_ok_and(|info| info.op == AT_ENTRY);
+        let is_at_entry =
+            self.killed_in.is_none() && ptrace::syscall_info(thread).is_ok_and(|info| info.op == AT_ENTRY);
         let call = if is_at_entry { calls::changing(thread, self.env.root()) } else { None };
         let Some(call) = call else { return };
         // An answer changes nothing while it is read, but who waits for one may have been heard.
@@ -173,13 +183,33 @@ impl<'e> Tracer<'e> {
             Kind::Hear if !self.asking.remove(&thread.as_raw()) => return,
             _ => {}
         }
-        self.left -= 1;
-        if self.left == 0 {
+        self.seen += 1;
+        if self.is_the_moment(&call) {
             // Killed at the entry of a call, a thread does not make it.
             kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::KILL).unwrap();
             self.killed_in = Some(call);
         }
     }
+
+    fn is_the_moment(&self, call: &Call) -> bool {
+        match self.moment {
+            Moment::Nth(number) => self.seen == number,
+            Moment::First(part) => format!("{call} ({})", last_title(&self.said())).contains(part),
+        }
+    }
+
+    /// What it has said so far, beside its result.
+    fn said(&self) -> String {
+        // From the start, whatever the end is that the program writes at: both share one.
+        let mut said = vec![0; MAX_SAID];
+        let length = self.outputs[1].read_at(&mut said, 0).unwrap();
+        String::from_utf8_lossy(&said[..length]).into_owned()
+    }
+}
+
+/// The title of the step that a program is in which said this, `===> BUILD`; nothing, before the first.
+fn last_title(said: &str) -> &str {
+    said.lines().rfind(|line| line.starts_with("===> ")).unwrap_or("")
 }
 
 /// Lets a thread run to its next call, and hands it the signal that it was stopped by. It may have been killed by now.

@@ -29,6 +29,9 @@ pub(crate) const LOGIN: &str = "bWU6c2VjcmV0";
 /// The same for `htpasswd`: `me` and `secret`, hashed as weakly as possible.
 const HASHED: &str = "me:$2y$04$nfFb/0zMOOmT53cN9R8ikOyxKg41A2.YXaCFKjWs8u0uxsD1KCtbe\n";
 
+/// What the folder is called that a registry keeps its data in, before its port.
+pub(crate) const FOLDER: &str = "registry-";
+
 /// How a registry is.
 #[derive(Default)]
 pub(crate) struct Setting {
@@ -81,7 +84,7 @@ impl Registry {
     /// Starts one that is so and waits until it listens.
     pub(crate) fn of(env: &TestEnv, setting: &Setting) -> Self {
         let port = free_port();
-        let folder = env.root().join(format!("registry-{port}"));
+        let folder = env.root().join(format!("{FOLDER}{port}"));
         fs::create_dir(&folder).unwrap();
         let clients = setting.clients.as_ref().map(|ca| format!(", clientcas: [{}]", ca.display())).unwrap_or_default();
         let tls = setting.tls.as_ref().map(|(certificate, key)| {
