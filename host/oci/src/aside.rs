@@ -24,9 +24,18 @@ pub(crate) struct Folder {
 
 /// Writes a file that is there whole or not at all, with the mode of any new one. What killed processes left beside it goes.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with_mode(path, bytes, 0o666)
+}
+
+/// The same for a secret: this user alone may read it.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with_mode(path, bytes, 0o600)
+}
+
+fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sweep(folder);
-    let mut file = begin(folder, named().permissions(Permissions::from_mode(0o666)))?;
+    let mut file = begin(folder, named().permissions(Permissions::from_mode(mode)))?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
@@ -105,6 +114,8 @@ mod tests {
         fs::write(temp.path().join("other"), "").unwrap();
         let mode = |name: &str| fs::metadata(temp.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode("bill.json"), mode("other"));
+        write_private(&path, b"secret").unwrap();
+        assert_eq!(mode("bill.json") & 0o777, 0o600);
     }
 
     #[test]

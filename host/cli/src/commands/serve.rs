@@ -2,13 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
 };
 
 use stave_lifecycle::port::failure::PortError;
+use stave_oci::aside;
 use stave_server::{Developers, Secret, Services};
 use stave_store::lease::{Holder, Lease};
 
@@ -158,9 +159,7 @@ fn own_token(workshop: &Workshop, name: &str) -> Result<Secret, Exit> {
     let mut random = [0; 32];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).map_err(failed)?;
     let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    let mut file = tempfile::NamedTempFile::new_in(folder.path()).map_err(failed)?;
-    file.write_all(token.as_bytes()).map_err(failed)?;
-    file.persist(&path).map_err(|error| failed(error.error))?;
+    aside::write_private(&path, token.as_bytes()).map_err(failed)?;
     Secret::new(token).ok_or_else(|| Exit::new(GENERAL, "the token of the API is empty"))
 }
 
