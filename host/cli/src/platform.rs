@@ -6,6 +6,7 @@
 mod fault;
 mod getting;
 mod hands;
+mod hourly;
 pub(crate) mod keeping;
 pub(crate) mod logs;
 mod making;

@@ -1,6 +1,9 @@
 //! What the platform does in the world, done by this program: looks up stacks and stores, makes builders, builds and rebases.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use stave_lifecycle::port::cancel::Cancel;
 use stave_model::{
@@ -30,6 +33,7 @@ use stave_store::logs::LogWriter;
 use super::{
     Desk, Show, Wishes, fault,
     getting::{self, Keys, Outer},
+    hourly::Hourly,
     making, names, rebasing,
     tally::Tally,
     telling::Teller,
@@ -52,11 +56,14 @@ pub(super) struct Hands<'a> {
     tally: Option<Arc<Tally>>,
     /// What others' wishes were asked with last.
     outer: Mutex<Option<Outer>>,
+    /// When logs that no record names were removed last.
+    swept: Hourly,
 }
 
 impl<'a> Hands<'a> {
     pub(super) fn new(desk: &'a Desk<'a>, show: Show) -> Self {
-        Self { desk, teller: Teller::new(Arc::clone(&desk.workshop.ui), show), tally: None, outer: Mutex::new(None) }
+        let teller = Teller::new(Arc::clone(&desk.workshop.ui), show);
+        Self { desk, teller, tally: None, outer: Mutex::new(None), swept: Hourly::since(Instant::now()) }
     }
 
     /// The same, with what happens counted.
@@ -323,6 +330,10 @@ impl Outside for Hands<'_> {
     }
 
     fn build(&self, work: &Work, stop: &Stopper) -> Done {
+        // A server runs for months, and limits of histories let go of builds all the time.
+        if self.swept.is_due(Instant::now()) {
+            self.desk.sweep();
+        }
         self.done(work, stop).unwrap_or_else(|exit| Done { outcome: fault::outcome(&exit), log: None })
     }
 
