@@ -9,4 +9,5 @@ mod imports;
 mod logs;
 mod objects;
 mod tables;
+mod together;
 mod uploads;

@@ -30,7 +30,7 @@ use stave_platform::{
     plan::Rules,
     port::{
         Applied, Failed, Outside, Records,
-        records::{ApplyError, Id, Snapshot},
+        records::{ApplyError, Id, Over, Snapshot},
     },
     queue::Limits,
     reconcile::{Reconciler, Scope, Settled},
@@ -190,12 +190,15 @@ impl<'a> Desk<'a> {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Takes a wish down.
+    /// Takes a wish down, whatever is there.
     pub(crate) fn apply(&self, resource: &Resource) -> Result<Applied, Exit> {
-        self.records.apply(resource).map_err(|error| match error {
-            ApplyError::Refused(refused) => Exit::new(USAGE, refused),
-            ApplyError::Failed(error) => failed(error),
-        })
+        self.records.apply(resource).map_err(not_applied)
+    }
+
+    /// Takes a wish down that was read and changed, or that is new: unless somebody else was faster.
+    pub(crate) fn change(&self, resource: &Resource) -> Result<Applied, Exit> {
+        let over = Over::Generation(resource.metadata().generation);
+        self.records.apply_over(resource, over).map_err(not_applied)
     }
 
     /// How many builds at once, and how often what fails by chance is tried.
@@ -309,6 +312,23 @@ pub(crate) fn outcome(settled: &Came, scope: &Scope) -> Result<(), Exit> {
         Exit::new(fault::code(build), format!("build {} of {} failed: {message}", build.number, build.image.name));
     let log = format!("`stave build logs {} -b {}` shows all that it said", build.image.name, build.number);
     Err(exit.hint(log))
+}
+
+/// A wish that was not taken down.
+fn not_applied(error: ApplyError) -> Exit {
+    match error {
+        ApplyError::Refused(refused) => Exit::new(USAGE, refused),
+        ApplyError::Failed(error) => failed(error),
+        overtaken @ ApplyError::Overtaken { .. } => {
+            let exit = Exit::new(GENERAL, overtaken);
+            exit.hint("nothing was changed by this command: look at what it is now, and type it again")
+        }
+    }
+}
+
+/// Whether a command ends because somebody else changed meanwhile what it was to change.
+pub(crate) fn is_overtaken(exit: &Exit) -> bool {
+    matches!(exit.error().downcast_ref(), Some(ApplyError::Overtaken { .. }))
 }
 
 /// Records that could not be read or written.

@@ -7,10 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde_json::Value;
-use stave_platform::resource::{
-    Problem,
-    manifest::{Resource, parse},
-    name::{ImageKey, Name},
+use stave_platform::{
+    port::records::Over,
+    resource::{
+        Problem,
+        manifest::{Resource, parse},
+        name::{ImageKey, Name},
+    },
 };
 
 use crate::trouble::Trouble;
@@ -71,6 +74,13 @@ impl Call {
     /// A number of the query.
     pub(crate) fn asked_number(&self, key: &str, otherwise: u64, within: RangeInclusive<u64>) -> Result<u64, Trouble> {
         self.asked(key).map_or(Ok(otherwise), |text| number(key, text, within))
+    }
+
+    /// Which wish the one that is brought takes the place of.
+    pub(crate) fn over(&self) -> Result<Over, Trouble> {
+        let said = self.asked("generation").is_some();
+        let generation = self.asked_number("generation", 0, 0..=MAX_NUMBER)?;
+        Ok(if said { Over::Generation(generation) } else { Over::Anything })
     }
 
     /// One of these words, of the query.

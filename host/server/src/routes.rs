@@ -66,6 +66,10 @@ const fn asking(path: &'static str, query: &'static [&'static str], handler: Han
     Route { method: "GET", path, gate: Gate::Known, query: Some(query), handler }
 }
 
+const fn wishing(path: &'static str, handler: Handler) -> Route {
+    Route { method: "PUT", path, gate: Gate::Known, query: Some(&["generation"]), handler }
+}
+
 /// All that can be asked.
 const ROUTES: [Route; 32] = [
     open("/healthz", health::alive),
@@ -74,7 +78,7 @@ const ROUTES: [Route; 32] = [
     open("/openapi.json", openapi::show),
     asking("/v1/images", &["namespace", "reason", "ready", "limit", "offset"], images::list),
     known("GET", IMAGE, images::show),
-    known("PUT", IMAGE, images::apply),
+    wishing(IMAGE, images::apply),
     known("DELETE", IMAGE, images::remove),
     known("POST", TRIGGER, images::trigger),
     Route { method: "POST", path: HOOK, gate: Gate::Hook, query: None, handler: hook::receive },
@@ -85,19 +89,19 @@ const ROUTES: [Route; 32] = [
     known("POST", CANCEL, builds::cancel),
     asking("/v1/clusterbuilders", &["limit", "offset"], operators::builders),
     known("GET", "/v1/clusterbuilders/{name}", operators::builder),
-    known("PUT", "/v1/clusterbuilders/{name}", operators::apply_builder),
+    wishing("/v1/clusterbuilders/{name}", operators::apply_builder),
     known("DELETE", "/v1/clusterbuilders/{name}", operators::remove_builder),
     asking("/v1/clusterstacks", &["limit", "offset"], operators::stacks),
     known("GET", "/v1/clusterstacks/{name}", operators::stack),
-    known("PUT", "/v1/clusterstacks/{name}", operators::apply_stack),
+    wishing("/v1/clusterstacks/{name}", operators::apply_stack),
     known("DELETE", "/v1/clusterstacks/{name}", operators::remove_stack),
     asking("/v1/clusterstores", &["limit", "offset"], operators::stores),
     known("GET", "/v1/clusterstores/{name}", operators::store),
-    known("PUT", "/v1/clusterstores/{name}", operators::apply_store),
+    wishing("/v1/clusterstores/{name}", operators::apply_store),
     known("DELETE", "/v1/clusterstores/{name}", operators::remove_store),
     asking("/v1/clusterbuildpacks", &["limit", "offset"], operators::packages),
     known("GET", "/v1/clusterbuildpacks/{name}", operators::package),
-    known("PUT", "/v1/clusterbuildpacks/{name}", operators::apply_package),
+    wishing("/v1/clusterbuildpacks/{name}", operators::apply_package),
     known("DELETE", "/v1/clusterbuildpacks/{name}", operators::remove_package),
     known("POST", "/v1/plan", plan::make),
 ];

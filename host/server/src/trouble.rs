@@ -110,6 +110,7 @@ impl From<ApplyError> for Trouble {
                 let detail = format!("{} cannot become what is wished for", refused.subject);
                 Self { problems: refused.problems, ..Self::conflict(detail) }
             }
+            overtaken @ ApplyError::Overtaken { .. } => Self::conflict(overtaken.to_string()),
             ApplyError::Failed(failed) => failed.into(),
         }
     }

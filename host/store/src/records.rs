@@ -26,7 +26,7 @@ use stave_platform::{
     port::{
         Applied, Failed, Records, Stocked,
         records::{
-            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord,
+            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, Over, PackageRecord, Seen, Snapshot, StackRecord,
             StoreRecord,
         },
     },
@@ -220,7 +220,7 @@ fn builder_key(builder: &Builder) -> BuilderKey {
 }
 
 /// Takes a wish down.
-fn apply(db: &Connection, resource: &Resource) -> Result<Result<Applied, Refused>, Trouble> {
+fn apply(db: &Connection, resource: &Resource, over: Over) -> Result<Result<Applied, ApplyError>, Trouble> {
     match resource {
         Resource::Image(image) => {
             let key = image.key();
@@ -230,7 +230,7 @@ fn apply(db: &Connection, resource: &Resource) -> Result<Result<Applied, Refused
                 let problems = Image { metadata, spec, status: ImageStatus::default() }.refusals(image);
                 (!problems.is_empty()).then(|| Refused { subject: format!("Image `{key}`"), problems })
             };
-            rows::wish::<_, ImageState>(db, &IMAGES, At::image(&key), wish, refuse)
+            rows::wish::<_, ImageState>(db, &IMAGES, At::image(&key), wish, over, refuse)
         }
         Resource::Builder(builder) => {
             let mut metadata = builder.metadata.clone();
@@ -240,21 +240,21 @@ fn apply(db: &Connection, resource: &Resource) -> Result<Result<Applied, Refused
             };
             let key = BuilderKey { namespace: metadata.namespace.clone(), name: metadata.name.clone() };
             let wish = Wish { metadata, spec: builder.spec.clone() };
-            rows::wish::<_, Made>(db, &BUILDERS, At::builder(&key), wish, |_| None)
+            rows::wish::<_, Made>(db, &BUILDERS, At::builder(&key), wish, over, |_| None)
         }
         Resource::Stack(stack) => {
             let wish = Wish { metadata: stack.metadata.clone(), spec: stack.spec.clone() };
-            rows::wish::<_, Seen<StackState>>(db, &STACKS, At::of_all(&stack.metadata.name), wish, |_| None)
+            rows::wish::<_, Seen<StackState>>(db, &STACKS, At::of_all(&stack.metadata.name), wish, over, |_| None)
         }
         Resource::Store(store) => {
             let wish = Wish { metadata: store.metadata.clone(), spec: store.spec.clone() };
-            rows::wish::<_, Seen<Vec<Stocked>>>(db, &STORES, At::of_all(&store.metadata.name), wish, |_| None)
+            rows::wish::<_, Seen<Vec<Stocked>>>(db, &STORES, At::of_all(&store.metadata.name), wish, over, |_| None)
         }
         Resource::Package(package) => {
             let key = package.key();
             let metadata = Metadata { namespace: key.namespace.clone(), ..package.metadata.clone() };
             let wish = Wish { metadata, spec: package.spec.clone() };
-            rows::wish::<_, Seen<Stocked>>(db, &PACKAGES, At::package(&key), wish, |_| None)
+            rows::wish::<_, Seen<Stocked>>(db, &PACKAGES, At::package(&key), wish, over, |_| None)
         }
     }
 }
@@ -299,7 +299,7 @@ impl Records for DiskRecords {
         })
     }
 
-    fn apply(&self, resource: &Resource) -> Result<Applied, ApplyError> {
+    fn apply_over(&self, resource: &Resource, over: Over) -> Result<Applied, ApplyError> {
         let (kind, name) = match resource {
             Resource::Image(image) => ("image", image.key().to_string()),
             Resource::Builder(builder) => ("builder", builder.metadata.name.to_string()),
@@ -307,7 +307,7 @@ impl Records for DiskRecords {
             Resource::Store(store) => ("store", store.metadata.name.to_string()),
             Resource::Package(package) => ("buildpack", package.metadata.name.to_string()),
         };
-        Ok(self.write(&format!("write down the {kind} {name}"), |db| apply(db, resource))??)
+        self.write(&format!("write down the {kind} {name}"), |db| apply(db, resource, over))?
     }
 
     fn remove(&self, id: &Id) -> Result<bool, Failed> {

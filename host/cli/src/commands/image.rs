@@ -29,7 +29,7 @@ use crate::{
     commands::{records, resources},
     document,
     exit::{Exit, USAGE},
-    platform::{Desk, failed, now},
+    platform::{Desk, failed, is_overtaken, now},
     workshop::Workshop,
 };
 
@@ -38,8 +38,8 @@ pub(crate) fn run(workshop: &Workshop, command: &ImageCommand) -> Result<(), Exi
     let desk = Desk::open(workshop)?;
     match command {
         ImageCommand::Create(arguments) => wish::create(&desk, arguments),
-        ImageCommand::Patch(arguments) => wish::patch(&desk, arguments),
-        ImageCommand::Save(arguments) => wish::save(&desk, arguments),
+        ImageCommand::Patch(arguments) => until_nobody_is_faster(&desk, || wish::patch(&desk, arguments)),
+        ImageCommand::Save(arguments) => until_nobody_is_faster(&desk, || wish::save(&desk, arguments)),
         ImageCommand::List(arguments) => list(&desk, arguments),
         ImageCommand::Delete(arguments) => delete(&desk, arguments),
         ImageCommand::Trigger(arguments) => keep::trigger(&desk, arguments),
@@ -48,6 +48,19 @@ pub(crate) fn run(workshop: &Workshop, command: &ImageCommand) -> Result<(), Exi
         ImageCommand::Lock(arguments) => keep::lock(&desk, arguments),
         ImageCommand::Unlock(arguments) => keep::unlock(&desk, arguments),
         ImageCommand::Rollback(arguments) => keep::rollback(&desk, arguments),
+    }
+}
+
+/// Changes an image, and again from the start if somebody else did meanwhile: what they changed stays.
+fn until_nobody_is_faster(desk: &Desk<'_>, change: impl Fn() -> Result<(), Exit>) -> Result<(), Exit> {
+    loop {
+        match change() {
+            Err(exit) if is_overtaken(&exit) => {
+                desk.workshop.ui.say("it was changed meanwhile: changing what it is now");
+            }
+            came => return came,
+        }
+        desk.workshop.cancel.check()?;
     }
 }
 

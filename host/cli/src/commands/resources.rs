@@ -207,7 +207,7 @@ pub(crate) struct Said {
 /// Takes a wish down, tells the result, and does all that follows of it.
 pub(crate) fn finish(desk: &Desk<'_>, resource: &Resource, line: &str, said: Said) -> Result<(), Exit> {
     check(resource)?;
-    let applied = if said.rehearsal.is_dry() { would_apply(desk, resource)? } else { desk.apply(resource)? };
+    let applied = if said.rehearsal.is_dry() { would_apply(desk, resource)? } else { desk.change(resource)? };
     let (is_dry, changed) = (said.rehearsal.is_dry(), [id(resource)]);
     if !is_dry {
         look_again(desk, resource)?;

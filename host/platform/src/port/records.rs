@@ -218,6 +218,25 @@ pub enum Applied {
     Unchanged,
 }
 
+/// What a wish takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Of whatever is there.
+    Anything,
+    /// Of the one that has this generation; of none, if it is 0.
+    Generation(u64),
+}
+
+impl Over {
+    /// Refuses to take the place of another one: of this generation, 0 if there is none. `what` is what the resource is called.
+    pub fn check(self, there: u64, what: impl FnOnce() -> String) -> Result<(), ApplyError> {
+        match self {
+            Self::Generation(meant) if meant != there => Err(ApplyError::Overtaken { what: what() }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Names a resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Id {
@@ -239,6 +258,12 @@ pub enum ApplyError {
     /// It cannot become what is wished for.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// What was to be changed is another wish by now.
+    #[error("{what} was changed by somebody else meanwhile")]
+    Overtaken {
+        /// What it is called: `the image team-a/web`.
+        what: String,
+    },
     /// The records could not be read or written.
     #[error(transparent)]
     Failed(#[from] Failed),
@@ -261,7 +286,12 @@ pub trait Records: Send + Sync {
 
     /// Takes a wish down. Its generation rises if its `spec` is another one; what is remembered beside it stays. An image
     /// that cannot become what is wished for is refused ([`Image::refusals`]).
-    fn apply(&self, resource: &Resource) -> Result<Applied, ApplyError>;
+    fn apply(&self, resource: &Resource) -> Result<Applied, ApplyError> {
+        self.apply_over(resource, Over::Anything)
+    }
+
+    /// The same, for who changed a wish that was read before: unless it is another one by now.
+    fn apply_over(&self, resource: &Resource, over: Over) -> Result<Applied, ApplyError>;
 
     /// Forgets a wish and all that is remembered of it; answers whether it was there.
     fn remove(&self, id: &Id) -> Result<bool, Failed>;

@@ -122,7 +122,7 @@ pub(crate) fn show(app: &App, call: &Call) -> Result<Answer, Trouble> {
 pub(crate) fn apply(app: &App, call: &Call) -> Result<Answer, Trouble> {
     let key = call.key()?;
     let resource = call.manifest("Image", &key.name, Some(&key.namespace))?;
-    let came = app.services.records.apply(&resource)?;
+    let came = app.services.records.apply_over(&resource, call.over()?)?;
     let snapshot = app.snapshot()?;
     // Somebody may have taken it away again by now.
     let record = snapshot.images.get(&key).ok_or_else(|| missing(&key))?;

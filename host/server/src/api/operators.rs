@@ -89,7 +89,7 @@ impl Kind {
     fn apply(self, app: &App, call: &Call) -> Result<Answer, Trouble> {
         let name = call.name("name")?;
         let resource = call.manifest(self.as_str(), &name, None)?;
-        let came = app.services.records.apply(&resource)?;
+        let came = app.services.records.apply_over(&resource, call.over()?)?;
         Ok(Answer::json(self.document(&*app.snapshot()?, &name)?).with(applied(came)))
     }
 

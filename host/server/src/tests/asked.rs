@@ -52,6 +52,19 @@ fn the_address_says_what_the_manifest_leaves_out_and_nothing_else() {
 }
 
 #[test]
+fn who_read_a_wish_takes_the_place_of_that_one_alone() {
+    let town = Town::new();
+    let put = |generation: &str| town.send(&format!("PUT {WEB}?generation={generation}"), &image("web"));
+    assert_eq!(put("1").refusal(), "409 web was changed by somebody else meanwhile");
+    assert_eq!(put("0").status, 201);
+    assert_eq!((put("0").status, put("2").status, put("1").status), (409, 409, 200));
+    assert_eq!(town.ask(&format!("GET {WEB}")).json()["metadata"]["generation"], 1);
+    assert!(put("-1").refusal().starts_with("400 generation: "), "{:?}", put("-1"));
+    let stack = |generation: u64| town.send(&format!("PUT /v1/clusterstacks/base?generation={generation}"), &stack());
+    assert_eq!((stack(1).status, stack(0).status, stack(0).status), (409, 201, 409));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place() {
     let town = Town::new();
     town.send(&format!("PUT {WEB}"), &image("web"));

@@ -23,7 +23,7 @@ use stave_platform::{
     port::{
         Applied, Failed, Records,
         records::{
-            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot, StackRecord,
+            Amend, ApplyError, BuilderRecord, Id, ImageRecord, Made, Over, PackageRecord, Seen, Snapshot, StackRecord,
             StoreRecord,
         },
     },
@@ -68,8 +68,10 @@ impl Memory {
 
 /// Takes a wish down where its kind is kept.
 macro_rules! take {
-    ($map:expr, $key:expr, $wish:expr, $field:ident, $new:expr) => {{
+    ($over:ident $map:expr, $key:expr, $wish:expr, $field:ident, $new:expr) => {{
         let mut wish = $wish.clone();
+        let there = $map.get(&$key).map_or(0, |record| record.$field.metadata.generation);
+        $over.check(there, || wish.metadata.name.to_string())?;
         match $map.get_mut(&$key) {
             None => {
                 wish.metadata.generation = 1;
@@ -119,7 +121,7 @@ impl Records for Memory {
         Ok(self.snapshot()?.images.remove(key))
     }
 
-    fn apply(&self, resource: &Resource) -> Result<Applied, ApplyError> {
+    fn apply_over(&self, resource: &Resource, over: Over) -> Result<Applied, ApplyError> {
         self.with(|all| match resource {
             Resource::Image(image) => {
                 if let Some(record) = all.images.get(&image.key()) {
@@ -128,26 +130,26 @@ impl Records for Memory {
                         return Err(Refused { subject: format!("Image `{}`", image.key()), problems }.into());
                     }
                 }
-                Ok(take!(all.images, image.key(), image, image, |image: Box<_>| ImageRecord::new(*image)))
+                Ok(take!(over all.images, image.key(), image, image, |image: Box<_>| ImageRecord::new(*image)))
             }
             Resource::Builder(builder) => {
                 let is_ours = builder.kind == BuilderKind::Builder;
                 let namespace = builder.metadata.namespace.clone().filter(|_| is_ours);
                 let key = BuilderKey { namespace, name: builder.metadata.name.clone() };
                 let new = |builder: Box<_>| BuilderRecord { builder: *builder, made: Made::default() };
-                Ok(take!(all.builders, key, builder, builder, new))
+                Ok(take!(over all.builders, key, builder, builder, new))
             }
             Resource::Stack(stack) => {
                 let new = |stack: Box<_>| StackRecord { stack: *stack, seen: Seen::default() };
-                Ok(take!(all.stacks, stack.metadata.name.clone(), stack, stack, new))
+                Ok(take!(over all.stacks, stack.metadata.name.clone(), stack, stack, new))
             }
             Resource::Store(store) => {
                 let new = |store: Box<_>| StoreRecord { store: *store, seen: Seen::default() };
-                Ok(take!(all.stores, store.metadata.name.clone(), store, store, new))
+                Ok(take!(over all.stores, store.metadata.name.clone(), store, store, new))
             }
             Resource::Package(package) => {
                 let new = |package: Box<_>| PackageRecord { package: *package, seen: Seen::default() };
-                Ok(take!(all.packages, package.key(), package, package, new))
+                Ok(take!(over all.packages, package.key(), package, package, new))
             }
         })?
     }

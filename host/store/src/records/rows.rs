@@ -8,7 +8,7 @@ use stave_platform::{
     plan::world::BuilderKey,
     port::{
         Applied, Failed,
-        records::{ImageRecord, Run, SourceRecord},
+        records::{ApplyError, ImageRecord, Over, Run, SourceRecord},
     },
     resource::{
         Refused,
@@ -127,19 +127,25 @@ impl<S: DeserializeOwned, T: DeserializeOwned> Row<S, T> {
     }
 }
 
-/// Takes a wish down, unless `refuse` has something against it that is told of the one before.
+/// Takes a wish down, unless it was to be over another one, or `refuse` has something against it that is told of the one before.
 pub(super) fn wish<S, T>(
     db: &Connection,
     table: &Table,
     at: At<'_>,
     mut wish: Wish<S>,
+    over: Over,
     refuse: impl FnOnce(Wish<S>) -> Option<Refused>,
-) -> Result<Result<Applied, Refused>, Trouble>
+) -> Result<Result<Applied, ApplyError>, Trouble>
 where
     S: Serialize + DeserializeOwned + PartialEq + Clone,
     T: Serialize + DeserializeOwned + Default,
 {
-    let Some(row) = find::<S, T>(db, table, at)? else {
+    let found = find::<S, T>(db, table, at)?;
+    let there = found.as_ref().map_or(0, |row| row.wish.metadata.generation);
+    if let Err(overtaken) = over.check(there, || at.shown(table)) {
+        return Ok(Err(overtaken));
+    }
+    let Some(row) = found else {
         wish.metadata.generation = 1;
         let changed = raise(db)?;
         let sql = format!(
@@ -151,7 +157,7 @@ where
         return Ok(Ok(Applied::Created));
     };
     if let Some(refused) = refuse(row.wish.clone()) {
-        return Ok(Err(refused));
+        return Ok(Err(refused.into()));
     }
     wish.metadata.generation = row.wish.metadata.generation;
     // As it will be read: a fraction may be another one by its last digit then.

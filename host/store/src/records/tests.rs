@@ -12,6 +12,7 @@ use stave_platform::{
 use super::*;
 use crate::folders::DATA_VARIABLE;
 
+mod over;
 mod packages;
 mod trouble;
 

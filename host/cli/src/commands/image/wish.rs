@@ -287,7 +287,7 @@ fn finish(desk: &Desk<'_>, image: Image, said: &Said) -> Result<(), Exit> {
     resources::check(&resource)?;
     resources::is_allowed(desk.workshop, &resource)?;
     let applied =
-        if said.rehearsal.is_dry() { resources::would_apply(desk, &resource)? } else { desk.apply(&resource)? };
+        if said.rehearsal.is_dry() { resources::would_apply(desk, &resource)? } else { desk.change(&resource)? };
     resources::print(desk.workshop, &resource, said.form)?;
     let unchanged = if applied == Applied::Unchanged && said.verb == "patched" { " (no change)" } else { "" };
     if said.form.document().is_none() {

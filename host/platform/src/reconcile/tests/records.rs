@@ -10,7 +10,7 @@ use crate::{
     port::{
         Failed, Records,
         records::{
-            Amend, Applied, ApplyError, BuilderRecord, Id, ImageRecord, Made, PackageRecord, Seen, Snapshot,
+            Amend, Applied, ApplyError, BuilderRecord, Id, ImageRecord, Made, Over, PackageRecord, Seen, Snapshot,
             StackRecord, StoreRecord,
         },
     },
@@ -107,14 +107,20 @@ impl Kept {
 }
 
 /// The wish as it is taken down, and whether its spec is another one.
-fn renewed<S: PartialEq>(old: Option<(&Metadata, &S)>, metadata: &Metadata, spec: &S) -> (Metadata, Applied) {
+fn renewed<S: PartialEq>(
+    old: Option<(&Metadata, &S)>,
+    metadata: &Metadata,
+    spec: &S,
+    over: Over,
+) -> Result<(Metadata, Applied), ApplyError> {
+    over.check(old.map_or(0, |(before, _)| before.generation), || metadata.name.to_string())?;
     let Some((before, was)) = old else {
-        return (Metadata { generation: 1, ..metadata.clone() }, Applied::Created);
+        return Ok((Metadata { generation: 1, ..metadata.clone() }, Applied::Created));
     };
     let generation = before.generation + u64::from(was != spec);
     let metadata = Metadata { generation, ..metadata.clone() };
     let applied = if metadata == *before && was == spec { Applied::Unchanged } else { Applied::Changed };
-    (metadata, applied)
+    Ok((metadata, applied))
 }
 
 macro_rules! amend {
@@ -144,7 +150,7 @@ impl Records for MemoryRecords {
         Ok(self.kept()?.all.images.get(key).cloned())
     }
 
-    fn apply(&self, resource: &Resource) -> Result<Applied, ApplyError> {
+    fn apply_over(&self, resource: &Resource, over: Over) -> Result<Applied, ApplyError> {
         let mut kept = self.kept()?;
         let applied = match resource {
             Resource::Image(image) => {
@@ -157,7 +163,7 @@ impl Records for MemoryRecords {
                     }
                 }
                 let before = old.as_ref().map(|old| (&old.image.metadata, &old.image.spec));
-                let (metadata, applied) = renewed(before, &image.metadata, &image.spec);
+                let (metadata, applied) = renewed(before, &image.metadata, &image.spec, over)?;
                 let mut record = old.unwrap_or_else(|| {
                     let mut new = (**image).clone();
                     new.status = ImageStatus::default();
@@ -172,7 +178,7 @@ impl Records for MemoryRecords {
                 let key = BuilderKey { namespace, name: builder.metadata.name.clone() };
                 let old = kept.all.builders.get(&key).cloned();
                 let before = old.as_ref().map(|old| (&old.builder.metadata, &old.builder.spec));
-                let (metadata, applied) = renewed(before, &builder.metadata, &builder.spec);
+                let (metadata, applied) = renewed(before, &builder.metadata, &builder.spec, over)?;
                 let mut builder = (**builder).clone();
                 builder.metadata = metadata;
                 let made = old.map_or_else(Made::default, |old| old.made);
@@ -182,7 +188,7 @@ impl Records for MemoryRecords {
                 let name = stack.metadata.name.clone();
                 let old = kept.all.stacks.get(&name).cloned();
                 let before = old.as_ref().map(|old| (&old.stack.metadata, &old.stack.spec));
-                let (metadata, applied) = renewed(before, &stack.metadata, &stack.spec);
+                let (metadata, applied) = renewed(before, &stack.metadata, &stack.spec, over)?;
                 let mut stack = (**stack).clone();
                 stack.metadata = metadata;
                 let seen = old.map_or_else(Seen::default, |old| old.seen);
@@ -192,7 +198,7 @@ impl Records for MemoryRecords {
                 let name = store.metadata.name.clone();
                 let old = kept.all.stores.get(&name).cloned();
                 let before = old.as_ref().map(|old| (&old.store.metadata, &old.store.spec));
-                let (metadata, applied) = renewed(before, &store.metadata, &store.spec);
+                let (metadata, applied) = renewed(before, &store.metadata, &store.spec, over)?;
                 let mut store = (**store).clone();
                 store.metadata = metadata;
                 let seen = old.map_or_else(Seen::default, |old| old.seen);
@@ -202,7 +208,7 @@ impl Records for MemoryRecords {
                 let key = package.key();
                 let old = kept.all.packages.get(&key).cloned();
                 let before = old.as_ref().map(|old| (&old.package.metadata, &old.package.spec));
-                let (metadata, applied) = renewed(before, &package.metadata, &package.spec);
+                let (metadata, applied) = renewed(before, &package.metadata, &package.spec, over)?;
                 let mut package = (**package).clone();
                 package.metadata = metadata;
                 let seen = old.map_or_else(Seen::default, |old| old.seen);

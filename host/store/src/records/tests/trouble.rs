@@ -183,7 +183,7 @@ fn a_damaged_file_is_said_and_what_to_do() {
             records.snapshot()?;
             records.apply(&image("web", &[("A", "1")])).map_err(|error| match error {
                 ApplyError::Failed(failed) => failed,
-                ApplyError::Refused(refused) => panic!("{refused}"),
+                other => panic!("{other}"),
             })
         });
         if let Err(failed) = read {
