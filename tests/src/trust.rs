@@ -229,10 +229,7 @@ fn a_signature_of_something_else_does_not_count() {
     let digest = |reference: &str| reference.rsplit_once("sha256:").unwrap().1.to_owned();
     env.write("first.wasm", component("1.0.0"));
     let first = env.run(&["buildpack", "publish", "first.wasm", &registry.reference("tool:old")]).succeeds();
-    let data = env
-        .root()
-        .join(format!("registry-{}", registry.port()))
-        .join("data/docker/registry/v2/repositories/tool/_manifests/tags");
+    let data = registry.repositories().join("tool/_manifests/tags");
     let (from, to) = (format!("sha256-{}", digest(first.result())), format!("sha256-{}", digest(next.result())));
     copy(&data.join(from), &data.join(to));
     let refused = under(&env, &["buildpack", "pull", &tool]).ends_with(16);

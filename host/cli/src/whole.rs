@@ -9,7 +9,12 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     aside::write_whole(path, bytes)
 }
 
-/// The same where somebody may have named a terminal, a pipe or a link instead: those are written to as they are.
+/// The same for a secret: this user alone may read it.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    aside::write_private(path, bytes)
+}
+
+/// Writes a file as any other, where somebody may have named a terminal, a pipe or a link instead: those are written to as they are.
 pub(crate) fn write_out(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let is_something_else = fs::symlink_metadata(path).is_ok_and(|there| !there.is_file());
     if is_something_else { fs::write(path, bytes) } else { write_whole(path, bytes) }

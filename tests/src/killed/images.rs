@@ -58,9 +58,7 @@ fn a_rebase_in_a_registry() {
     let build = "build app --builder builder.toml --publish --run-image";
     let words = format!("{build} {} --tag {}", registry.reference("run:1"), registry.reference("apps/first:1"));
     env.run(&words.split(' ').collect::<Vec<_>>()).succeeds();
-    // What a registry keeps of a repository are links to what all have.
-    let repositories =
-        env.root().join(format!("registry-{}/data/docker/registry/v2/repositories/apps", registry.port()));
+    let repositories = registry.repositories().join("apps");
     let line =
         format!("rebase {}:1 --run-image {} --publish", registry.reference("apps/NAME"), registry.reference("run:2"));
     let parts = ["Send PUT /v2/apps/"];

@@ -117,6 +117,12 @@ impl Registry {
         Self { kind: Kind::Here { registry, gate }, port }
     }
 
+    /// Where Debian's keeps what it has, by repository: links to what all have.
+    pub(crate) fn repositories(&self) -> PathBuf {
+        let Kind::Debian { folder, .. } = &self.kind else { panic!("Debian's alone has a folder") };
+        folder.join("data/docker/registry/v2/repositories")
+    }
+
     /// Takes it off the network. What is in it stays.
     pub(crate) fn go_down(&mut self) {
         let Kind::Debian { child, .. } = &mut self.kind else { panic!("Debian's alone comes and goes") };

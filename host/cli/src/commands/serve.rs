@@ -9,7 +9,6 @@ use std::{
 };
 
 use stave_lifecycle::port::failure::PortError;
-use stave_oci::aside;
 use stave_server::{Developers, Secret, Services};
 use stave_store::lease::{Holder, Lease};
 
@@ -17,6 +16,7 @@ use crate::{
     args::Serve,
     exit::{Exit, GENERAL, USAGE},
     platform::{Desk, SERVE, now, tally::Tally},
+    whole::write_private,
     workshop::Workshop,
 };
 
@@ -159,7 +159,7 @@ fn own_token(workshop: &Workshop, name: &str) -> Result<Secret, Exit> {
     let mut random = [0; 32];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random)).map_err(failed)?;
     let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    aside::write_private(&path, token.as_bytes()).map_err(failed)?;
+    write_private(&path, token.as_bytes()).map_err(failed)?;
     Secret::new(token).ok_or_else(|| Exit::new(GENERAL, "the token of the API is empty"))
 }
 
